@@ -1,0 +1,375 @@
+//! From tokenised sentences to padded batches, first on the host, then on a device.
+
+use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
+
+use super::tokenize::{Special, TokenizedDataset};
+use crate::task::TaskId;
+
+/// How the sentences of an example become sequences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// `[CLS] a [SEP]`.
+    Single,
+    /// `[CLS] a [SEP]` and `[CLS] b [SEP]`, rows of one batch: all first sentences, then all second ones.
+    BiEncoder,
+    /// `[CLS] a [SEP] b [SEP]`, with segment 1 from the first token of `b` on.
+    CrossEncoder,
+}
+
+/// Makes batches of a tokenised data set.
+#[derive(Clone, Copy, Debug)]
+pub struct Batcher {
+    /// How sentences become sequences.
+    pub packing: Packing,
+    /// Most tokens of a sequence, special tokens counted; at least 3.
+    pub max_length: usize,
+    /// Special tokens of the vocabulary.
+    pub special: Special,
+}
+
+/// A padded batch on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostBatch {
+    /// The task.
+    pub task: TaskId,
+    /// Number of examples.
+    pub examples: usize,
+    /// Number of sequences: twice the examples for a bi-encoder.
+    pub sequences: usize,
+    /// Tokens of the longest sequence.
+    pub seq_len: usize,
+    /// Token ids, `[sequences * seq_len]`, padded with `[PAD]`.
+    pub input_ids: Vec<i32>,
+    /// Segments, `[sequences * seq_len]`.
+    pub token_type_ids: Vec<i32>,
+    /// 1 for a token and 0 for padding, `[sequences * seq_len]`.
+    pub attention_mask: Vec<f32>,
+    /// Tokens of each sequence.
+    pub lengths: Vec<usize>,
+    /// Label of each example; empty where the split has none.
+    pub labels: Vec<f32>,
+    /// Tokens without padding.
+    pub tokens: usize,
+    /// The data set's row that each example is.
+    pub rows: Vec<usize>,
+}
+
+/// A padded batch of sequences on a device.
+#[derive(Clone, Debug)]
+pub struct TokenBatch<B: Backend> {
+    /// Token ids, `[sequences, seq_len]`.
+    pub input_ids: Tensor<B, 2, Int>,
+    /// Segments, `[sequences, seq_len]`.
+    pub token_type_ids: Tensor<B, 2, Int>,
+    /// 1 for a token and 0 for padding, `[sequences, seq_len]`.
+    pub attention_mask: Tensor<B, 2>,
+}
+
+/// A batch of one task on a device.
+#[derive(Clone, Debug)]
+pub struct TaskBatch<B: Backend> {
+    /// The task.
+    pub task: TaskId,
+    /// The sequences.
+    pub tokens: TokenBatch<B>,
+    /// Label of each example, `[examples]`; `None` where the split has none.
+    pub labels: Option<Tensor<B, 1>>,
+    /// Number of examples.
+    pub examples: usize,
+    /// Tokens without padding.
+    pub token_count: usize,
+}
+
+/// One sequence: token ids, and where its second segment starts.
+struct Sequence {
+    ids: Vec<u32>,
+    second_segment: usize,
+}
+
+impl Sequence {
+    fn single(tokens: &[u32], special: Special, max_length: usize) -> Self {
+        let kept = &tokens[..tokens.len().min(max_length.saturating_sub(2))];
+        let mut ids = Vec::with_capacity(kept.len() + 2);
+        ids.push(special.cls);
+        ids.extend_from_slice(kept);
+        ids.push(special.sep);
+        Self {
+            second_segment: ids.len(),
+            ids,
+        }
+    }
+
+    fn pair(a: &[u32], b: &[u32], special: Special, max_length: usize) -> Self {
+        let (keep_a, keep_b) = longest_first(a.len(), b.len(), max_length.saturating_sub(3));
+        let mut ids = Vec::with_capacity(keep_a + keep_b + 3);
+        ids.push(special.cls);
+        ids.extend_from_slice(&a[..keep_a]);
+        ids.push(special.sep);
+        let second_segment = ids.len();
+        ids.extend_from_slice(&b[..keep_b]);
+        ids.push(special.sep);
+        Self {
+            ids,
+            second_segment,
+        }
+    }
+}
+
+/// How many tokens of each sentence stay when tokens are taken from the longer one until `room` is kept
+/// (`truncation="longest_first"` in `transformers`; of two equals the second gives).
+fn longest_first(a: usize, b: usize, room: usize) -> (usize, usize) {
+    if a + b <= room {
+        return (a, b);
+    }
+    let half = room / 2;
+    if a <= half {
+        (a, room - a)
+    } else if b <= half {
+        (room - b, b)
+    } else {
+        (room - half, half)
+    }
+}
+
+impl Batcher {
+    /// A batch of the rows named.
+    pub fn batch(&self, data: &TokenizedDataset, rows: &[usize]) -> HostBatch {
+        let sequences: Vec<Sequence> = match self.packing {
+            Packing::Single => rows
+                .iter()
+                .map(|&row| Sequence::single(&data.a[row], self.special, self.max_length))
+                .collect(),
+            Packing::BiEncoder => [&data.a, &data.b]
+                .into_iter()
+                .flat_map(|sentences| rows.iter().map(move |&row| &sentences[row]))
+                .map(|tokens| Sequence::single(tokens, self.special, self.max_length))
+                .collect(),
+            Packing::CrossEncoder => rows
+                .iter()
+                .map(|&row| {
+                    Sequence::pair(&data.a[row], &data.b[row], self.special, self.max_length)
+                })
+                .collect(),
+        };
+        let padded = Padded::new(&sequences, self.special);
+        HostBatch {
+            task: data.task,
+            examples: rows.len(),
+            sequences: sequences.len(),
+            seq_len: padded.seq_len,
+            input_ids: padded.input_ids,
+            token_type_ids: padded.token_type_ids,
+            attention_mask: padded.attention_mask,
+            tokens: padded.lengths.iter().sum(),
+            lengths: padded.lengths,
+            labels: data.labels.as_ref().map_or(Vec::new(), |labels| {
+                rows.iter().map(|&row| labels[row]).collect()
+            }),
+            rows: rows.to_vec(),
+        }
+    }
+
+    /// Tokens of a row's longest sequence, after truncation and with special tokens.
+    pub fn length(&self, data: &TokenizedDataset, row: usize) -> usize {
+        let a = data.a[row].len();
+        let b = data.b.get(row).map_or(0, Vec::len);
+        let wanted = match self.packing {
+            Packing::Single => a + 2,
+            Packing::BiEncoder => a.max(b) + 2,
+            Packing::CrossEncoder => a + b + 3,
+        };
+        wanted.min(self.max_length)
+    }
+}
+
+struct Padded {
+    seq_len: usize,
+    input_ids: Vec<i32>,
+    token_type_ids: Vec<i32>,
+    attention_mask: Vec<f32>,
+    lengths: Vec<usize>,
+}
+
+impl Padded {
+    fn new(sequences: &[Sequence], special: Special) -> Self {
+        let lengths: Vec<usize> = sequences
+            .iter()
+            .map(|sequence| sequence.ids.len())
+            .collect();
+        let seq_len = lengths.iter().copied().max().unwrap_or(0);
+        let size = sequences.len() * seq_len;
+        let mut input_ids = vec![special.pad as i32; size];
+        let mut token_type_ids = vec![0; size];
+        let mut attention_mask = vec![0.0; size];
+        for (index, sequence) in sequences.iter().enumerate() {
+            let start = index * seq_len;
+            let end = start + sequence.ids.len();
+            for (slot, &id) in input_ids[start..end].iter_mut().zip(&sequence.ids) {
+                *slot = id as i32;
+            }
+            token_type_ids[start + sequence.second_segment..end].fill(1);
+            attention_mask[start..end].fill(1.0);
+        }
+        Self {
+            seq_len,
+            input_ids,
+            token_type_ids,
+            attention_mask,
+            lengths,
+        }
+    }
+
+    fn upload<B: Backend>(self, sequences: usize, device: &B::Device) -> TokenBatch<B> {
+        token_batch(
+            self.input_ids,
+            self.token_type_ids,
+            self.attention_mask,
+            [sequences, self.seq_len],
+            device,
+        )
+    }
+}
+
+fn token_batch<B: Backend>(
+    input_ids: Vec<i32>,
+    token_type_ids: Vec<i32>,
+    attention_mask: Vec<f32>,
+    shape: [usize; 2],
+    device: &B::Device,
+) -> TokenBatch<B> {
+    TokenBatch {
+        input_ids: Tensor::from_data(TensorData::new(input_ids, shape), device),
+        token_type_ids: Tensor::from_data(TensorData::new(token_type_ids, shape), device),
+        attention_mask: Tensor::from_data(TensorData::new(attention_mask, shape), device),
+    }
+}
+
+impl HostBatch {
+    /// The batch on a device.
+    pub fn to_device<B: Backend>(self, device: &B::Device) -> TaskBatch<B> {
+        let shape = [self.sequences, self.seq_len];
+        let labels = (!self.labels.is_empty())
+            .then(|| Tensor::from_data(TensorData::new(self.labels, [self.examples]), device));
+        TaskBatch {
+            task: self.task,
+            tokens: token_batch(
+                self.input_ids,
+                self.token_type_ids,
+                self.attention_mask,
+                shape,
+                device,
+            ),
+            labels,
+            examples: self.examples,
+            token_count: self.tokens,
+        }
+    }
+}
+
+/// A batch of single sentences, tokenised without special tokens, for plain encoding.
+///
+/// # Shapes
+///
+/// - output: `[sentences.len(), longest]`
+pub fn sequence_batch<B: Backend>(
+    sentences: &[&[u32]],
+    special: Special,
+    max_length: usize,
+    device: &B::Device,
+) -> TokenBatch<B> {
+    let sequences: Vec<Sequence> = sentences
+        .iter()
+        .map(|tokens| Sequence::single(tokens, special, max_length))
+        .collect();
+    Padded::new(&sequences, special).upload(sequences.len(), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SPECIAL: Special = Special {
+        pad: 0,
+        unk: 1,
+        cls: 2,
+        sep: 3,
+        mask: 4,
+    };
+
+    fn data(a: Vec<Vec<u32>>, b: Vec<Vec<u32>>) -> TokenizedDataset {
+        TokenizedDataset {
+            task: TaskId::Para,
+            ids: (0..a.len()).map(|row| row.to_string()).collect(),
+            labels: Some(vec![1.0; a.len()]),
+            a,
+            b,
+        }
+    }
+
+    #[test]
+    fn a_packed_pair_has_real_segments() {
+        let data = data(vec![vec![10, 11], vec![12]], vec![vec![20], vec![21]]);
+        let batcher = Batcher {
+            packing: Packing::CrossEncoder,
+            max_length: 16,
+            special: SPECIAL,
+        };
+        let batch = batcher.batch(&data, &[0, 1]);
+        assert_eq!(batch.input_ids, [2, 10, 11, 3, 20, 3, 2, 12, 3, 21, 3, 0]);
+        assert_eq!(batch.token_type_ids, [0, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0]);
+        assert_eq!(batch.tokens, 11);
+    }
+
+    #[test]
+    fn a_bi_encoder_batch_has_first_sentences_first() {
+        let data = data(vec![vec![10], vec![11]], vec![vec![20], vec![]]);
+        let batcher = Batcher {
+            packing: Packing::BiEncoder,
+            max_length: 16,
+            special: SPECIAL,
+        };
+        let batch = batcher.batch(&data, &[1, 0]);
+        assert_eq!((batch.examples, batch.sequences), (2, 4));
+        assert_eq!(
+            batch.input_ids,
+            [2, 11, 3, 2, 10, 3, 2, 3, 0, 2, 20, 3],
+            "an empty sentence is [CLS] [SEP]"
+        );
+    }
+
+    #[test]
+    fn the_longer_sentence_gives() {
+        assert_eq!(longest_first(10, 3, 8), (5, 3));
+        assert_eq!(longest_first(3, 10, 8), (3, 5));
+        assert_eq!(longest_first(10, 10, 9), (5, 4));
+        assert_eq!(longest_first(2, 2, 9), (2, 2));
+    }
+
+    proptest! {
+        #[test]
+        fn lengths_masks_and_rows_agree(
+            pairs in prop::collection::vec((prop::collection::vec(5u32..50, 0..20), prop::collection::vec(5u32..50, 0..20)), 1..9),
+            max_length in 3usize..24,
+            kind in 0usize..3,
+        ) {
+            let packing = [Packing::Single, Packing::BiEncoder, Packing::CrossEncoder][kind];
+            let (a, b): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+            let rows: Vec<usize> = (0..a.len()).rev().collect();
+            let data = data(a, b);
+            let batcher = Batcher { packing, max_length, special: SPECIAL };
+            let batch = batcher.batch(&data, &rows);
+            prop_assert!(batch.seq_len <= max_length);
+            prop_assert_eq!(batch.input_ids.len(), batch.sequences * batch.seq_len);
+            prop_assert_eq!(batch.attention_mask.iter().sum::<f32>() as usize, batch.tokens);
+            let longest = rows.iter().map(|&row| batcher.length(&data, row)).max();
+            prop_assert_eq!(longest, Some(batch.seq_len));
+            for (index, &length) in batch.lengths.iter().enumerate() {
+                let row = &batch.input_ids[index * batch.seq_len..][..batch.seq_len];
+                prop_assert_eq!(row[0], 2);
+                prop_assert_eq!(row[length - 1], 3);
+                prop_assert!(row[length..].iter().all(|&id| id == 0));
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The BERT encoder (Devlin et al. 2019, <https://arxiv.org/abs/1810.04805>), as Hugging Face's `BertModel` computes it.
+//!
+//! [`BertConfig`] gives the shape, [`BertConfig::init`] a model with random weights, [`load_encoder`] one from a
+//! checkpoint folder, and [`save_encoder`] writes a folder that `transformers` reads.
+//!
+//! Between embedding and result the hidden states are matrices `[batch * sequence, hidden]`: every linear layer is one
+//! matrix product, and so is its weight gradient.
+
+mod activation;
+mod attention;
+mod config;
+mod embeddings;
+mod layer;
+mod pooler;
+pub mod weights;
+
+pub use activation::HiddenAct;
+pub use attention::{BertAttention, attention_bias};
+pub use config::{BertConfig, BertConfigError};
+pub use embeddings::BertEmbeddings;
+pub use layer::BertLayer;
+pub use pooler::{BertPooler, Pooling, first_token, masked_mean};
+pub use weights::{
+    Imported, WeightsError, load_encoder, load_tensors, read_config, save_encoder, save_tensors,
+};
+
+use burn::module::Module;
+use burn::tensor::{Tensor, backend::Backend};
+
+use crate::data::TokenBatch;
+
+/// A BERT encoder.
+///
+/// # Example
+/// ```
+/// use bertram_core::{data::TokenBatch, encoder::{BertConfig, Pooling}};
+/// use burn::{backend::Flex, tensor::Tensor};
+///
+/// let config = BertConfig {
+///     vocab_size: 100,
+///     hidden_size: 32,
+///     num_hidden_layers: 2,
+///     num_attention_heads: 2,
+///     intermediate_size: 64,
+///     ..BertConfig::default()
+/// };
+/// let device = Default::default();
+/// let model = config.init::<Flex>(&device);
+/// let tokens = TokenBatch {
+///     input_ids: Tensor::from_ints([[2, 17, 3], [2, 3, 0]], &device),
+///     token_type_ids: Tensor::zeros([2, 3], &device),
+///     attention_mask: Tensor::from_floats([[1., 1., 1.], [1., 1., 0.]], &device),
+/// };
+/// let hidden = model.forward(&tokens);
+/// assert_eq!(hidden.dims(), [2, 3, 32]);
+/// let pooled = model.pool(hidden, &tokens.attention_mask, Pooling::Mean);
+/// assert_eq!(pooled.dims(), [2, 32]);
+/// ```
+#[derive(Module, Debug)]
+pub struct Bert<B: Backend> {
+    /// Embedding module.
+    pub embeddings: BertEmbeddings<B>,
+    /// Transformer layers, first to last.
+    pub layers: Vec<BertLayer<B>>,
+    /// Pooler; used by [`Pooling::Pooler`] only.
+    pub pooler: BertPooler<B>,
+}
+
+impl<B: Backend> Bert<B> {
+    /// Longest sequence, in tokens with special tokens, that [`embed`](Self::embed) takes.
+    pub fn max_positions(&self) -> usize {
+        self.embeddings.position.weight.lazy_shape()[0]
+    }
+
+    /// Width of the hidden states.
+    pub fn hidden_size(&self) -> usize {
+        self.embeddings.position.weight.lazy_shape()[1]
+    }
+
+    /// Number of token ids that [`embed`](Self::embed) takes: ids must be below it.
+    pub fn vocab_size(&self) -> usize {
+        self.embeddings.word.weight.lazy_shape()[0]
+    }
+
+    /// Sets the dropout probabilities, both in `[0, 1)`: `hidden` after the embeddings and on sub-layer outputs,
+    /// `attention` on attention probabilities. Dropout acts on autodiff backends only.
+    pub fn with_dropout(mut self, hidden: f64, attention: f64) -> Self {
+        self.embeddings.dropout.prob = hidden;
+        for layer in &mut self.layers {
+            layer.dropout.prob = hidden;
+            layer.attention.dropout.prob = attention;
+        }
+        self
+    }
+
+    /// The embedding module's output: word, position and token-type embeddings, LayerNorm, dropout. This is what
+    /// SMART perturbs.
+    ///
+    /// # Shapes
+    /// - tokens: `[batch, sequence]`
+    /// - result: `[batch, sequence, hidden]`
+    ///
+    /// # Panics
+    /// If the sequence is longer than [`max_positions`](Self::max_positions). Ids must be below
+    /// [`vocab_size`](Self::vocab_size); backends differ in what they do otherwise.
+    pub fn embed(&self, tokens: &TokenBatch<B>) -> Tensor<B, 3> {
+        self.embeddings.forward(tokens)
+    }
+
+    /// The last layer's hidden states, from embeddings. States at padding are finite and meaningless; states of
+    /// tokens do not depend on the padding.
+    ///
+    /// # Shapes
+    /// - embedded, result: `[batch, sequence, hidden]`
+    /// - attention_mask: `[batch, sequence]`, 1 for tokens and 0 for padding
+    pub fn encode(&self, embedded: Tensor<B, 3>, attention_mask: &Tensor<B, 2>) -> Tensor<B, 3> {
+        let [batch, sequence, width] = embedded.dims();
+        let bias = attention_bias(attention_mask);
+        let mut hidden = embedded.reshape([batch * sequence, width]);
+        for layer in &self.layers {
+            hidden = layer.forward(hidden, &bias);
+        }
+        hidden.reshape([batch, sequence, width])
+    }
+
+    /// [`embed`](Self::embed), then [`encode`](Self::encode).
+    ///
+    /// # Shapes
+    /// - tokens: `[batch, sequence]`
+    /// - result: `[batch, sequence, hidden]`
+    ///
+    /// # Panics
+    /// As [`embed`](Self::embed).
+    pub fn forward(&self, tokens: &TokenBatch<B>) -> Tensor<B, 3> {
+        self.encode(self.embed(tokens), &tokens.attention_mask)
+    }
+
+    /// One vector per sequence.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch, sequence, hidden]`
+    /// - attention_mask: `[batch, sequence]`, 1 for tokens and 0 for padding
+    /// - result: `[batch, hidden]`
+    pub fn pool(
+        &self,
+        hidden: Tensor<B, 3>,
+        attention_mask: &Tensor<B, 2>,
+        pooling: Pooling,
+    ) -> Tensor<B, 2> {
+        match pooling {
+            Pooling::Cls => first_token(hidden),
+            Pooling::Mean => masked_mean(hidden, attention_mask),
+            Pooling::Pooler => self.pooler.forward(first_token(hidden)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

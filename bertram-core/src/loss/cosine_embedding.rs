@@ -1,0 +1,21 @@
+//! `CosineEmbeddingLoss`, as PyTorch defines it, on cosines already computed.
+
+use burn::tensor::{Tensor, activation, backend::Backend};
+
+/// `mean(1 - c)` where the target is alike, `mean(max(0, c - margin))` where it is not
+/// (`torch.nn.CosineEmbeddingLoss`).
+///
+/// # Shapes
+///
+/// - `cosines`: `[examples]`
+/// - `alike`: `[examples]`, 1 for PyTorch's target +1 and 0 for its -1
+/// - output: `[1]`
+pub fn cosine_embedding<B: Backend>(
+    cosines: Tensor<B, 1>,
+    alike: Tensor<B, 1>,
+    margin: f64,
+) -> Tensor<B, 1> {
+    let pull = alike.clone() * (cosines.clone().neg() + 1.0);
+    let push = (alike.neg() + 1.0) * activation::relu(cosines - margin);
+    (pull + push).mean()
+}

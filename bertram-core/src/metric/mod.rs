@@ -1,0 +1,9 @@
+//! Scores over a whole split, in f64, on plain numbers.
+
+mod accuracy;
+mod correlation;
+mod scores;
+
+pub use accuracy::{accuracy, macro_f1, majority_share};
+pub use correlation::{pearson, spearman};
+pub use scores::{SplitScores, TaskScores};

@@ -1,0 +1,177 @@
+//! One encoder, a head a task.
+
+use burn::module::Module;
+use burn::tensor::{Tensor, backend::Backend};
+use serde::{Deserialize, Serialize};
+
+use super::{LabelKind, TaskId};
+use crate::data::{Packing, TaskBatch};
+use crate::encoder::{Bert, Pooling};
+use crate::head::{Head, HeadConfig, HeadKind, Threshold};
+use crate::loss::{
+    LossKind, binary_cross_entropy_with_logits, cosine_embedding, cross_entropy, mean_squared_error,
+};
+
+/// How a task is modelled. Saved beside the weights: with it a head can be rebuilt and its logits be read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TaskConfig {
+    /// The task.
+    pub task: TaskId,
+    /// Kind of head.
+    pub head: HeadKind,
+    /// Loss.
+    pub loss: LossKind,
+    /// How hidden states become one vector.
+    pub pooling: Pooling,
+    /// Dropout in the head.
+    pub head_dropout: f64,
+    /// How a cosine becomes a decision.
+    pub threshold: Threshold,
+    /// Margin of the cosine embedding loss.
+    pub margin: f64,
+}
+
+impl TaskConfig {
+    /// How this task's sentences are laid out.
+    pub fn packing(&self) -> Packing {
+        self.head.packing()
+    }
+
+    /// Whether the cosine head learns a scale and a bias: where its output is read as a logit, unless the
+    /// published form is asked for.
+    fn affine(&self) -> bool {
+        self.loss == LossKind::Bce && self.threshold == Threshold::Calibrated
+    }
+
+    fn outputs(&self) -> usize {
+        match self.task.spec().label {
+            LabelKind::Classes { classes } => classes,
+            LabelKind::Binary | LabelKind::Score { .. } => 1,
+        }
+    }
+
+    /// The task's label on the scale the losses use: class index, 0/1, or `[0, 1]` for scores.
+    fn unit_labels<B: Backend>(&self, labels: Tensor<B, 1>) -> Tensor<B, 1> {
+        match self.task.spec().label {
+            LabelKind::Score { min, max } => (labels - min) / (max - min),
+            LabelKind::Classes { .. } | LabelKind::Binary => labels,
+        }
+    }
+}
+
+/// A head with what is needed to read its logits.
+#[derive(Module, Debug)]
+pub struct TaskHead<B: Backend> {
+    head: Head<B>,
+    #[module(skip)]
+    config: TaskConfig,
+}
+
+impl<B: Backend> TaskHead<B> {
+    /// A head with fresh weights over vectors of `hidden_size`.
+    pub fn new(
+        config: TaskConfig,
+        hidden_size: usize,
+        initializer_range: f64,
+        device: &B::Device,
+    ) -> Self {
+        let head = HeadConfig {
+            kind: config.head,
+            hidden_size,
+            outputs: config.outputs(),
+            dropout: config.head_dropout,
+            affine: config.affine(),
+            initializer_range,
+        }
+        .init(device);
+        Self { head, config }
+    }
+
+    /// How the task is modelled.
+    pub fn config(&self) -> &TaskConfig {
+        &self.config
+    }
+
+    /// Mean loss of a batch.
+    ///
+    /// # Shapes
+    ///
+    /// - `logits`: `[examples, outputs]`
+    /// - `labels`: `[examples]`, as in the data (class index, 0/1, or score)
+    /// - output: `[1]`
+    pub fn loss(&self, logits: Tensor<B, 2>, labels: Tensor<B, 1>) -> Tensor<B, 1> {
+        let unit = self.config.unit_labels(labels);
+        match self.config.loss {
+            LossKind::CrossEntropy => cross_entropy(logits, unit.int()),
+            LossKind::Bce => binary_cross_entropy_with_logits(logits.squeeze_dim(1), unit),
+            LossKind::Mse => mean_squared_error(logits.squeeze_dim(1), unit),
+            LossKind::CosineEmbedding => {
+                let alike = unit.greater_equal_elem(0.5).float();
+                cosine_embedding(logits.squeeze_dim(1), alike, self.config.margin)
+            }
+        }
+    }
+}
+
+/// One BERT shared by the heads of every task.
+#[derive(Module, Debug)]
+pub struct MultitaskModel<B: Backend> {
+    /// The shared encoder.
+    pub encoder: Bert<B>,
+    /// The heads, in the order of their tasks.
+    pub heads: Vec<TaskHead<B>>,
+}
+
+impl<B: Backend> MultitaskModel<B> {
+    /// Puts an encoder and heads together.
+    pub fn new(encoder: Bert<B>, heads: Vec<TaskHead<B>>) -> Self {
+        Self { encoder, heads }
+    }
+
+    /// The head of a task, where the model has one.
+    pub fn head(&self, task: TaskId) -> Option<&TaskHead<B>> {
+        self.heads.iter().find(|head| head.config.task == task)
+    }
+
+    /// The tasks the model has heads for.
+    pub fn tasks(&self) -> impl Iterator<Item = TaskId> + '_ {
+        self.heads.iter().map(|head| head.config.task)
+    }
+
+    /// What the embedding module makes of a batch: the space in which SMART perturbs.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[sequences, seq_len, hidden_size]`
+    pub fn embed(&self, batch: &TaskBatch<B>) -> Tensor<B, 3> {
+        self.encoder.embed(&batch.tokens)
+    }
+
+    /// Logits from embeddings.
+    ///
+    /// # Shapes
+    ///
+    /// - `embedded`: `[sequences, seq_len, hidden_size]`
+    /// - output: `[examples, outputs]`
+    pub fn classify(
+        &self,
+        head: &TaskHead<B>,
+        embedded: Tensor<B, 3>,
+        batch: &TaskBatch<B>,
+    ) -> Tensor<B, 2> {
+        let mask = &batch.tokens.attention_mask;
+        let hidden = self.encoder.encode(embedded, mask);
+        head.head
+            .forward(self.encoder.pool(hidden, mask, head.config.pooling))
+    }
+
+    /// Logits of a batch.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[examples, outputs]`
+    pub fn forward(&self, head: &TaskHead<B>, batch: &TaskBatch<B>) -> Tensor<B, 2> {
+        self.classify(head, self.embed(batch), batch)
+    }
+}

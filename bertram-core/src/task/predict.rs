@@ -1,0 +1,139 @@
+//! From logits on the host to predictions and scores.
+
+use super::{LabelKind, TaskConfig};
+use crate::loss::LossKind;
+use crate::metric::TaskScores;
+
+/// What the model says of one example.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// Class index, 0/1, or score on the label's scale.
+    pub value: f64,
+    /// Probability of each class (`[no, yes]` for a binary task); empty for scores.
+    pub probabilities: Vec<f64>,
+}
+
+impl TaskConfig {
+    /// Reads one example's logits.
+    ///
+    /// - classes: softmax; the first of equal maxima wins, as in `argmax`
+    /// - binary with `bce`: `sigmoid(logit)`, yes where it rounds to 1; a bare cosine is read the same way, as published
+    /// - binary with `cosine-embedding`: the cosine's place between the margin and 1, yes in its upper half
+    /// - scores: the number that was trained against `label / 5`, clamped to the label's range. Correlations are
+    ///   scored on the unclamped number (see [`score`]).
+    pub fn predict(&self, logits: &[f32]) -> Prediction {
+        match self.task.spec().label {
+            LabelKind::Classes { .. } => {
+                let probabilities = softmax(logits);
+                let mut best = 0;
+                for (class, probability) in probabilities.iter().enumerate() {
+                    if *probability > probabilities[best] {
+                        best = class;
+                    }
+                }
+                Prediction {
+                    value: best as f64,
+                    probabilities,
+                }
+            }
+            LabelKind::Binary => {
+                let yes = self.unit_score(logits).clamp(0.0, 1.0);
+                Prediction {
+                    value: f64::from(u8::from(yes >= 0.5)),
+                    probabilities: vec![1.0 - yes, yes],
+                }
+            }
+            LabelKind::Score { min, max } => {
+                let (min, max) = (f64::from(min), f64::from(max));
+                Prediction {
+                    value: (min + (max - min) * self.unit_score(logits)).clamp(min, max),
+                    probabilities: Vec::new(),
+                }
+            }
+        }
+    }
+
+    /// The example's single output on the scale of the unit label, not clamped.
+    fn unit_score(&self, logits: &[f32]) -> f64 {
+        let logit = f64::from(logits.first().copied().unwrap_or(f32::NAN));
+        match self.loss {
+            LossKind::Bce | LossKind::CrossEntropy => 1.0 / (1.0 + (-logit).exp()),
+            LossKind::Mse => logit,
+            LossKind::CosineEmbedding => (logit - self.margin) / (1.0 - self.margin),
+        }
+    }
+}
+
+/// Scores a whole split: `logits` and `labels` of each row, in the same order.
+pub fn score(config: &TaskConfig, logits: &[Vec<f32>], labels: &[f32]) -> TaskScores {
+    match config.task.spec().label {
+        LabelKind::Classes { .. } | LabelKind::Binary => {
+            let predictions: Vec<usize> = logits
+                .iter()
+                .map(|row| config.predict(row).value as usize)
+                .collect();
+            let labels: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
+            TaskScores::classification(&predictions, &labels)
+        }
+        LabelKind::Score { .. } => {
+            let predictions: Vec<f64> = logits.iter().map(|row| config.unit_score(row)).collect();
+            let labels: Vec<f64> = labels.iter().map(|&label| f64::from(label)).collect();
+            TaskScores::regression(&predictions, &labels)
+        }
+    }
+}
+
+fn softmax(logits: &[f32]) -> Vec<f64> {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exponentials: Vec<f64> = logits
+        .iter()
+        .map(|&logit| f64::from(logit - max).exp())
+        .collect();
+    let sum: f64 = exponentials.iter().sum();
+    exponentials.iter().map(|value| value / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoder::Pooling;
+    use crate::head::{HeadKind, Threshold};
+    use crate::task::TaskId;
+
+    fn config(task: TaskId, head: HeadKind, loss: LossKind) -> TaskConfig {
+        TaskConfig {
+            task,
+            head,
+            loss,
+            pooling: Pooling::Cls,
+            head_dropout: 0.0,
+            threshold: Threshold::AsPublished,
+            margin: 0.0,
+        }
+    }
+
+    #[test]
+    fn as_published_says_yes_to_any_non_negative_cosine() {
+        let para = config(TaskId::Para, HeadKind::Cosine, LossKind::Bce);
+        assert_eq!(para.predict(&[0.01]).value, 1.0);
+        assert_eq!(para.predict(&[-0.01]).value, 0.0);
+    }
+
+    #[test]
+    fn scores_are_clamped_for_people_and_not_for_pearson() {
+        let sts = config(TaskId::Sts, HeadKind::Cosine, LossKind::Mse);
+        assert_eq!(sts.predict(&[1.2]).value, 5.0);
+        assert_eq!(sts.predict(&[-0.2]).value, 0.0);
+        assert!((sts.predict(&[0.5]).value - 2.5).abs() < 1e-9);
+        let logits = vec![vec![1.2], vec![1.4], vec![0.1]];
+        assert!(score(&sts, &logits, &[4.0, 5.0, 1.0]).primary() > 0.97);
+    }
+
+    #[test]
+    fn probabilities_sum_to_one() {
+        let sst = config(TaskId::Sst, HeadKind::Linear, LossKind::CrossEntropy);
+        let prediction = sst.predict(&[1000.0, 0.0, -1000.0, 1000.0, 3.0]);
+        assert_eq!(prediction.value, 0.0);
+        assert!((prediction.probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    }
+}
