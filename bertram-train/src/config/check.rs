@@ -1,0 +1,321 @@
+//! From keys to settings: defaults, ranges, and what goes together.
+
+use std::path::PathBuf;
+
+use bertram_core::data::{BadRows, Columns, Format, Preprocess};
+use bertram_core::encoder::Pooling;
+use bertram_core::head::{HeadKind, Threshold};
+use bertram_core::loss::LossKind;
+use bertram_core::task::{Inputs, LabelKind, TaskId};
+
+use super::source::{ConfigError, Source};
+use super::{
+    DataSettings, DemoSettings, DropoutSettings, LimitDraw, ModelSettings, OptimizerKind,
+    Precision, RandomModel, Settings, TaskSettings, TrainSettings,
+};
+use crate::optim::{AdamWConfig, LrSchedule};
+use crate::schedule::{CombinedStop, Order, ScheduleKind};
+
+/// The seed of the course's own code.
+const DEFAULT_SEED: u64 = 11711;
+
+pub(super) fn settings(mut source: Source) -> Result<Settings, ConfigError> {
+    let s = &mut source;
+    let model = model(s);
+    let data = data(s);
+    let tasks = tasks(s, &model);
+    let train = train(s);
+    let optimizer = optimizer(s);
+    if let Some(random) = &model.random
+        && data.max_length > random.max_positions
+    {
+        s.problem_between(
+            "data.max-length",
+            "model.random.max-positions",
+            format!(
+                "{} is more than model.random.max-positions = {}",
+                data.max_length, random.max_positions
+            ),
+        );
+    }
+    source.finish()?;
+    Ok(Settings {
+        model,
+        data,
+        tasks,
+        train,
+        optimizer,
+    })
+}
+
+const PROBABILITY: &str = "a number from 0 up to, but not including, 1";
+
+fn is_probability(number: f64) -> bool {
+    (0.0..1.0).contains(&number)
+}
+
+fn positive(number: f64) -> bool {
+    number > 0.0 && number.is_finite()
+}
+
+fn not_negative(number: f64) -> bool {
+    number >= 0.0 && number.is_finite()
+}
+
+fn size(s: &mut Source, key: &str, default: usize) -> usize {
+    s.count(key, 1).map_or(default, |count| count as usize)
+}
+
+fn limit(s: &mut Source, key: &str) -> Option<usize> {
+    s.count(key, 1).map(|count| count as usize)
+}
+
+fn model(s: &mut Source) -> ModelSettings {
+    s.has_table("model");
+    let path = s.text("model.path");
+    if path.is_some() && s.has_keys("model.random") {
+        s.problem(
+            "model.path",
+            "stands beside [model.random]: keep one, a pretrained model or a random one",
+        );
+    }
+    let random = random(s);
+    ModelSettings {
+        random: path.is_none().then_some(random),
+        path,
+        revision: s.text("model.revision").unwrap_or_else(|| "main".into()),
+        pooling: s.choice("model.pooling").unwrap_or(Pooling::Cls),
+        head_dropout: s
+            .number("model.head-dropout", PROBABILITY, is_probability)
+            .unwrap_or(0.3),
+        freeze: s.flag("model.freeze").unwrap_or(false),
+        dropout: DropoutSettings {
+            hidden: s.number("model.dropout.hidden", PROBABILITY, is_probability),
+            attention: s.number("model.dropout.attention", PROBABILITY, is_probability),
+        },
+    }
+}
+
+fn random(s: &mut Source) -> RandomModel {
+    let random = RandomModel {
+        hidden_size: size(s, "model.random.hidden-size", 128),
+        layers: size(s, "model.random.layers", 2),
+        heads: size(s, "model.random.heads", 2),
+        intermediate_size: size(s, "model.random.intermediate-size", 512),
+        max_positions: size(s, "model.random.max-positions", 128),
+        vocab_size: size(s, "model.random.vocab-size", 2000),
+        dropout: s
+            .number("model.random.dropout", PROBABILITY, is_probability)
+            .unwrap_or(0.1),
+    };
+    if !random.hidden_size.is_multiple_of(random.heads) {
+        s.problem_between(
+            "model.random.heads",
+            "model.random.hidden-size",
+            format!(
+                "{} heads do not divide hidden-size = {}",
+                random.heads, random.hidden_size
+            ),
+        );
+    }
+    random
+}
+
+fn data(s: &mut Source) -> DataSettings {
+    s.has_table("data");
+    s.has_table("data.demo");
+    DataSettings {
+        dir: s.text("data.dir").map(PathBuf::from),
+        format: s.choice("data.format").unwrap_or(Format::Cs224n),
+        preprocess: s.choice("data.preprocess").unwrap_or(Preprocess::Cs224n),
+        bad_rows: s.choice("data.bad-rows").unwrap_or(BadRows::Error),
+        max_length: s
+            .count("data.max-length", 4)
+            .map_or(128, |count| count as usize),
+        limit: limit(s, "data.limit"),
+        dev_limit: limit(s, "data.dev-limit"),
+        limit_draw: s.choice("data.limit-draw").unwrap_or(LimitDraw::Fixed),
+        length_buckets: s.flag("data.length-buckets").unwrap_or(true),
+        demo: DemoSettings {
+            seed: s.count("data.demo.seed", 0).unwrap_or(7),
+            sst: size(s, "data.demo.sst", 2000),
+            para: size(s, "data.demo.para", 2000),
+            sts: size(s, "data.demo.sts", 2000),
+            dev: size(s, "data.demo.dev", 400),
+        },
+    }
+}
+
+/// The tasks whose sections are there; all of them where there is none.
+fn tasks(s: &mut Source, model: &ModelSettings) -> Vec<TaskSettings> {
+    let named: Vec<TaskId> = TaskId::ALL
+        .into_iter()
+        .filter(|task| s.has_table(&format!("tasks.{task}")))
+        .collect();
+    s.has_table("tasks");
+    let tasks = if named.is_empty() {
+        TaskId::ALL.to_vec()
+    } else {
+        named
+    };
+    tasks.into_iter().map(|id| task(s, id, model)).collect()
+}
+
+fn task(s: &mut Source, task: TaskId, model: &ModelSettings) -> TaskSettings {
+    let key = |name: &str| format!("tasks.{task}.{name}");
+    let (default_head, default_loss) = match task.spec().label {
+        LabelKind::Classes { .. } => (HeadKind::Linear, LossKind::CrossEntropy),
+        LabelKind::Binary => (HeadKind::Cosine, LossKind::Bce),
+        LabelKind::Score { .. } => (HeadKind::Cosine, LossKind::Mse),
+    };
+    let head = s.choice(&key("head")).unwrap_or(default_head);
+    let loss = s.choice(&key("loss")).unwrap_or(default_loss);
+    let heads: &[HeadKind] = match task.spec().inputs {
+        Inputs::Single => &[HeadKind::Linear],
+        Inputs::Pair => &[HeadKind::Cosine, HeadKind::Concat, HeadKind::CrossEncoder],
+    };
+    if !heads.contains(&head) {
+        s.problem(&key("head"), format!("{task} takes {}", names(heads)));
+    }
+    let losses: &[LossKind] = match task.spec().label {
+        LabelKind::Classes { .. } => &[LossKind::CrossEntropy],
+        LabelKind::Binary => &[LossKind::Bce, LossKind::CosineEmbedding],
+        LabelKind::Score { .. } => &[LossKind::Mse, LossKind::Bce, LossKind::CosineEmbedding],
+    };
+    if !losses.contains(&loss) {
+        s.problem(&key("loss"), format!("{task} takes {}", names(losses)));
+    } else if loss == LossKind::CosineEmbedding && head != HeadKind::Cosine {
+        s.problem(
+            &key("loss"),
+            "cosine-embedding is a loss on cosines: it needs head = \"cosine\"",
+        );
+    }
+    let threshold: Option<Threshold> = s.choice(&key("threshold"));
+    if threshold.is_some() && !(head == HeadKind::Cosine && loss == LossKind::Bce) {
+        s.problem(
+            &key("threshold"),
+            "means something only with head = \"cosine\" and loss = \"bce\"",
+        );
+    }
+    let margin = s.number(&key("margin"), "a number from -1 to below 1", |margin| {
+        (-1.0..1.0).contains(&margin)
+    });
+    if margin.is_some() && loss != LossKind::CosineEmbedding {
+        s.problem(
+            &key("margin"),
+            "means something only with loss = \"cosine-embedding\"",
+        );
+    }
+    let path = |s: &mut Source, name: &str| s.text(&key(name)).map(PathBuf::from);
+    TaskSettings {
+        task,
+        head,
+        loss,
+        pooling: s.choice(&key("pooling")).unwrap_or(model.pooling),
+        head_dropout: s
+            .number(&key("head-dropout"), PROBABILITY, is_probability)
+            .unwrap_or(model.head_dropout),
+        threshold,
+        margin,
+        weight: s
+            .number(&key("weight"), "a number above 0", positive)
+            .unwrap_or(1.0),
+        limit: limit(s, &key("limit")),
+        limit_draw: s.choice(&key("limit-draw")),
+        train: path(s, "train"),
+        dev: path(s, "dev"),
+        test: path(s, "test"),
+        format: s.choice(&key("format")),
+        columns: Columns {
+            id: s.text(&key("columns.id")),
+            text_a: s.text(&key("columns.text-a")),
+            text_b: s.text(&key("columns.text-b")),
+            label: s.text(&key("columns.label")),
+        },
+    }
+}
+
+fn names<T: serde::Serialize>(items: &[T]) -> String {
+    items
+        .iter()
+        .filter_map(|item| Some(serde_json::to_value(item).ok()?.as_str()?.to_owned()))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn train(s: &mut Source) -> TrainSettings {
+    s.has_table("train");
+    let learning_rate = s
+        .number("train.learning-rate", "a number above 0", positive)
+        .unwrap_or(1e-5);
+    let schedule = s
+        .choice("train.schedule")
+        .unwrap_or(ScheduleKind::Sequential);
+    TrainSettings {
+        epochs: s
+            .count("train.epochs", 0)
+            .map_or(10, |count| count as usize),
+        seed: s.count("train.seed", 0).unwrap_or(DEFAULT_SEED),
+        batch_size: size(s, "train.batch-size", 8),
+        eval_batch_size: size(s, "train.eval-batch-size", 32),
+        learning_rate,
+        head_learning_rate: s
+            .number("train.head-learning-rate", "a number above 0", positive)
+            .unwrap_or(learning_rate),
+        lr_schedule: s
+            .choice("train.lr-schedule")
+            .unwrap_or(LrSchedule::Constant),
+        warmup: s
+            .number("train.warmup", "a share from 0 to 1", |share| {
+                (0.0..=1.0).contains(&share)
+            })
+            .unwrap_or(0.0),
+        max_grad_norm: s
+            .number(
+                "train.max-grad-norm",
+                "a number of at least 0",
+                not_negative,
+            )
+            .unwrap_or(0.0),
+        accumulate: size(s, "train.accumulate", 1),
+        schedule,
+        order: s.choice("train.order").unwrap_or(Order::Fixed),
+        combined_stop: s
+            .choice("train.combined-stop")
+            .unwrap_or(CombinedStop::Shortest),
+        early_stopping: s
+            .count("train.early-stopping", 0)
+            .map_or(0, |count| count as usize),
+        log_every: size(s, "train.log-every", 10),
+        checkpoint_every: s
+            .count("train.checkpoint-every", 0)
+            .map_or(0, |count| count as usize),
+        keep_checkpoints: size(s, "train.keep-checkpoints", 2),
+        precision: s.choice("train.precision").unwrap_or(Precision::F32),
+    }
+}
+
+fn optimizer(s: &mut Source) -> AdamWConfig {
+    s.has_table("optimizer");
+    // There is one kind so far.
+    let _: Option<OptimizerKind> = s.choice("optimizer.kind");
+    let default = AdamWConfig::default();
+    AdamWConfig {
+        beta1: s
+            .number("optimizer.beta1", PROBABILITY, is_probability)
+            .unwrap_or(default.beta1),
+        beta2: s
+            .number("optimizer.beta2", PROBABILITY, is_probability)
+            .unwrap_or(default.beta2),
+        eps: s
+            .number("optimizer.eps", "a number above 0", positive)
+            .unwrap_or(default.eps),
+        weight_decay: s
+            .number(
+                "optimizer.weight-decay",
+                "a number of at least 0",
+                not_negative,
+            )
+            .unwrap_or(default.weight_decay),
+    }
+}

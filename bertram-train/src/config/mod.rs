@@ -1,0 +1,303 @@
+//! Configuration: TOML in, checked settings out.
+//!
+//! Every problem of a file is reported at once, with its line and key. `--set key=value` replaces or adds keys before
+//! anything is checked.
+
+mod check;
+mod names;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use source::{ConfigError, Problem};
+
+use std::path::{Path, PathBuf};
+
+use bertram_core::data::{BadRows, Columns, Format, Preprocess};
+use bertram_core::encoder::Pooling;
+use bertram_core::head::{HeadKind, Threshold};
+use bertram_core::loss::LossKind;
+use bertram_core::task::{TaskConfig, TaskId};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::optim::{AdamWConfig, LrSchedule};
+use crate::schedule::{CombinedStop, Order, ScheduleKind};
+
+/// A run's settings, checked, with every default filled in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Settings {
+    /// `[model]`.
+    pub model: ModelSettings,
+    /// `[data]`.
+    pub data: DataSettings,
+    /// `[tasks.*]`, in the order of [`TaskId::ALL`].
+    #[serde(serialize_with = "tasks_by_name")]
+    pub tasks: Vec<TaskSettings>,
+    /// `[train]`.
+    pub train: TrainSettings,
+    /// `[optimizer]`.
+    #[serde(serialize_with = "optimizer_with_kind")]
+    pub optimizer: AdamWConfig,
+}
+
+/// `[model]`: the encoder.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ModelSettings {
+    /// Folder or hub id of a pretrained BERT; without one, `random`.
+    pub path: Option<String>,
+    /// Revision of a hub id.
+    pub revision: String,
+    /// How hidden states become one vector.
+    pub pooling: Pooling,
+    /// Dropout in the heads.
+    pub head_dropout: f64,
+    /// Whether the encoder stays as it is.
+    pub freeze: bool,
+    /// Dropout in the encoder, where it is not the checkpoint's own.
+    pub dropout: DropoutSettings,
+    /// Shape of a random encoder; there where `path` is not.
+    pub random: Option<RandomModel>,
+}
+
+/// `[model.dropout]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DropoutSettings {
+    /// On embeddings and sub-layer outputs; the checkpoint's own where absent.
+    pub hidden: Option<f64>,
+    /// On attention probabilities; the checkpoint's own where absent.
+    pub attention: Option<f64>,
+}
+
+/// `[model.random]`: a BERT with random weights and a vocabulary trained on the training texts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RandomModel {
+    /// Width of the hidden states.
+    pub hidden_size: usize,
+    /// Number of layers.
+    pub layers: usize,
+    /// Attention heads of a layer.
+    pub heads: usize,
+    /// Width of the feed-forward layers.
+    pub intermediate_size: usize,
+    /// Longest sequence.
+    pub max_positions: usize,
+    /// Most tokens of the vocabulary.
+    pub vocab_size: usize,
+    /// Dropout everywhere in the encoder.
+    pub dropout: f64,
+}
+
+/// `[data]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DataSettings {
+    /// Data folder in the layout of `format`; without one, the demo corpus.
+    pub dir: Option<PathBuf>,
+    /// Format of the files.
+    pub format: Format,
+    /// What is done to texts.
+    pub preprocess: Preprocess,
+    /// What is done about bad rows.
+    pub bad_rows: BadRows,
+    /// Most tokens of a sequence, special tokens counted.
+    pub max_length: usize,
+    /// Training rows of a task in an epoch; all where absent.
+    pub limit: Option<usize>,
+    /// Dev rows of a task; all where absent.
+    pub dev_limit: Option<usize>,
+    /// Whether limited rows are drawn once or for each epoch.
+    pub limit_draw: LimitDraw,
+    /// Whether rows of like length share batches.
+    pub length_buckets: bool,
+    /// The generated corpus; used where neither a folder nor files are named.
+    pub demo: DemoSettings,
+}
+
+/// `[data.demo]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DemoSettings {
+    /// Seed of the generator.
+    pub seed: u64,
+    /// Training rows of sentiment.
+    pub sst: usize,
+    /// Training rows of paraphrase.
+    pub para: usize,
+    /// Training rows of similarity.
+    pub sts: usize,
+    /// Dev and test rows of each task.
+    pub dev: usize,
+}
+
+/// When the rows of a limited task are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LimitDraw {
+    /// Once, by the seed.
+    Fixed,
+    /// Anew for each epoch, by seed and epoch.
+    Fresh,
+}
+
+/// `[tasks.NAME]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TaskSettings {
+    /// The task.
+    #[serde(skip)]
+    pub task: TaskId,
+    /// Kind of head.
+    pub head: HeadKind,
+    /// Loss.
+    pub loss: LossKind,
+    /// Pooling.
+    pub pooling: Pooling,
+    /// Dropout in the head.
+    pub head_dropout: f64,
+    /// How a cosine becomes a decision; `calibrated` where absent.
+    pub threshold: Option<Threshold>,
+    /// Margin of the cosine embedding loss; 0 where absent.
+    pub margin: Option<f64>,
+    /// Weight of the loss.
+    pub weight: f64,
+    /// Training rows in an epoch; `data.limit` where absent.
+    pub limit: Option<usize>,
+    /// When they are drawn; `data.limit-draw` where absent.
+    pub limit_draw: Option<LimitDraw>,
+    /// Training file, where it is not the data folder's.
+    pub train: Option<PathBuf>,
+    /// Dev file.
+    pub dev: Option<PathBuf>,
+    /// Test file.
+    pub test: Option<PathBuf>,
+    /// Format of these files; `data.format` where absent.
+    pub format: Option<Format>,
+    /// Names of columns.
+    pub columns: Columns,
+}
+
+impl TaskSettings {
+    /// How the task is modelled.
+    pub fn model_config(&self) -> TaskConfig {
+        TaskConfig {
+            task: self.task,
+            head: self.head,
+            loss: self.loss,
+            pooling: self.pooling,
+            head_dropout: self.head_dropout,
+            threshold: self.threshold.unwrap_or(Threshold::Calibrated),
+            margin: self.margin.unwrap_or(0.0),
+        }
+    }
+}
+
+/// `[train]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TrainSettings {
+    /// Epochs; 0 evaluates the model as it is.
+    pub epochs: usize,
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+    /// Examples of a batch.
+    pub batch_size: usize,
+    /// Examples of a batch in evaluation.
+    pub eval_batch_size: usize,
+    /// Peak learning rate of the encoder.
+    pub learning_rate: f64,
+    /// Peak learning rate of the heads.
+    pub head_learning_rate: f64,
+    /// Shape of the learning rate after warm-up.
+    pub lr_schedule: LrSchedule,
+    /// Share of all updates that warm up.
+    pub warmup: f64,
+    /// Bound of the global gradient norm; 0 for none.
+    pub max_grad_norm: f64,
+    /// Batches of a task that make one update.
+    pub accumulate: usize,
+    /// How an epoch takes the tasks' batches.
+    pub schedule: ScheduleKind,
+    /// Order of tasks in the sequential schedule.
+    pub order: Order,
+    /// When a combined epoch ends.
+    pub combined_stop: CombinedStop,
+    /// Evaluations without a better score after which training stops; 0 for never.
+    pub early_stopping: usize,
+    /// Updates between logged steps.
+    pub log_every: usize,
+    /// Updates between checkpoints, besides those at epoch ends; 0 for none.
+    pub checkpoint_every: usize,
+    /// Checkpoints that stay.
+    pub keep_checkpoints: usize,
+    /// Type of the numbers.
+    pub precision: Precision,
+}
+
+/// Type of the numbers that are computed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+}
+
+/// `optimizer.kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum OptimizerKind {
+    /// [`AdamW`](crate::optim::AdamW).
+    Adamw,
+}
+
+impl Settings {
+    /// Reads and checks a file. `sets` are `key.path=value` arguments that go over it.
+    pub fn load(path: &Path, sets: &[String]) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+            name: name.clone(),
+            message: error.to_string(),
+        })?;
+        Self::from_text(&name, &text, sets)
+    }
+
+    /// Checks the text of a config; `name` stands for the file in messages.
+    pub fn from_text(name: &str, text: &str, sets: &[String]) -> Result<Self, ConfigError> {
+        check::settings(source::Source::parse(name, text, sets)?)
+    }
+
+    /// The settings as TOML, which [`from_text`](Self::from_text) reads back to the same settings.
+    pub fn to_toml(&self) -> String {
+        // Every field is a number, a string, a flag or a table of these: TOML has them all.
+        toml::to_string(self).unwrap_or_default()
+    }
+}
+
+fn tasks_by_name<S: Serializer>(tasks: &[TaskSettings], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(tasks.len()))?;
+    for task in tasks {
+        map.serialize_entry(task.task.name(), task)?;
+    }
+    map.end()
+}
+
+fn optimizer_with_kind<S: Serializer>(
+    config: &AdamWConfig,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Optimizer<'a> {
+        kind: OptimizerKind,
+        #[serde(flatten)]
+        config: &'a AdamWConfig,
+    }
+    Optimizer {
+        kind: OptimizerKind::Adamw,
+        config,
+    }
+    .serialize(serializer)
+}

@@ -1,0 +1,340 @@
+//! A config file as a flat list of keys with their lines, and the problems found in it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use toml_edit::{Document, Item, Value};
+
+use super::names;
+
+/// Errors of a config.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{name}: {message}")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// What the system said.
+        message: String,
+    },
+    /// The file is not TOML.
+    #[error("{name}:{line}: not TOML: {message}")]
+    Syntax {
+        /// The file.
+        name: String,
+        /// Line, counted from 1.
+        line: usize,
+        /// What the parser said.
+        message: String,
+    },
+    /// The file is TOML, and says things that cannot be.
+    #[error("{}", list(name, problems))]
+    Invalid {
+        /// The file.
+        name: String,
+        /// All of them, in the order of the file.
+        problems: Vec<Problem>,
+    },
+}
+
+/// One thing wrong with a config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// `file:line`, or the `--set` argument.
+    pub place: String,
+    /// The key, dotted.
+    pub key: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+fn list(name: &str, problems: &[Problem]) -> String {
+    let count = match problems.len() {
+        1 => format!("1 problem in {name}"),
+        count => format!("{count} problems in {name}"),
+    };
+    problems.iter().fold(count, |text, problem| {
+        format!(
+            "{text}\n  {}: {}: {}",
+            problem.place, problem.key, problem.message
+        )
+    })
+}
+
+#[derive(Clone, Debug)]
+struct Leaf {
+    value: Value,
+    place: Place,
+}
+
+/// Where a key is said; orders as the file does, `--set` last.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Line(usize),
+    Set(String),
+}
+
+/// The keys of a config, and what was found wrong so far.
+pub(super) struct Source {
+    name: String,
+    leaves: BTreeMap<String, Leaf>,
+    tables: BTreeMap<String, Place>,
+    known: Vec<String>,
+    places: BTreeMap<String, Place>,
+    problems: Vec<(Place, String, String)>,
+}
+
+impl Source {
+    pub(super) fn parse(name: &str, text: &str, sets: &[String]) -> Result<Self, ConfigError> {
+        let line_of = |offset: usize| text[..offset.min(text.len())].matches('\n').count() + 1;
+        let document = Document::parse(text).map_err(|error| ConfigError::Syntax {
+            name: name.to_owned(),
+            line: error.span().map_or(1, |span| line_of(span.start)),
+            message: error.message().trim_end().replace('\n', "; "),
+        })?;
+        let mut source = Self {
+            name: name.to_owned(),
+            leaves: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            known: Vec::new(),
+            places: BTreeMap::new(),
+            problems: Vec::new(),
+        };
+        for (key, item) in document.iter() {
+            source.flatten(
+                key,
+                item,
+                &|item, above: &Place| {
+                    item.span()
+                        .map_or_else(|| above.clone(), |span| Place::Line(line_of(span.start)))
+                },
+                &Place::Line(1),
+            );
+        }
+        for set in sets {
+            source.set(set);
+        }
+        Ok(source)
+    }
+
+    /// Takes in an item and all below it. `place_of` tells an item's place, given the place of the one above.
+    fn flatten(
+        &mut self,
+        path: &str,
+        item: &Item,
+        place_of: &dyn Fn(&Item, &Place) -> Place,
+        above: &Place,
+    ) {
+        let place = place_of(item, above);
+        match item {
+            Item::Value(Value::InlineTable(table)) => {
+                for (key, value) in table.iter() {
+                    let item = Item::Value(value.clone());
+                    self.flatten(&format!("{path}.{key}"), &item, place_of, &place);
+                }
+                self.tables.insert(path.to_owned(), place);
+            }
+            Item::Value(value) => {
+                let value = value.clone();
+                self.leaves.insert(path.to_owned(), Leaf { value, place });
+            }
+            Item::Table(table) => {
+                for (key, item) in table.iter() {
+                    self.flatten(&format!("{path}.{key}"), item, place_of, &place);
+                }
+                self.tables.insert(path.to_owned(), place);
+            }
+            Item::ArrayOfTables(_) => self.problem_at(
+                place,
+                path,
+                "a list of tables means nothing here; write [section]".into(),
+            ),
+            Item::None => {}
+        }
+    }
+
+    /// `key.path=value`; a value that is not TOML is taken as a string.
+    fn set(&mut self, argument: &str) {
+        let place = Place::Set(argument.to_owned());
+        let (key, value) = match argument.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() => (key.trim().to_owned(), value.trim()),
+            _ => {
+                self.problem_at(place, argument, "write --set key.path=value".into());
+                return;
+            }
+        };
+        let value = value
+            .parse::<Value>()
+            .unwrap_or_else(|_| Value::from(value));
+        let mut parent = key.as_str();
+        while let Some((above, _)) = parent.rsplit_once('.') {
+            self.tables
+                .entry(above.to_owned())
+                .or_insert_with(|| place.clone());
+            parent = above;
+        }
+        if key == "model.path" {
+            // Naming a pretrained model on the command line takes the place of the file's random one.
+            self.leaves
+                .retain(|key, _| !key.starts_with("model.random."));
+        }
+        self.flatten(&key, &Item::Value(value), &|_, set| set.clone(), &place);
+    }
+
+    fn problem_at(&mut self, place: Place, key: &str, message: String) {
+        self.problems.push((place, key.to_owned(), message));
+    }
+
+    /// Notes a problem with a key that was read, or is missing.
+    pub(super) fn problem(&mut self, key: &str, message: impl Into<String>) {
+        self.problem_between(key, key, message);
+    }
+
+    /// Notes a problem of `key` with `other`: its place is the first of the two that is said.
+    pub(super) fn problem_between(&mut self, key: &str, other: &str, message: impl Into<String>) {
+        // A key that is not said is as wrong as the section that lacks it.
+        let section = key.rsplit_once('.').map_or(key, |(section, _)| section);
+        let place = self
+            .places
+            .get(key)
+            .or_else(|| self.places.get(other))
+            .or_else(|| self.tables.get(section))
+            .cloned()
+            .unwrap_or(Place::Line(1));
+        self.problem_at(place, key, message.into());
+    }
+
+    /// Whether a section is there, even if empty; from now on it is a known one.
+    pub(super) fn has_table(&mut self, path: &str) -> bool {
+        self.known.push(path.to_owned());
+        self.tables.contains_key(path)
+    }
+
+    /// Whether any key of a section is said.
+    pub(super) fn has_keys(&self, section: &str) -> bool {
+        let prefix = format!("{section}.");
+        self.leaves.keys().any(|key| key.starts_with(&prefix))
+    }
+
+    fn read<T>(&mut self, key: &str, read: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
+        self.read_leaf(key, |leaf| read(&leaf.value))
+    }
+
+    fn read_leaf<T>(&mut self, key: &str, read: impl Fn(&Leaf) -> Result<T, String>) -> Option<T> {
+        self.known.push(key.to_owned());
+        let leaf = self.leaves.remove(key)?;
+        self.places.insert(key.to_owned(), leaf.place.clone());
+        match read(&leaf) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.problem(key, message);
+                None
+            }
+        }
+    }
+
+    pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
+        self.read(key, |value| {
+            value
+                .as_bool()
+                .ok_or_else(|| format!("{} is not true or false", show(value)))
+        })
+    }
+
+    pub(super) fn text(&mut self, key: &str) -> Option<String> {
+        self.read_leaf(key, |leaf| match (&leaf.value, &leaf.place) {
+            (Value::String(text), _) => Ok(text.value().clone()),
+            // Bare words of the command line are strings, a folder `2026` or a revision `12e4567` too.
+            (value, Place::Set(_)) => Ok(show(value)),
+            (value, Place::Line(_)) => Err(format!("{} is not a string", show(value))),
+        })
+    }
+
+    /// A whole number of at least `least`.
+    pub(super) fn count(&mut self, key: &str, least: u64) -> Option<u64> {
+        self.read(key, |value| {
+            value
+                .as_integer()
+                .and_then(|number| u64::try_from(number).ok())
+                .filter(|number| *number >= least)
+                .ok_or_else(|| format!("{} is not a whole number of at least {least}", show(value)))
+        })
+    }
+
+    /// A number for which `fits` holds; `range` says so in words.
+    pub(super) fn number(
+        &mut self,
+        key: &str,
+        range: &str,
+        fits: impl Fn(f64) -> bool,
+    ) -> Option<f64> {
+        self.read(key, |value| {
+            value
+                .as_float()
+                .or_else(|| value.as_integer().map(|number| number as f64))
+                .filter(|number| fits(*number))
+                .ok_or_else(|| format!("{} is not {range}", show(value)))
+        })
+    }
+
+    /// One of the names of an enum.
+    pub(super) fn choice<T: for<'de> Deserialize<'de>>(&mut self, key: &str) -> Option<T> {
+        self.read(key, |value| {
+            let text = value
+                .as_str()
+                .ok_or_else(|| format!("{} is not a string", show(value)))?;
+            let deserializer: StrDeserializer<'_, ValueError> = text.into_deserializer();
+            T::deserialize(deserializer).map_err(|error| error.to_string())
+        })
+    }
+
+    /// All problems, where there are any: those noted, and keys and sections that nobody asked for.
+    pub(super) fn finish(mut self) -> Result<(), ConfigError> {
+        let said: Vec<(String, Place)> = std::mem::take(&mut self.leaves)
+            .into_iter()
+            .map(|(key, leaf)| (key, leaf.place))
+            .chain(self.tables.clone())
+            .collect();
+        // Where a section is wrong, it is said once, and not of each of its keys.
+        let mut wrong: BTreeMap<String, Place> = BTreeMap::new();
+        for (key, place) in said {
+            let known = names::Known(&self.known);
+            let is_table = self.tables.contains_key(&key);
+            if let Some(culprit) = known.culprit(&key, is_table) {
+                let place = self.tables.get(culprit).cloned().unwrap_or(place);
+                wrong.insert(culprit.to_owned(), place);
+            }
+        }
+        for (key, place) in wrong {
+            let message = names::Known(&self.known).explain(&key);
+            self.problem_at(place, &key, message);
+        }
+        if self.problems.is_empty() {
+            return Ok(());
+        }
+        self.problems.sort();
+        let name = self.name;
+        Err(ConfigError::Invalid {
+            problems: self
+                .problems
+                .into_iter()
+                .map(|(place, key, message)| Problem {
+                    place: match place {
+                        Place::Line(line) => format!("{name}:{line}"),
+                        Place::Set(argument) => format!("--set {argument}"),
+                    },
+                    key,
+                    message,
+                })
+                .collect(),
+            name,
+        })
+    }
+}
+
+fn show(value: &Value) -> String {
+    value.to_string().trim().to_owned()
+}

@@ -1,0 +1,339 @@
+//! Tests of reading, checking and writing configs.
+
+use std::path::{Path, PathBuf};
+
+use bertram_core::task::TaskId;
+use proptest::prelude::*;
+
+use super::{ConfigError, Settings};
+use crate::schedule::ScheduleKind;
+
+fn parse(text: &str, sets: &[&str]) -> Result<Settings, ConfigError> {
+    let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+    Settings::from_text("x.toml", text, &sets)
+}
+
+/// The problems of a config that has some, a line each.
+fn problems(text: &str, sets: &[&str]) -> String {
+    parse(text, sets).expect_err("problems").to_string()
+}
+
+/// Asserts that a config has one problem, which reads `expected`.
+fn only_problem(text: &str, sets: &[&str], expected: &str) {
+    let error = problems(text, sets);
+    let mut lines = error.lines();
+    assert_eq!(lines.next(), Some("1 problem in x.toml"), "{error}");
+    assert_eq!(lines.next().map(str::trim), Some(expected));
+    assert_eq!(lines.next(), None, "{error}");
+}
+
+#[test]
+fn an_empty_file_is_all_defaults_and_resolved_settings_read_back() {
+    let settings = parse("", &[]).expect("defaults");
+    assert_eq!(settings.tasks.len(), 3);
+    assert_eq!(settings.train.seed, 11711);
+    let resolved = settings.to_toml();
+    for key in ["precision = \"f32\"", "kind = \"adamw\"", "eps = 0.000001"] {
+        assert!(resolved.contains(key), "no {key:?} in\n{resolved}");
+    }
+    assert_eq!(parse(&resolved, &[]).expect("resolved"), settings);
+}
+
+#[test]
+fn every_config_of_the_repository_is_valid_and_reads_back() {
+    fn check(dir: &Path, checked: &mut usize) {
+        for entry in std::fs::read_dir(dir).expect("folder of configs") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() {
+                check(&path, checked);
+                continue;
+            }
+            assert_eq!(path.extension().and_then(|it| it.to_str()), Some("toml"));
+            let settings = Settings::load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+            let again = parse(&settings.to_toml(), &[]).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(again, settings, "{}", path.display());
+            // A reader copies the first line into a shell.
+            let text = std::fs::read_to_string(&path).expect("text");
+            let first = text.lines().next().unwrap_or_default();
+            let shown = path
+                .strip_prefix(root())
+                .expect("inside")
+                .display()
+                .to_string();
+            assert!(
+                first.starts_with("# bertram-cli ") && first.contains(&shown),
+                "{shown}: line 1 is not the command that runs it: {first}"
+            );
+            *checked += 1;
+        }
+    }
+    fn root() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    }
+    let mut checked = 0;
+    check(&root().join("configs"), &mut checked);
+    assert!(checked >= 2, "{checked} configs");
+}
+
+#[test]
+fn every_problem_at_once_with_its_line() {
+    let text = "\
+[model]
+path = \"m\"
+poling = \"cls\"
+[model.random]
+layers = 2
+[tasks.sst]
+head = \"cosine\"
+[tasks.sentiment]
+head = \"linear\"
+[train]
+epochs = \"ten\"
+warmup = 1.5
+lr-schedule = \"quadratic\"
+";
+    let error = problems(text, &["train.batch-size=0", "nonsense"]);
+    for part in [
+        "x.toml:2: model.path: stands beside [model.random]",
+        "x.toml:3: model.poling: unknown key; did you mean model.pooling?",
+        "x.toml:7: tasks.sst.head: sst takes linear",
+        "x.toml:8: tasks.sentiment: unknown task; the tasks are sst, para, sts",
+        "x.toml:11: train.epochs: \"ten\" is not a whole number",
+        "x.toml:12: train.warmup: 1.5 is not a share",
+        "x.toml:13: train.lr-schedule: unknown variant `quadratic`, expected one of",
+        "--set train.batch-size=0: train.batch-size: 0 is not",
+        "--set nonsense: nonsense: write --set key.path=value",
+    ] {
+        assert!(error.contains(part), "no {part:?} in\n{error}");
+    }
+    assert!(error.starts_with("9 problems in x.toml"), "{error}");
+}
+
+#[test]
+fn unknown_keys_say_what_is_known() {
+    only_problem(
+        "[trian]\nepochs = 3\nseed = 1\n",
+        &[],
+        "x.toml:1: trian: unknown key; did you mean train?",
+    );
+    only_problem(
+        "[model]\nlearning-rate = 1.0\n",
+        &[],
+        "x.toml:2: model.learning-rate: unknown key; did you mean train.learning-rate?",
+    );
+    only_problem(
+        "[optimizer]\nnesterov = true\n",
+        &[],
+        "x.toml:2: optimizer.nesterov: unknown key; [optimizer] has kind, beta1, beta2, eps, weight-decay",
+    );
+    only_problem(
+        "verbose = true\n",
+        &[],
+        "x.toml:1: verbose: unknown key; the sections are model, data, tasks, train, optimizer",
+    );
+    only_problem(
+        "[tasks.para]\n[tasks.para.columns]\ntexta = \"q\"\n",
+        &[],
+        "x.toml:3: tasks.para.columns.texta: unknown key; did you mean tasks.para.columns.text-a?",
+    );
+}
+
+#[test]
+fn sections_and_values_are_not_mixed_up() {
+    only_problem(
+        "train = 3\n",
+        &[],
+        "x.toml:1: train: is a section: write [train], or train.NAME = VALUE",
+    );
+    only_problem(
+        "[train.epochs]\nfirst = 1\nlast = 2\n",
+        &[],
+        "x.toml:1: train.epochs: is a value, and no section",
+    );
+    only_problem(
+        "",
+        &["tasks=sst"],
+        "--set tasks=sst: tasks: is a section: write [tasks], or tasks.NAME = VALUE",
+    );
+    only_problem(
+        "[[tasks]]\n",
+        &[],
+        "x.toml:1: tasks: a list of tables means nothing here; write [section]",
+    );
+}
+
+#[test]
+fn combinations_that_cannot_be() {
+    for (text, expected) in [
+        (
+            "[tasks.sst]\nloss = \"bce\"\n",
+            "x.toml:2: tasks.sst.loss: sst takes cross-entropy",
+        ),
+        (
+            "[tasks.para]\nloss = \"mse\"\n",
+            "x.toml:2: tasks.para.loss: para takes bce, cosine-embedding",
+        ),
+        (
+            "[tasks.sts]\nhead = \"linear\"\n",
+            "x.toml:2: tasks.sts.head: sts takes cosine, concat, cross-encoder",
+        ),
+        (
+            "[tasks.sts]\nhead = \"concat\"\nloss = \"cosine-embedding\"\n",
+            "x.toml:3: tasks.sts.loss: cosine-embedding is a loss on cosines: it needs head = \"cosine\"",
+        ),
+        (
+            "[tasks.para]\nhead = \"concat\"\nthreshold = \"calibrated\"\n",
+            "x.toml:3: tasks.para.threshold: means something only with head = \"cosine\" and loss = \"bce\"",
+        ),
+        (
+            "[model.random]\nhidden-size = 100\nheads = 3\n",
+            "x.toml:3: model.random.heads: 3 heads do not divide hidden-size = 100",
+        ),
+        (
+            "[model.random]\nhidden-size = 129\n",
+            "x.toml:2: model.random.heads: 2 heads do not divide hidden-size = 129",
+        ),
+        (
+            "[train]\n[data]\nmax-length = 200\n",
+            "x.toml:3: data.max-length: 200 is more than model.random.max-positions = 128",
+        ),
+        (
+            "[train]\n[model.random]\nmax-positions = 64\n",
+            "x.toml:3: data.max-length: 128 is more than model.random.max-positions = 64",
+        ),
+    ] {
+        only_problem(text, &[], expected);
+    }
+}
+
+#[test]
+fn what_is_no_toml_names_its_line() {
+    let error = problems("[train]\nepochs = 3\nseed\n", &[]);
+    assert!(error.starts_with("x.toml:3: not TOML: "), "{error}");
+    assert!(!error.contains('\n'), "{error}");
+    let twice = problems("[train]\nseed = 1\nseed = 2\n", &[]);
+    assert!(twice.starts_with("x.toml:3: not TOML: "), "{twice}");
+}
+
+#[test]
+fn set_goes_over_the_file_and_takes_bare_words() {
+    let settings = parse(
+        "[train]\nepochs = 3\n",
+        &[
+            "train.epochs=1",
+            "train.schedule=combined",
+            "data.dir=some/where",
+        ],
+    )
+    .expect("valid");
+    assert_eq!(settings.train.epochs, 1);
+    assert_eq!(settings.train.schedule, ScheduleKind::Combined);
+    assert_eq!(settings.data.dir, Some(PathBuf::from("some/where")));
+}
+
+#[test]
+fn set_takes_strings_that_look_like_numbers_and_tables_too() {
+    let settings = parse(
+        "",
+        &[
+            "model.path=m",
+            "model.revision=12e4567",
+            "data.dir=2026-11-23",
+            "tasks.sts.columns={ label = \"score\" }",
+        ],
+    )
+    .expect("valid");
+    assert_eq!(settings.model.revision, "12e4567");
+    assert_eq!(settings.data.dir, Some(PathBuf::from("2026-11-23")));
+    assert_eq!(settings.tasks[0].columns.label.as_deref(), Some("score"));
+    only_problem("", &["=3"], "--set =3: =3: write --set key.path=value");
+}
+
+#[test]
+fn set_model_path_takes_the_place_of_a_random_model() {
+    let settings = parse("[model.random]\nlayers = 3\n", &["model.path=bert"]).expect("valid");
+    assert_eq!(settings.model.path.as_deref(), Some("bert"));
+    assert_eq!(settings.model.random, None);
+}
+
+#[test]
+fn the_tables_present_are_the_tasks_trained() {
+    let settings = parse("[tasks.sts]\n[tasks.sst]\n", &[]).expect("valid");
+    let tasks: Vec<TaskId> = settings.tasks.iter().map(|task| task.task).collect();
+    assert_eq!(tasks, [TaskId::Sst, TaskId::Sts]);
+}
+
+/// One of `values`, or the key is not said.
+fn key(name: &'static str, values: &'static [&'static str]) -> impl Strategy<Value = String> {
+    proptest::option::of(proptest::sample::select(values))
+        .prop_map(move |value| value.map_or(String::new(), |value| format!("{name} = {value}\n")))
+}
+
+fn config() -> impl Strategy<Value = String> {
+    let model = (
+        key("path", &["\"org/name\"", "'C:\\models\\x'"]),
+        key("pooling", &["\"cls\"", "\"mean\"", "\"pooler\""]),
+        key("head-dropout", &["0", "0.3", "1e-3"]),
+        key("freeze", &["true", "false"]),
+        key("dropout", &["{ hidden = 0.0, attention = 0.2 }", "{}"]),
+    );
+    let data = (
+        key("dir", &["\"a b/ü\""]),
+        key("format", &["\"glue\"", "\"json-lines\""]),
+        key("limit", &["1", "9007199254740993"]),
+        key("limit-draw", &["\"fresh\"", "\"fixed\""]),
+        key("demo", &["{ seed = 9223372036854775807, dev = 3 }"]),
+    );
+    let sts = (
+        key("head", &["\"cosine\"", "\"cross-encoder\""]),
+        key("loss", &["\"mse\"", "\"bce\""]),
+        key("weight", &["0.1", "3"]),
+        key("dev", &["\"dev \\\"1\\\".tsv\""]),
+        key("columns", &["{ text-a = \"q\", label = \"\" }"]),
+    );
+    let train = (
+        key("learning-rate", &["1e-5", "3.0000000000000004e-5"]),
+        key("head-learning-rate", &["1e-3"]),
+        key("lr-schedule", &["\"cosine\""]),
+        key("warmup", &["0", "0.1", "1"]),
+        key("schedule", &["\"combined\""]),
+    );
+    (model, data, sts, any::<bool>(), train).prop_map(|(model, data, sts, para, train)| {
+        let para = if para {
+            "[tasks.para]\nthreshold = \"as-published\"\n"
+        } else {
+            ""
+        };
+        format!(
+            "[model]\n{}{}{}{}{}[data]\n{}{}{}{}{}[tasks.sts]\n{}{}{}{}{}{para}[train]\n{}{}{}{}{}",
+            model.0,
+            model.1,
+            model.2,
+            model.3,
+            model.4,
+            data.0,
+            data.1,
+            data.2,
+            data.3,
+            data.4,
+            sts.0,
+            sts.1,
+            sts.2,
+            sts.3,
+            sts.4,
+            train.0,
+            train.1,
+            train.2,
+            train.3,
+            train.4,
+        )
+    })
+}
+
+proptest! {
+    #[test]
+    fn resolved_settings_read_back(text in config()) {
+        let settings = parse(&text, &[]).expect("valid");
+        prop_assert_eq!(parse(&settings.to_toml(), &[]).expect("resolved"), settings);
+    }
+}

@@ -1,0 +1,248 @@
+//! From settings to tokenised data: which file each split comes from, its rows, and what is noted about them.
+
+use std::path::{Path, PathBuf};
+
+use bertram_core::data::{
+    Batcher, BertTokenizer, DataError, Dataset, DemoConfig, DemoCorpus, ReadOptions, Split,
+    TokenizedDataset, TokenizerError, layout_file, read_dataset,
+};
+use bertram_core::task::{TaskConfig, TaskId};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{LimitDraw, Settings, TaskSettings};
+
+/// What a run notes about a data file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataFile {
+    /// The task.
+    pub task: TaskId,
+    /// `train`, `dev` or `test`.
+    pub split: String,
+    /// The file; `demo` for the generated corpus.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes (of its rows, for the generated corpus).
+    pub sha256: String,
+    /// Rows read.
+    pub rows: usize,
+    /// Rows left out as bad.
+    pub skipped: usize,
+}
+
+/// The rows of one task.
+pub struct TaskCorpus {
+    /// The task.
+    pub task: TaskId,
+    /// Rows to learn from.
+    pub train: Dataset,
+    /// Rows to score on.
+    pub dev: Dataset,
+    /// Rows to predict, where there are any.
+    pub test: Option<Dataset>,
+}
+
+/// Reads every split of every task that the settings name, or generates the demo corpus.
+///
+/// `splits` says which are wanted; those left out are empty.
+pub fn read_corpus(settings: &Settings, splits: &[Split]) -> Result<Vec<TaskCorpus>, DataError> {
+    let demo = settings
+        .tasks
+        .iter()
+        .any(|task| uses_demo(settings, task))
+        .then(|| DemoCorpus::generate(&demo_config(settings)));
+    settings
+        .tasks
+        .iter()
+        .map(|task| match &demo {
+            Some(demo) if uses_demo(settings, task) => Ok(TaskCorpus {
+                task: task.task,
+                train: demo.dataset(task.task, Split::Train),
+                dev: demo.dataset(task.task, Split::Dev),
+                test: Some(demo.dataset(task.task, Split::Test)),
+            }),
+            _ => read_task(settings, task, splits),
+        })
+        .collect()
+}
+
+/// The demo corpus that the settings ask for.
+pub fn demo_config(settings: &Settings) -> DemoConfig {
+    let demo = &settings.data.demo;
+    DemoConfig {
+        seed: demo.seed,
+        sst: demo.sst,
+        para: demo.para,
+        sts: demo.sts,
+        dev: demo.dev,
+        test: demo.dev,
+    }
+}
+
+fn uses_demo(settings: &Settings, task: &TaskSettings) -> bool {
+    settings.data.dir.is_none() && task.train.is_none() && task.dev.is_none() && task.test.is_none()
+}
+
+fn read_task(
+    settings: &Settings,
+    task: &TaskSettings,
+    splits: &[Split],
+) -> Result<TaskCorpus, DataError> {
+    let format = task.format.unwrap_or(settings.data.format);
+    let file = |split: Split, named: &Option<PathBuf>| -> Option<PathBuf> {
+        match (named, &settings.data.dir) {
+            (Some(path), _) => Some(path.clone()),
+            (None, Some(dir)) => Some(layout_file(dir, format, task.task, split)),
+            (None, None) => None,
+        }
+    };
+    let read = |path: &Path, labelled: bool| {
+        let dataset = read_dataset(
+            path,
+            &ReadOptions {
+                task: task.task,
+                format,
+                columns: &task.columns,
+                bad_rows: settings.data.bad_rows,
+                preprocess: settings.data.preprocess,
+                labelled,
+            },
+        )?;
+        if !dataset.skipped.is_empty() {
+            let lines: Vec<String> = dataset
+                .skipped
+                .iter()
+                .take(5)
+                .map(|row| format!("line {}: {}", row.line, row.reason))
+                .collect();
+            tracing::warn!(
+                "{}: skipped {} bad rows ({}{})",
+                path.display(),
+                dataset.skipped.len(),
+                lines.join("; "),
+                if dataset.skipped.len() > 5 {
+                    "; ..."
+                } else {
+                    ""
+                }
+            );
+        }
+        Ok(dataset)
+    };
+    let wanted = |split: Split, named: &Option<PathBuf>| -> Result<Dataset, DataError> {
+        let empty = || Dataset {
+            task: task.task,
+            path: PathBuf::new(),
+            sha256: String::new(),
+            examples: Vec::new(),
+            skipped: Vec::new(),
+        };
+        if !splits.contains(&split) {
+            return Ok(empty());
+        }
+        match file(split, named) {
+            Some(path) => read(&path, true),
+            None => Ok(empty()),
+        }
+    };
+    let test = match file(Split::Test, &task.test) {
+        // A test file is optional in a data folder, and a must where the config names it.
+        Some(path) if splits.contains(&Split::Test) && (task.test.is_some() || path.is_file()) => {
+            Some(read(&path, false)?)
+        }
+        _ => None,
+    };
+    Ok(TaskCorpus {
+        task: task.task,
+        train: wanted(Split::Train, &task.train)?,
+        dev: wanted(Split::Dev, &task.dev)?,
+        test,
+    })
+}
+
+/// Notes on the files of a corpus.
+pub fn data_files(corpus: &[TaskCorpus]) -> Vec<DataFile> {
+    let note = |task: TaskId, split: &str, dataset: &Dataset| DataFile {
+        task,
+        split: split.to_owned(),
+        path: dataset.path.clone(),
+        sha256: dataset.sha256.clone(),
+        rows: dataset.examples.len(),
+        skipped: dataset.skipped.len(),
+    };
+    corpus
+        .iter()
+        .flat_map(|task| {
+            [
+                ("train", Some(&task.train)),
+                ("dev", Some(&task.dev)),
+                ("test", task.test.as_ref()),
+            ]
+            .into_iter()
+            .filter_map(move |(split, dataset)| Some(note(task.task, split, dataset?)))
+        })
+        .filter(|file| !file.sha256.is_empty())
+        .collect()
+}
+
+/// One task, tokenised.
+pub struct TaskData {
+    /// How the task is modelled.
+    pub config: TaskConfig,
+    /// How rows become batches.
+    pub batcher: Batcher,
+    /// Rows to learn from.
+    pub train: TokenizedDataset,
+    /// Rows to score on.
+    pub dev: TokenizedDataset,
+    /// Rows to predict.
+    pub test: Option<TokenizedDataset>,
+    /// Rows of an epoch; all where `None`.
+    pub limit: Option<usize>,
+    /// Whether the rows of an epoch are drawn once or afresh.
+    pub draw: LimitDraw,
+}
+
+/// Tokenises a corpus.
+pub fn tokenize_corpus(
+    settings: &Settings,
+    corpus: &[TaskCorpus],
+    tokenizer: &BertTokenizer,
+) -> Result<Vec<TaskData>, TokenizerError> {
+    settings
+        .tasks
+        .iter()
+        .zip(corpus)
+        .map(|(task, corpus)| {
+            let config = task.model_config();
+            let dev = match settings.data.dev_limit {
+                Some(limit) if limit < corpus.dev.examples.len() => {
+                    let mut dev = corpus.dev.clone();
+                    let mut rows = corpus.dev.subsample(limit, settings.train.seed);
+                    rows.sort_unstable();
+                    dev.examples = rows
+                        .into_iter()
+                        .map(|row| corpus.dev.examples[row].clone())
+                        .collect();
+                    TokenizedDataset::new(&dev, tokenizer)?
+                }
+                _ => TokenizedDataset::new(&corpus.dev, tokenizer)?,
+            };
+            Ok(TaskData {
+                batcher: Batcher {
+                    packing: config.packing(),
+                    max_length: settings.data.max_length,
+                    special: tokenizer.special(),
+                },
+                config,
+                train: TokenizedDataset::new(&corpus.train, tokenizer)?,
+                dev,
+                test: corpus
+                    .test
+                    .as_ref()
+                    .map(|test| TokenizedDataset::new(test, tokenizer))
+                    .transpose()?,
+                limit: task.limit.or(settings.data.limit),
+                draw: task.limit_draw.unwrap_or(settings.data.limit_draw),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,120 @@
+//! The batches and updates of an epoch: a pure function of settings, seed and epoch.
+
+use bertram_core::data::{TaskBatch, epoch_batches, sample_rows};
+use burn::tensor::backend::Backend;
+
+use crate::config::{LimitDraw, Settings};
+use crate::corpus::TaskData;
+use crate::schedule::{Combined, Schedule, ScheduleKind, Sequential, Update};
+use crate::step::TaskPart;
+
+/// The batches of each task and the updates that take them.
+pub struct Epoch {
+    /// For each task, the rows of its batches.
+    batches: Vec<Vec<Vec<usize>>>,
+    /// The updates, in order.
+    pub updates: Vec<Update>,
+}
+
+impl Epoch {
+    /// Epoch `epoch` (counted from 1). Rows are drawn, shuffled and cut from (seed, task, epoch) alone.
+    pub fn plan(settings: &Settings, tasks: &[TaskData], epoch: usize) -> Self {
+        let train = &settings.train;
+        let batches: Vec<Vec<Vec<usize>>> = tasks
+            .iter()
+            .enumerate()
+            .map(|(index, task)| {
+                let seed = mix(train.seed, index as u64);
+                let rows = match task.limit {
+                    Some(limit) if limit < task.train.len() => {
+                        let draw = match task.draw {
+                            LimitDraw::Fixed => 0,
+                            LimitDraw::Fresh => epoch as u64,
+                        };
+                        sample_rows(task.train.len(), limit, mix(seed, draw))
+                    }
+                    _ => (0..task.train.len()).collect(),
+                };
+                let lengths: Vec<usize> = rows
+                    .iter()
+                    .map(|&row| task.batcher.length(&task.train, row))
+                    .collect();
+                let positions = epoch_batches(
+                    &lengths,
+                    train.batch_size,
+                    seed,
+                    epoch,
+                    true,
+                    settings.data.length_buckets,
+                );
+                positions
+                    .into_iter()
+                    .map(|batch| batch.into_iter().map(|position| rows[position]).collect())
+                    .collect()
+            })
+            .collect();
+        let sizes: Vec<_> = tasks
+            .iter()
+            .zip(&batches)
+            .map(|(task, batches)| (task.config.task, batches.len()))
+            .collect();
+        let updates = schedule(settings).epoch(&sizes, epoch, train.seed);
+        Self { batches, updates }
+    }
+
+    /// The batches of an update, on the device.
+    pub fn parts<B: Backend>(
+        &self,
+        update: &Update,
+        tasks: &[TaskData],
+        device: &B::Device,
+    ) -> Vec<TaskPart<B>> {
+        update
+            .parts
+            .iter()
+            .filter_map(|part| {
+                let index = tasks
+                    .iter()
+                    .position(|task| task.config.task == part.task)?;
+                let task = &tasks[index];
+                let batches: Vec<TaskBatch<B>> = part
+                    .batches
+                    .iter()
+                    .map(|&batch| {
+                        task.batcher
+                            .batch(&task.train, &self.batches[index][batch])
+                            .to_device(device)
+                    })
+                    .collect();
+                Some(TaskPart {
+                    task: part.task,
+                    batches,
+                })
+            })
+            .collect()
+    }
+}
+
+/// The schedule that the settings name.
+fn schedule(settings: &Settings) -> Box<dyn Schedule> {
+    let train = &settings.train;
+    match train.schedule {
+        ScheduleKind::Sequential => Box::new(Sequential {
+            order: train.order,
+            accumulate: train.accumulate,
+        }),
+        ScheduleKind::Combined => Box::new(Combined {
+            stop: train.combined_stop,
+            accumulate: train.accumulate,
+        }),
+    }
+}
+
+/// Mixes two numbers into a seed (the finaliser of SplitMix64, Steele et al. 2014), so that neighbouring seeds, tasks and
+/// updates get unrelated streams.
+pub fn mix(seed: u64, stream: u64) -> u64 {
+    let mut z = seed ^ stream.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

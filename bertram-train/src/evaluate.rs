@@ -1,0 +1,80 @@
+//! Whole-split evaluation.
+
+use std::collections::BTreeMap;
+
+use bertram_core::data::{Batcher, TokenizedDataset};
+use bertram_core::metric::SplitScores;
+use bertram_core::task::{MultitaskModel, TaskConfig, TaskId, score};
+use burn::tensor::{Tensor, backend::Backend};
+
+/// One task's rows of a split, ready to be batched.
+#[derive(Clone, Copy)]
+pub struct EvaluationSet<'a> {
+    /// How the task is modelled.
+    pub config: &'a TaskConfig,
+    /// How its rows become batches.
+    pub batcher: &'a Batcher,
+    /// The rows.
+    pub data: &'a TokenizedDataset,
+}
+
+/// Logits of every row, in the order of the rows. A task without a head, or without rows, gives none.
+///
+/// Rows go through the model sorted by length, so that little padding is computed, and the device is read once.
+/// `progress` is called after each batch with the number of rows done.
+pub fn split_logits<B: Backend>(
+    model: &MultitaskModel<B>,
+    set: EvaluationSet<'_>,
+    batch_size: usize,
+    device: &B::Device,
+    mut progress: impl FnMut(usize),
+) -> Vec<Vec<f32>> {
+    let rows = set.data.len();
+    let Some(head) = model.head(set.config.task) else {
+        return Vec::new();
+    };
+    if rows == 0 {
+        return Vec::new();
+    }
+    let mut order: Vec<usize> = (0..rows).collect();
+    order.sort_by_key(|&row| (set.batcher.length(set.data, row), row));
+    let mut chunks: Vec<Tensor<B, 2>> = Vec::new();
+    let mut done = 0;
+    for rows in order.chunks(batch_size.max(1)) {
+        let batch = set.batcher.batch(set.data, rows).to_device::<B>(device);
+        chunks.push(model.forward(head, &batch));
+        done += rows.len();
+        progress(done);
+    }
+    let logits = Tensor::cat(chunks, 0);
+    let outputs = logits.dims()[1];
+    let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
+    let mut by_row = vec![Vec::new(); rows];
+    for (&row, values) in order.iter().zip(values.chunks(outputs)) {
+        by_row[row] = values.to_vec();
+    }
+    by_row
+}
+
+/// Scores of every set that has labels, and the logits of all.
+pub fn evaluate<B: Backend>(
+    model: &MultitaskModel<B>,
+    sets: &[EvaluationSet<'_>],
+    batch_size: usize,
+    device: &B::Device,
+    mut progress: impl FnMut(TaskId, usize, usize),
+) -> (SplitScores, BTreeMap<TaskId, Vec<Vec<f32>>>) {
+    let mut scores = BTreeMap::new();
+    let mut all = BTreeMap::new();
+    for &set in sets {
+        let task = set.config.task;
+        let logits = split_logits(model, set, batch_size, device, |done| {
+            progress(task, done, set.data.len());
+        });
+        if let (Some(labels), false) = (&set.data.labels, logits.is_empty()) {
+            scores.insert(task, score(set.config, &logits, labels));
+        }
+        all.insert(task, logits);
+    }
+    (SplitScores::new(scores), all)
+}

@@ -1,0 +1,13 @@
+//! The training loop, inside Burn's `SupervisedTraining`.
+//!
+//! Burn supplies the event pipeline, the dashboards and the interrupter. The loop itself is ours, a
+//! [`burn::train::SupervisedLearningStrategy`]: Burn's own has one loss a batch and one optimiser, averages metrics over batches, and
+//! checkpoints at epoch ends only. `docs/src/decisions.md` says more.
+
+mod burn_parts;
+mod dashboard;
+mod series;
+mod train_loop;
+
+pub use dashboard::Dashboard;
+pub use train_loop::{Outcome, StopFlag, TrainError, TrainingSession, train};

@@ -1,0 +1,12 @@
+//! How a multitask BERT learns: settings, schedules, optimiser, the training loop, checkpoints and run folders.
+
+pub mod config;
+pub mod corpus;
+pub mod epoch;
+pub mod evaluate;
+pub mod learner;
+pub mod optim;
+pub mod pipeline;
+pub mod run_folder;
+pub mod schedule;
+pub mod step;

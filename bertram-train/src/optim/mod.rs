@@ -1,0 +1,9 @@
+//! The optimiser: the course's AdamW, learning-rate schedules, and clipping by the global norm.
+
+mod adamw;
+mod clip;
+mod learning_rate;
+
+pub use adamw::{AdamW, AdamWConfig, AdamWState};
+pub use clip::{global_norm, scale_gradients};
+pub use learning_rate::{LearningRateSchedule, LrSchedule};

@@ -1,0 +1,179 @@
+//! Resumable checkpoints: model, optimiser, and the place in the run.
+
+use std::path::{Path, PathBuf};
+
+use bertram_core::encoder::{load_tensors, save_tensors};
+use bertram_core::metric::SplitScores;
+use bertram_core::task::MultitaskModel;
+use burn::module::AutodiffModule;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use serde::{Deserialize, Serialize};
+
+use super::{RunError, read_json, write_json};
+use crate::optim::{AdamW, AdamWConfig, AdamWState};
+
+/// The best evaluation of a run so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BestSoFar {
+    /// The epoch after which it was made, counted from 1.
+    pub epoch: usize,
+    /// Its scores on dev.
+    pub scores: SplitScores,
+}
+
+/// The place of a checkpoint in its run. Random numbers need no state: the backend is seeded anew for every update
+/// from the run's seed and the update's number.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointState {
+    /// The epoch to go on with, counted from 1.
+    pub epoch: usize,
+    /// Updates of that epoch already made.
+    pub updates_in_epoch: usize,
+    /// Updates made in all.
+    pub updates: usize,
+    /// The best evaluation so far.
+    pub best: Option<BestSoFar>,
+    /// Evaluations since the best one.
+    pub evaluations_since_best: usize,
+    /// Seconds spent in training and evaluation.
+    pub seconds: f64,
+    /// Seconds spent in updates alone.
+    pub training_seconds: f64,
+    /// Tokens trained on, without padding.
+    pub tokens: u64,
+    /// Optimiser steps of each parameter, in visiting order.
+    pub optimizer_steps: Vec<u32>,
+}
+
+/// A checkpoint read back.
+pub struct Checkpoint<B: AutodiffBackend> {
+    /// The model's weights.
+    pub model: MultitaskModel<B>,
+    /// The optimiser with its history.
+    pub optimizer: AdamW<B>,
+    /// The place in the run.
+    pub state: CheckpointState,
+}
+
+const MODEL: &str = "model.safetensors";
+const FIRST_MOMENTS: &str = "first_moments.safetensors";
+const SECOND_MOMENTS: &str = "second_moments.safetensors";
+const STATE: &str = "state.json";
+const PREFIX: &str = "update-";
+const BEST: &str = "best.safetensors";
+
+/// The checkpoints of a run.
+///
+/// A checkpoint is a folder, written under another name and renamed when complete: one that is there is whole.
+#[derive(Clone, Debug)]
+pub struct CheckpointStore {
+    folder: PathBuf,
+    keep: usize,
+}
+
+impl CheckpointStore {
+    /// Checkpoints in `folder`, of which the newest `keep` stay (at least one).
+    pub fn new(folder: PathBuf, keep: usize) -> Self {
+        Self {
+            folder,
+            keep: keep.max(1),
+        }
+    }
+
+    /// Writes a checkpoint and deletes the oldest beyond those kept.
+    pub fn save<B: AutodiffBackend>(
+        &self,
+        model: &MultitaskModel<B>,
+        optimizer: &AdamW<B>,
+        mut state: CheckpointState,
+    ) -> Result<(), RunError> {
+        let name = format!("{PREFIX}{:08}", state.updates);
+        let target = self.folder.join(&name);
+        let partial = self.folder.join(format!("{name}.partial"));
+        for stale in [&partial, &target] {
+            if stale.exists() {
+                std::fs::remove_dir_all(stale).map_err(RunError::io(stale))?;
+            }
+        }
+        std::fs::create_dir_all(&partial).map_err(RunError::io(&partial))?;
+        let moments = optimizer.state(model);
+        save_tensors(&partial.join(MODEL), &model.valid())?;
+        save_tensors(&partial.join(FIRST_MOMENTS), &moments.first_moments)?;
+        save_tensors(&partial.join(SECOND_MOMENTS), &moments.second_moments)?;
+        state.optimizer_steps = moments.steps;
+        write_json(&partial.join(STATE), &state)?;
+        std::fs::rename(&partial, &target).map_err(RunError::io(&target))?;
+        self.prune()
+    }
+
+    /// The newest checkpoint's folder, if there is one.
+    pub fn newest(&self) -> Result<Option<PathBuf>, RunError> {
+        Ok(self.all()?.pop())
+    }
+
+    /// Reads a checkpoint into a model of the same shape.
+    pub fn load<B: AutodiffBackend>(
+        folder: &Path,
+        model: MultitaskModel<B>,
+        config: AdamWConfig,
+        device: &B::Device,
+    ) -> Result<Checkpoint<B>, RunError> {
+        let state: CheckpointState = read_json(&folder.join(STATE))?;
+        let inner = model.valid();
+        let moments = AdamWState {
+            first_moments: load_tensors(&folder.join(FIRST_MOMENTS), inner.clone(), device)?,
+            second_moments: load_tensors(&folder.join(SECOND_MOMENTS), inner, device)?,
+            steps: state.optimizer_steps.clone(),
+        };
+        let model = load_tensors(&folder.join(MODEL), model, device)?;
+        let optimizer = AdamW::from_state(config, &model, &moments);
+        Ok(Checkpoint {
+            model,
+            optimizer,
+            state,
+        })
+    }
+
+    /// Writes the best model so far, in place of the last best.
+    pub fn save_best<B: Backend>(&self, model: &MultitaskModel<B>) -> Result<(), RunError> {
+        std::fs::create_dir_all(&self.folder).map_err(RunError::io(&self.folder))?;
+        Ok(save_tensors(&self.folder.join(BEST), model)?)
+    }
+
+    /// Reads the best model so far into a model of the same shape.
+    pub fn load_best<B: Backend>(
+        &self,
+        model: MultitaskModel<B>,
+        device: &B::Device,
+    ) -> Result<MultitaskModel<B>, RunError> {
+        Ok(load_tensors(&self.folder.join(BEST), model, device)?)
+    }
+
+    fn all(&self) -> Result<Vec<PathBuf>, RunError> {
+        let entries = match std::fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(RunError::io(&self.folder)(error)),
+        };
+        let mut folders = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(RunError::io(&self.folder))?.path();
+            let number = path
+                .file_name()
+                .and_then(|name| name.to_str()?.strip_prefix(PREFIX)?.parse::<usize>().ok());
+            if let Some(number) = number {
+                folders.push((number, path));
+            }
+        }
+        folders.sort();
+        Ok(folders.into_iter().map(|(_, path)| path).collect())
+    }
+
+    fn prune(&self) -> Result<(), RunError> {
+        let all = self.all()?;
+        for folder in &all[..all.len().saturating_sub(self.keep)] {
+            std::fs::remove_dir_all(folder).map_err(RunError::io(folder))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! `metrics.jsonl`: a JSON object a line.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use bertram_core::fs::atomic_write;
+use serde_json::Value;
+
+use super::RunError;
+
+/// Appends to a run's `metrics.jsonl`.
+pub struct MetricsLog {
+    path: PathBuf,
+    file: File,
+}
+
+impl MetricsLog {
+    /// Opens the log, keeping the lines up to and including update `update`: what a killed run wrote after its last
+    /// checkpoint is written again by the run that goes on from there.
+    pub fn open(path: &Path, update: usize) -> Result<Self, RunError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => {
+                let kept: String = text
+                    .lines()
+                    .filter(|line| {
+                        serde_json::from_str::<Value>(line)
+                            .ok()
+                            .and_then(|value| value.get("update")?.as_u64())
+                            .is_some_and(|logged| logged <= update as u64)
+                    })
+                    .flat_map(|line| [line, "\n"])
+                    .collect();
+                if kept != text {
+                    atomic_write(path, kept.as_bytes()).map_err(|error| RunError::Io {
+                        path: path.to_owned(),
+                        source: std::io::Error::other(error),
+                    })?;
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(RunError::io(path)(error)),
+        }
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(RunError::io(path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// Appends one line.
+    pub fn write(&mut self, value: &Value) -> Result<(), RunError> {
+        let line = format!("{value}\n");
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(RunError::io(&self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn resuming_drops_what_came_after_the_checkpoint() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("metrics.jsonl");
+        let mut log = MetricsLog::open(&path, 0).expect("open");
+        for update in [10, 20, 30] {
+            log.write(&json!({ "update": update })).expect("write");
+        }
+        // A line cut off by a kill.
+        std::fs::write(
+            &path,
+            std::fs::read_to_string(&path).expect("read") + "{\"upd",
+        )
+        .expect("cut");
+        let mut log = MetricsLog::open(&path, 20).expect("open again");
+        log.write(&json!({ "update": 25 })).expect("write");
+        let text = std::fs::read_to_string(&path).expect("read");
+        assert_eq!(text, "{\"update\":10}\n{\"update\":20}\n{\"update\":25}\n");
+    }
+}

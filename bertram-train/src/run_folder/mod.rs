@@ -1,0 +1,213 @@
+//! The run folder: everything a run leaves, laid out so that a person can read it and a program can go on from it.
+//!
+//! ```text
+//! config.toml          the resolved config: every default filled in
+//! run.json             versions, backend, seed, data hashes: what the config does not say
+//! metrics.jsonl        a line per logged step and per evaluation
+//! train.log            the log
+//! checkpoints/         resumable checkpoints, and the best model so far
+//! base/                what training started from: encoder config and tokenizer
+//! model/               the export: encoder, tokenizer, heads
+//! predictions/         the course's leaderboard files
+//! summary.json         scores and cost
+//! ```
+
+mod checkpoint;
+mod metrics_log;
+
+pub use checkpoint::{BestSoFar, Checkpoint, CheckpointState, CheckpointStore};
+pub use metrics_log::MetricsLog;
+
+use std::path::{Path, PathBuf};
+
+use bertram_core::fs::atomic_write;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Errors of a run folder.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A run is never overwritten.
+    #[error(
+        "{0} already exists and is not empty: a run never overwrites another; name another folder with --out, or go on with --resume {0}"
+    )]
+    Exists(PathBuf),
+    /// Not a run folder.
+    #[error("{0} is not a run folder: it has no {1}")]
+    NotARun(PathBuf, &'static str),
+    /// A file of the run cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file of the run does not say what it should.
+    #[error("{path}: {message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// A checkpoint's tensors cannot be read or written.
+    #[error(transparent)]
+    Weights(#[from] bertram_core::encoder::WeightsError),
+}
+
+impl RunError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| RunError::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// A run's folder.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes `path` the folder of a new run; it must not exist, or be empty.
+    pub fn create(path: PathBuf) -> Result<Self, RunError> {
+        let occupied = match std::fs::read_dir(&path) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => return Err(RunError::io(&path)(error)),
+        };
+        if occupied {
+            return Err(RunError::Exists(path));
+        }
+        std::fs::create_dir_all(&path).map_err(RunError::io(&path))?;
+        Ok(Self { path })
+    }
+
+    /// Makes a new folder `parent/name`, or `parent/name-2`, `-3` and so on where that is taken.
+    pub fn create_numbered(parent: &Path, name: &str) -> Result<Self, RunError> {
+        std::fs::create_dir_all(parent).map_err(RunError::io(parent))?;
+        let mut number = 1;
+        loop {
+            let path = match number {
+                1 => parent.join(name),
+                _ => parent.join(format!("{name}-{number}")),
+            };
+            // `create_dir` and not `create`: two runs that start in the same second must not share a folder.
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Ok(Self { path }),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(RunError::io(&path)(error)),
+            }
+        }
+    }
+
+    /// The folder of a run made earlier.
+    pub fn open(path: &Path) -> Result<Self, RunError> {
+        let folder = Self {
+            path: path.to_owned(),
+        };
+        if !folder.config().is_file() {
+            return Err(RunError::NotARun(path.to_owned(), "config.toml"));
+        }
+        Ok(folder)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `config.toml`.
+    pub fn config(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// `run.json`.
+    pub fn run_info(&self) -> PathBuf {
+        self.path.join("run.json")
+    }
+
+    /// `summary.json`.
+    pub fn summary(&self) -> PathBuf {
+        self.path.join("summary.json")
+    }
+
+    /// `train.log`.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("train.log")
+    }
+
+    /// `metrics.jsonl`.
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// `base/`.
+    pub fn base(&self) -> PathBuf {
+        self.path.join("base")
+    }
+
+    /// `model/`.
+    pub fn model(&self) -> PathBuf {
+        self.path.join("model")
+    }
+
+    /// `predictions/`.
+    pub fn predictions(&self) -> PathBuf {
+        self.path.join("predictions")
+    }
+
+    /// `checkpoints/`.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+}
+
+/// Writes a value as indented JSON, atomically.
+pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunError> {
+    let mut text = serde_json::to_string_pretty(value).map_err(|error| RunError::Malformed {
+        path: path.to_owned(),
+        message: error.to_string(),
+    })?;
+    text.push('\n');
+    atomic_write(path, text.as_bytes()).map_err(|error| RunError::Io {
+        path: path.to_owned(),
+        source: std::io::Error::other(error),
+    })
+}
+
+/// Reads a value that [`write_json`] wrote.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
+    let text = std::fs::read_to_string(path).map_err(RunError::io(path))?;
+    serde_json::from_str(&text).map_err(|error| RunError::Malformed {
+        path: path.to_owned(),
+        message: error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_never_overwrites_another() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let first = RunFolder::create(dir.path().join("run")).expect("new");
+        std::fs::write(first.config(), "").expect("write");
+        let error = RunFolder::create(dir.path().join("run")).expect_err("occupied");
+        assert!(error.to_string().contains("--resume"), "{error}");
+        let a = RunFolder::create_numbered(dir.path(), "x").expect("new");
+        let b = RunFolder::create_numbered(dir.path(), "x").expect("numbered");
+        assert!(a.path().ends_with("x") && b.path().ends_with("x-2"));
+    }
+
+    #[test]
+    fn open_says_what_is_missing() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let error = RunFolder::open(dir.path()).expect_err("empty");
+        assert!(error.to_string().contains("config.toml"), "{error}");
+    }
+}
