@@ -1,0 +1,327 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use bertram_core::data::Split;
+use bertram_core::encoder::Pooling;
+use bertram_core::task::TaskId;
+use bertram_train::learner::Dashboard;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::backend::BackendKind;
+use crate::error::CliResult;
+
+/// Places the flags that every command has after a command's own.
+const LAST: usize = 900;
+
+/// Multitask BERT fine-tuning: one encoder for sentiment, paraphrase and similarity.
+///
+/// Without any data, `bertram-cli train` trains a small BERT on a generated corpus and leaves a run folder.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bertram-cli",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Examples:
+  bertram-cli train
+  bertram-cli train --config configs/minilm-cpu.toml --data DATA
+  bertram-cli train --resume runs/2026-11-23-quickstart
+  bertram-cli evaluate --run RUN --split dev
+  echo 'a lovely film' | bertram-cli predict --run RUN --task sst"
+)]
+pub struct Cli {
+    /// Say more (-v: what happens, -vv: details). RUST_LOG overrides.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, display_order = LAST)]
+    pub verbose: u8,
+    /// Say only errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = LAST)]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a model, or go on with an interrupted run.
+    Train(TrainArgs),
+    /// Score a run's model on a split and write its predictions.
+    Evaluate(EvaluateArgs),
+    /// Predict sentences of your own with a run's model.
+    Predict(PredictArgs),
+    /// Turn sentences into vectors with any BERT.
+    Encode(EncodeArgs),
+    /// List the backends of this build, their devices, and how fast they are.
+    ///
+    /// For each device, the speed of a 512x512 product of 32-bit matrices is measured; for each backend that is not
+    /// compiled in, the command whose build has it is shown.
+    Backends,
+    /// Check config files.
+    Config(ConfigArgs),
+    /// Make data.
+    Data(DataArgs),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Examples:
+  bertram-cli completions bash > ~/.local/share/bash-completion/completions/bertram-cli
+  bertram-cli completions zsh > ~/.zfunc/_bertram-cli
+  bertram-cli completions fish > ~/.config/fish/completions/bertram-cli.fish")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where to compute.
+#[derive(Clone, Debug, Args)]
+pub struct BackendArgs {
+    /// Where to compute; `bertram-cli backends` lists what this build has. Without it: flex, or the build's first.
+    #[arg(long, value_enum)]
+    pub backend: Option<BackendKind>,
+    /// Which device of the backend, counted from 0.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub device: usize,
+}
+
+impl BackendArgs {
+    /// The backend asked for, or this build's first.
+    pub fn kind(&self) -> CliResult<BackendKind> {
+        match self.backend {
+            Some(kind) => Ok(kind),
+            None => BackendKind::default_of_build(),
+        }
+    }
+}
+
+/// Arguments of `train`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  bertram-cli train
+      the quick start: generated data, about a minute
+  bertram-cli train --config configs/minilm-cpu.toml --data data --model bert-base-uncased
+      your data, and a pretrained model from a folder or from the hub
+  bertram-cli train --set train.epochs=3 --set tasks.para.head=cross-encoder
+      the quick start with other settings
+  bertram-cli train --resume runs/2026-11-23-quickstart
+      go on after Ctrl-C, a kill or a crash
+
+Every key of a config can be set with --set; `bertram-cli config validate FILE` checks a file.")]
+pub struct TrainArgs {
+    /// Config file; without one, the built-in quick start.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data folder in the layout of data.format (sets data.dir).
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Pretrained BERT: a folder or a Hugging Face hub id (sets model.path).
+    #[arg(long, value_name = "DIR|ID")]
+    pub model: Option<String>,
+    /// Folder of the run; must be new. Without it: runs/DATE-CONFIG.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on with an interrupted run.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "data", "model", "out", "seed", "set"])]
+    pub resume: Option<PathBuf>,
+    /// Seed (sets train.seed).
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Set any key of the config; can be given more than once.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How to show progress. Without it: tui on a terminal, plain elsewhere.
+    #[arg(long, value_parser = parse_dashboard, value_name = "tui|plain|none")]
+    pub dashboard: Option<Dashboard>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+/// Arguments of `evaluate`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  bertram-cli evaluate --run RUN
+  bertram-cli evaluate --run RUN --split test
+  bertram-cli evaluate --run RUN --data data --out scores.json")]
+pub struct EvaluateArgs {
+    /// Folder of a finished run.
+    #[arg(long, value_name = "RUN")]
+    pub run: PathBuf,
+    /// Which split. Test splits often have no labels: then predictions are written, and there is no score.
+    #[arg(long, value_enum, default_value = "dev")]
+    pub split: SplitArg,
+    /// Data folder, where it is not the run's.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Also write the scores to a JSON file.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+/// A split that can be scored.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SplitArg {
+    /// The dev split.
+    Dev,
+    /// The test split.
+    Test,
+}
+
+impl From<SplitArg> for Split {
+    fn from(split: SplitArg) -> Self {
+        match split {
+            SplitArg::Dev => Split::Dev,
+            SplitArg::Test => Split::Test,
+        }
+    }
+}
+
+/// Arguments of `predict`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  echo 'a lovely film' | bertram-cli predict --run RUN --task sst
+  printf 'how are you ?\\thow do you do ?\\n' | bertram-cli predict --run RUN --task para
+  bertram-cli predict --run RUN --task sts --format json-lines --input pairs.jsonl")]
+pub struct PredictArgs {
+    /// Folder of a finished run.
+    #[arg(long, value_name = "RUN")]
+    pub run: PathBuf,
+    /// The task: sst, para or sts.
+    #[arg(long, value_parser = parse_task)]
+    pub task: TaskId,
+    /// Sentences; - for standard input.
+    #[arg(long, default_value = "-", value_name = "FILE")]
+    pub input: PathBuf,
+    /// lines: a sentence a line, or two with a tab between them. json-lines: objects with `sentence`, or `sentence1` and `sentence2`.
+    #[arg(long, value_enum, default_value = "lines")]
+    pub format: TextFormat,
+    /// Predictions, a JSON object a line; standard output without it.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+/// How sentences are given.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum TextFormat {
+    /// A sentence a line; two of a pair with a tab between them.
+    Lines,
+    /// A JSON object a line.
+    JsonLines,
+}
+
+/// Arguments of `encode`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  echo 'a lovely film' | bertram-cli encode --model sentence-transformers/all-MiniLM-L6-v2
+  bertram-cli encode --model RUN --input sentences.txt --output vectors.jsonl
+  bertram-cli encode --model ./bert-base-uncased --pooling cls --input sentences.txt
+
+A hub id is downloaded once into the Hugging Face cache. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean elsewhere.")]
+pub struct EncodeArgs {
+    /// A folder with a BERT, a run folder, or a hub id.
+    #[arg(long, value_name = "DIR|ID|RUN")]
+    pub model: String,
+    /// Revision of a hub id.
+    #[arg(long, default_value = "main")]
+    pub revision: String,
+    /// A sentence a line (an empty line is an empty sentence); - for standard input.
+    #[arg(long, default_value = "-", value_name = "FILE")]
+    pub input: PathBuf,
+    /// How hidden states become one vector: cls, mean or pooler.
+    #[arg(long, value_parser = parse_pooling, default_value = "mean")]
+    pub pooling: Pooling,
+    /// Vectors, a line {"text": …, "embedding": […]} a sentence; - for standard output.
+    #[arg(long, default_value = "-", value_name = "FILE")]
+    pub output: PathBuf,
+    /// Sentences of a batch.
+    #[arg(long, default_value_t = 32, value_parser = parse_batch_size)]
+    pub batch_size: usize,
+    /// Most tokens of a sentence; all that the model has positions for without it.
+    #[arg(long)]
+    pub max_length: Option<usize>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+/// Arguments of `config`.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What to do with configs.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check files; every problem is named with its line.
+    #[command(after_help = "Examples:
+  bertram-cli config validate configs/quickstart.toml
+  bertram-cli config validate configs/*.toml")]
+    Validate {
+        /// Config files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// Arguments of `data`.
+#[derive(Clone, Debug, Args)]
+pub struct DataArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: DataCommand,
+}
+
+/// What data to make.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DataCommand {
+    /// Write the generated demo corpus in the course's file format.
+    #[command(after_help = "Examples:
+  bertram-cli data demo --out demo
+  bertram-cli train --data demo")]
+    Demo {
+        /// Folder to write to; must be new or empty.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Seed of the generator.
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+        /// Training rows of each task.
+        #[arg(long, default_value_t = 2400)]
+        rows: usize,
+        /// Dev and test rows of each task.
+        #[arg(long, default_value_t = 500)]
+        dev_rows: usize,
+    },
+}
+
+fn parse_task(text: &str) -> Result<TaskId, String> {
+    TaskId::from_name(text).ok_or_else(|| {
+        let names: Vec<&str> = TaskId::ALL.into_iter().map(TaskId::name).collect();
+        format!("the tasks are {}", names.join(", "))
+    })
+}
+
+fn parse_pooling(text: &str) -> Result<Pooling, String> {
+    serde_json::from_value(text.into()).map_err(|_| "use cls, mean or pooler".into())
+}
+
+fn parse_dashboard(text: &str) -> Result<Dashboard, String> {
+    serde_json::from_value(text.into()).map_err(|_| "use tui, plain or none".into())
+}
+
+fn parse_batch_size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("use a whole number of at least 1".into()),
+        Ok(size) => Ok(size),
+    }
+}

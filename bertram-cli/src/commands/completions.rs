@@ -1,0 +1,14 @@
+//! `bertram-cli completions`: completion scripts for shells.
+
+use clap::CommandFactory;
+
+use super::predict::write_output;
+use crate::args::Cli;
+use crate::error::CliResult;
+
+/// Runs the command.
+pub fn run(shell: clap_complete::Shell) -> CliResult {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "bertram-cli", &mut script);
+    write_output(None, &String::from_utf8_lossy(&script))
+}

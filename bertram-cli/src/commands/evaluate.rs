@@ -1,0 +1,85 @@
+//! `bertram-cli evaluate`: score a run's exported model on a split, and write its predictions.
+
+use bertram_core::data::Split;
+use bertram_core::task::{ModelFolder, load_model_folder};
+use bertram_train::config::Settings;
+use bertram_train::corpus::{read_corpus, tokenize_corpus};
+use bertram_train::pipeline::{PipelineError, predict_split};
+use bertram_train::run_folder::{RunFolder, write_json};
+use burn::tensor::backend::AutodiffBackend;
+
+use super::train::pipeline_error;
+use crate::args::EvaluateArgs;
+use crate::backend::{BackendJob, dispatch};
+use crate::error::{CliResult, input};
+use crate::out;
+use crate::progress::StageBar;
+use crate::table::scores_table;
+
+/// Runs the command.
+pub fn run(args: &EvaluateArgs) -> CliResult {
+    dispatch(
+        args.backend.kind()?,
+        args.backend.device,
+        Evaluate { args: args.clone() },
+    )?
+}
+
+struct Evaluate {
+    args: EvaluateArgs,
+}
+
+impl BackendJob for Evaluate {
+    type Output = CliResult;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> CliResult {
+        let args = &self.args;
+        let pipeline = |error: PipelineError| pipeline_error(error);
+        let run = RunFolder::open(&args.run).map_err(|error| pipeline(error.into()))?;
+        let mut sets = Vec::new();
+        if let Some(data) = &args.data {
+            sets.push(format!("data.dir={:?}", data.to_string_lossy()));
+        }
+        let settings =
+            Settings::load(&run.config(), &sets).map_err(|error| pipeline(error.into()))?;
+        if !run.model().is_dir() {
+            return Err(input(anyhow::anyhow!(
+                "{} has no exported model yet; finish it with: bertram-cli train --resume {}",
+                run.path().display(),
+                run.path().display()
+            )));
+        }
+        let ModelFolder {
+            model, tokenizer, ..
+        } = load_model_folder::<B::InnerBackend>(&run.model(), &device)
+            .map_err(|error| pipeline(error.into()))?;
+        let split: Split = args.split.into();
+        let corpus = read_corpus(&settings, &[split]).map_err(|error| pipeline(error.into()))?;
+        let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)
+            .map_err(|error| pipeline(error.into()))?;
+        let mut bar = StageBar::default();
+        let scores = predict_split(
+            &model,
+            &settings,
+            &tasks,
+            split,
+            &run,
+            &device,
+            |done, rows| bar.show(split.name(), done, rows),
+        )
+        .map_err(pipeline)?;
+        bar.finish();
+        if scores.tasks.is_empty() {
+            out::line(&format!(
+                "the {} split has no labels: predictions are written, and there is no score",
+                split.name()
+            ))?;
+        } else {
+            out::line(&scores_table(&scores).to_string())?;
+        }
+        if let Some(path) = &args.out {
+            write_json(path, &scores).map_err(|error| pipeline(error.into()))?;
+        }
+        out::line(&format!("predictions: {}", run.predictions().display()))
+    }
+}

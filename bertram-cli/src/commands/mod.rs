@@ -1,0 +1,10 @@
+//! One file a command.
+
+pub mod backends;
+pub mod completions;
+pub mod config;
+pub mod data;
+pub mod encode;
+pub mod evaluate;
+pub mod predict;
+pub mod train;

@@ -1,0 +1,199 @@
+//! `bertram-cli predict`: a trained task on sentences of one's own.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+
+use bertram_core::data::{Batcher, Dataset, Example, TokenizedDataset};
+use bertram_core::task::{Inputs, ModelFolder, TaskId, load_model_folder};
+use bertram_train::config::Settings;
+use bertram_train::evaluate::{EvaluationSet, split_logits};
+use bertram_train::run_folder::RunFolder;
+use burn::tensor::backend::AutodiffBackend;
+use serde_json::{Value, json};
+
+use super::train::pipeline_error;
+use crate::args::{PredictArgs, TextFormat};
+use crate::backend::{BackendJob, dispatch};
+use crate::error::{CliResult, input, work};
+
+/// Runs the command.
+pub fn run(args: &PredictArgs) -> CliResult {
+    dispatch(
+        args.backend.kind()?,
+        args.backend.device,
+        Predict { args: args.clone() },
+    )?
+}
+
+struct Predict {
+    args: PredictArgs,
+}
+
+impl BackendJob for Predict {
+    type Output = CliResult;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> CliResult {
+        let args = &self.args;
+        let task = args.task;
+        let run = RunFolder::open(&args.run).map_err(|error| pipeline_error(error.into()))?;
+        let settings =
+            Settings::load(&run.config(), &[]).map_err(|error| pipeline_error(error.into()))?;
+        let ModelFolder {
+            model, tokenizer, ..
+        } = load_model_folder::<B::InnerBackend>(&run.model(), &device)
+            .map_err(|error| pipeline_error(error.into()))?;
+        let Some(head) = model.head(task) else {
+            let known: Vec<&str> = model.tasks().map(TaskId::name).collect();
+            return Err(input(anyhow::anyhow!(
+                "the run has no task {task}; it has: {}",
+                known.join(", ")
+            )));
+        };
+        let config = head.config().clone();
+        let texts = read_texts(&args.input, args.format, task)?;
+        let examples = texts
+            .iter()
+            .enumerate()
+            .map(|(index, (a, b))| Example {
+                id: index.to_string(),
+                text_a: settings.data.preprocess.apply(task.spec().inputs, a),
+                text_b: b
+                    .as_deref()
+                    .map(|b| settings.data.preprocess.apply(task.spec().inputs, b)),
+                label: None,
+            })
+            .collect();
+        let data = TokenizedDataset::new(
+            &Dataset {
+                task,
+                path: args.input.clone(),
+                sha256: String::new(),
+                examples,
+                skipped: Vec::new(),
+            },
+            &tokenizer,
+        )
+        .map_err(input)?;
+        let batcher = Batcher {
+            packing: config.packing(),
+            max_length: settings.data.max_length,
+            special: tokenizer.special(),
+        };
+        let logits = split_logits(
+            &model,
+            EvaluationSet {
+                config: &config,
+                batcher: &batcher,
+                data: &data,
+            },
+            settings.train.eval_batch_size,
+            &device,
+            |_| {},
+        );
+        let mut output = String::new();
+        for ((a, b), logits) in texts.iter().zip(&logits) {
+            let prediction = config.predict(logits);
+            let mut line = match b {
+                Some(b) => json!({ "sentence1": a, "sentence2": b }),
+                None => json!({ "sentence": a }),
+            };
+            line["prediction"] = json!(prediction.value);
+            if !prediction.probabilities.is_empty() {
+                line["probabilities"] = json!(prediction.probabilities);
+            }
+            output.push_str(&format!("{line}\n"));
+        }
+        write_output(args.output.as_deref(), &output)
+    }
+}
+
+/// Writes to a file, or to standard output where there is none.
+pub fn write_output(path: Option<&Path>, text: &str) -> CliResult {
+    match path {
+        Some(path) => bertram_core::fs::atomic_write(path, text.as_bytes()).map_err(work),
+        None => {
+            let mut stdout = std::io::stdout().lock();
+            match stdout
+                .write_all(text.as_bytes())
+                .and_then(|()| stdout.flush())
+            {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(work(error)),
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+/// The lines of a file, or of standard input for `-`. Each carries its number, counted from 1.
+pub fn read_lines(path: &Path) -> CliResult<Vec<String>> {
+    let reader: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(
+            std::fs::File::open(path)
+                .map_err(|error| input(anyhow::anyhow!("{}: {error}", path.display())))?,
+        )
+    };
+    BufReader::new(reader)
+        .lines()
+        .enumerate()
+        .map(|(index, line)| {
+            line.map(|line| line.trim_end_matches('\r').to_owned())
+                .map_err(|error| {
+                    input(anyhow::anyhow!(
+                        "{}, line {}: {error}",
+                        path.display(),
+                        index + 1
+                    ))
+                })
+        })
+        .collect()
+}
+
+type Text = (String, Option<String>);
+
+fn read_texts(path: &Path, format: TextFormat, task: TaskId) -> CliResult<Vec<Text>> {
+    let pair = task.spec().inputs == Inputs::Pair;
+    read_lines(path)?
+        .into_iter()
+        .enumerate()
+        .map(|(index, line)| {
+            let parsed = match format {
+                TextFormat::Lines => parse_line(&line, pair),
+                TextFormat::JsonLines => parse_json(&line, pair),
+            };
+            parsed.map_err(|reason| {
+                input(anyhow::anyhow!(
+                    "{}, line {}: {reason}",
+                    path.display(),
+                    index + 1
+                ))
+            })
+        })
+        .collect()
+}
+
+fn parse_line(line: &str, pair: bool) -> Result<Text, String> {
+    if !pair {
+        return Ok((line.to_owned(), None));
+    }
+    match line.split_once('\t') {
+        Some((a, b)) => Ok((a.to_owned(), Some(b.to_owned()))),
+        None => Err("a pair task needs two sentences with a tab between them".into()),
+    }
+}
+
+fn parse_json(line: &str, pair: bool) -> Result<Text, String> {
+    let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let field = |names: &[&str]| {
+        names
+            .iter()
+            .find_map(|name| value.get(name)?.as_str().map(str::to_owned))
+            .ok_or_else(|| format!("no string field {:?}", names[0]))
+    };
+    if pair {
+        Ok((field(&["sentence1"])?, Some(field(&["sentence2"])?)))
+    } else {
+        Ok((field(&["sentence", "sentence1"])?, None))
+    }
+}

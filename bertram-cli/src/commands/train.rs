@@ -1,0 +1,293 @@
+//! `bertram-cli train`: a new run, or one to go on with.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use bertram_train::config::Settings;
+use bertram_train::learner::{Dashboard, Outcome, StopFlag, TrainError, TrainingSession, train};
+use bertram_train::pipeline::{self, PipelineError, Place, Summary};
+use bertram_train::run_folder::{RunFolder, read_json};
+use burn::tensor::backend::AutodiffBackend;
+
+use crate::args::TrainArgs;
+use crate::backend::{BackendJob, BackendKind, dispatch};
+use crate::error::{CliError, CliResult, input, work};
+use crate::hub::resolve_model;
+use crate::logging::{dashboard_has_terminal, log_to_file};
+use crate::out;
+use crate::progress::StageBar;
+use crate::table::scores_table;
+
+/// Exit code of a process that Ctrl-C stopped, as shells expect it.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the command.
+pub fn run(args: &TrainArgs) -> CliResult {
+    let stop = StopFlag::default();
+    install_interrupt_handler(&stop)?;
+    let dashboard = args
+        .dashboard
+        .unwrap_or(if std::io::stdout().is_terminal() {
+            Dashboard::Tui
+        } else {
+            Dashboard::Plain
+        });
+    match &args.resume {
+        Some(run) => resume(args, run, dashboard, stop),
+        None => start(args, dashboard, stop),
+    }
+}
+
+fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
+    let settings = settings(args)?;
+    let backend = args.backend.kind()?;
+    let model_dir = settings
+        .model
+        .path
+        .as_deref()
+        .map(|model| resolve_model(model, &settings.model.revision))
+        .transpose()?;
+    let run = match &args.out {
+        Some(out) => RunFolder::create(out.clone()),
+        None => RunFolder::create_numbered(Path::new("runs"), &run_name(args)),
+    }
+    .map_err(PipelineError::from)
+    .map_err(pipeline_error)?;
+    log_to_file(&run.log())?;
+    dispatch(
+        backend,
+        args.backend.device,
+        Start {
+            settings,
+            run,
+            model_dir,
+            dashboard,
+            stop,
+            backend,
+            number: args.backend.device,
+        },
+    )?
+}
+
+fn resume(args: &TrainArgs, run: &Path, dashboard: Dashboard, stop: StopFlag) -> CliResult {
+    let run = RunFolder::open(run)
+        .map_err(PipelineError::from)
+        .map_err(pipeline_error)?;
+    // The backend the run was begun with, unless another is asked for.
+    let info: pipeline::RunInfo = read_json(&run.run_info())
+        .map_err(PipelineError::from)
+        .map_err(pipeline_error)?;
+    let backend = match args.backend.backend {
+        Some(kind) => kind,
+        None => BackendKind::from_name(&info.backend).unwrap_or(args.backend.kind()?),
+    };
+    log_to_file(&run.log())?;
+    dispatch(
+        backend,
+        args.backend.device,
+        Resume {
+            run,
+            dashboard,
+            stop,
+            backend,
+            number: args.backend.device,
+        },
+    )?
+}
+
+/// The settings of a new run: the config file, then the flags, then `--set`.
+fn settings(args: &TrainArgs) -> CliResult<Settings> {
+    let mut sets = Vec::new();
+    let quoted = |value: &Path| format!("{:?}", value.to_string_lossy());
+    if let Some(data) = &args.data {
+        sets.push(format!("data.dir={}", quoted(data)));
+    }
+    if let Some(model) = &args.model {
+        sets.push(format!("model.path={model:?}"));
+    }
+    if let Some(seed) = args.seed {
+        sets.push(format!("train.seed={seed}"));
+    }
+    sets.extend(args.set.iter().cloned());
+    match &args.config {
+        Some(path) => Settings::load(path, &sets),
+        None => Settings::from_text(
+            "quickstart (built in)",
+            include_str!("../../../configs/quickstart.toml"),
+            &sets,
+        ),
+    }
+    .map_err(input)
+}
+
+/// `<date>-<config>`: `2026-11-23-quickstart`.
+fn run_name(args: &TrainArgs) -> String {
+    let config = args
+        .config
+        .as_deref()
+        .and_then(Path::file_stem)
+        .map_or_else(|| "quickstart".into(), |stem| stem.to_string_lossy());
+    format!("{}-{config}", jiff::Zoned::now().strftime("%Y-%m-%d"))
+}
+
+fn install_interrupt_handler(stop: &StopFlag) -> CliResult {
+    let stop = stop.clone();
+    ctrlc::set_handler(move || {
+        if stop.stop() {
+            // The second Ctrl-C: somebody does not want to wait for the step.
+            #[allow(
+                clippy::exit,
+                reason = "this is a signal handler's only way to end the process"
+            )]
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    })
+    .context("cannot listen for Ctrl-C")
+    .map_err(work)
+}
+
+struct Start {
+    settings: Settings,
+    run: RunFolder,
+    model_dir: Option<PathBuf>,
+    dashboard: Dashboard,
+    stop: StopFlag,
+    backend: BackendKind,
+    number: usize,
+}
+
+impl BackendJob for Start {
+    type Output = CliResult;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> CliResult {
+        let place = Place {
+            backend: self.backend.name().into(),
+            number: self.number,
+            device,
+        };
+        let folder = self.run.path().to_owned();
+        tracing::info!("run folder {}", folder.display());
+        let session = pipeline::start::<B>(
+            self.settings,
+            self.run.clone(),
+            self.model_dir.as_deref(),
+            &place,
+            std::env::args().collect(),
+            self.stop,
+        )
+        .map_err(pipeline_error);
+        let session = match session {
+            Ok(session) => session,
+            Err(error) => {
+                // A run that never began leaves no folder behind, so that the same command works once its input is mended.
+                discard(&self.run);
+                return Err(error);
+            }
+        };
+        complete::<B>(show(session, self.dashboard), &self.run, &place)
+    }
+}
+
+struct Resume {
+    run: RunFolder,
+    dashboard: Dashboard,
+    stop: StopFlag,
+    backend: BackendKind,
+    number: usize,
+}
+
+impl BackendJob for Resume {
+    type Output = CliResult;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> CliResult {
+        let place = Place {
+            backend: self.backend.name().into(),
+            number: self.number,
+            device,
+        };
+        let session =
+            pipeline::resume::<B>(self.run.clone(), &place, self.stop).map_err(pipeline_error)?;
+        complete::<B>(show(session, self.dashboard), &self.run, &place)
+    }
+}
+
+/// Trains under a dashboard, to which the terminal belongs meanwhile.
+fn show<B: AutodiffBackend>(
+    session: TrainingSession<B>,
+    dashboard: Dashboard,
+) -> Result<Outcome, TrainError> {
+    dashboard_has_terminal(dashboard == Dashboard::Tui);
+    let outcome = train(session, dashboard);
+    dashboard_has_terminal(false);
+    outcome
+}
+
+fn complete<B: AutodiffBackend>(
+    outcome: Result<Outcome, TrainError>,
+    run: &RunFolder,
+    place: &Place<B::Device>,
+) -> CliResult {
+    let outcome = outcome
+        .with_context(|| {
+            format!(
+                "the run stopped; go on with: bertram-cli train --resume {}",
+                run.path().display()
+            )
+        })
+        .map_err(CliError::Work)?;
+    if outcome.interrupted {
+        out::note(&format!(
+            "stopped at epoch {}, update {}; go on with: bertram-cli train --resume {}",
+            outcome.state.epoch,
+            outcome.state.updates,
+            run.path().display()
+        ));
+        return Err(CliError::Status(INTERRUPTED));
+    }
+    let mut bar = StageBar::default();
+    let summary =
+        pipeline::finish::<B::InnerBackend>(run, &outcome, &place.device, |stage, done, rows| {
+            bar.show(stage, done, rows)
+        })
+        .map_err(pipeline_error)?;
+    bar.finish();
+    report(&summary, run)
+}
+
+fn report(summary: &Summary, run: &RunFolder) -> CliResult {
+    out::line(&scores_table(&summary.dev).to_string())?;
+    let memory = summary.peak_memory_bytes.map_or(String::new(), |bytes| {
+        format!(", {:.2} GiB peak memory", bytes as f64 / f64::from(1 << 30))
+    });
+    let best = match summary.updates {
+        0 => "not trained".to_owned(),
+        updates => format!(
+            "epoch {} of {} was best; {updates} updates in {:.0} s, {:.0} tokens/s",
+            summary.best_epoch, summary.epochs, summary.seconds, summary.tokens_per_second
+        ),
+    };
+    out::line(&format!(
+        "{best}{memory} ({}, seed {})",
+        summary.backend, summary.seed
+    ))?;
+    out::line(&format!("run folder: {}", run.path().display()))
+}
+
+fn discard(run: &RunFolder) {
+    if run.checkpoints().exists() {
+        return;
+    }
+    if let Err(error) = std::fs::remove_dir_all(run.path()) {
+        tracing::warn!("{} could not be removed: {error}", run.path().display());
+    }
+}
+
+/// Sorts a pipeline's error into the user's and the machine's.
+pub fn pipeline_error(error: PipelineError) -> CliError {
+    if error.is_input() {
+        input(error)
+    } else {
+        work(error)
+    }
+}

@@ -1,0 +1,215 @@
+//! Models by folder, run, or Hugging Face hub id.
+
+use std::path::{Path, PathBuf};
+
+use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
+use hf_hub::{Cache, Repo, RepoType};
+
+use crate::error::{CliError, CliResult, input, work};
+
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// The folder that `model` stands for: itself, the `model/` of a run folder, or the snapshot of a hub id, which is
+/// downloaded into the usual cache where it is not there yet.
+///
+/// Honours `HF_HOME` (and `XDG_CACHE_HOME` where it is not set), `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN` and
+/// `HF_HUB_OFFLINE`.
+pub fn resolve_model(model: &str, revision: &str) -> CliResult<PathBuf> {
+    let path = Path::new(model);
+    if path.is_dir() {
+        let export = path.join("model");
+        let is_run = !path.join(CONFIG).is_file() && export.join(CONFIG).is_file();
+        return Ok(if is_run { export } else { path.to_owned() });
+    }
+    if path.exists() {
+        return Err(input(anyhow::anyhow!(
+            "{model} is a file: name the folder that holds config.json, the tokenizer and model.safetensors"
+        )));
+    }
+    if !looks_like_hub_id(model) {
+        return Err(input(anyhow::anyhow!(
+            "{model} is neither a folder nor a hub id (like bert-base-uncased or google/bert_uncased_L-2_H-128_A-2)"
+        )));
+    }
+    snapshot(model, revision)
+}
+
+fn looks_like_hub_id(model: &str) -> bool {
+    let parts: Vec<&str> = model.split('/').collect();
+    parts.len() <= 2
+        && parts.iter().all(|part| {
+            !part.is_empty()
+                && !part.starts_with('.')
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        })
+}
+
+/// A variable's value; one that is empty counts as not set.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Where Hugging Face's own libraries keep what they download, and the token file next to it.
+fn home_cache() -> Cache {
+    let home = variable("HF_HOME").map(PathBuf::from).or_else(|| {
+        variable("XDG_CACHE_HOME").map(|cache| PathBuf::from(cache).join("huggingface"))
+    });
+    home.map_or_else(Cache::default, |home| Cache::new(home.join("hub")))
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|value| {
+        !matches!(
+            value.to_lowercase().as_str(),
+            "" | "0" | "false" | "off" | "no"
+        )
+    })
+}
+
+fn snapshot(id: &str, revision: &str) -> CliResult<PathBuf> {
+    let home = home_cache();
+    let cache = variable("HF_HUB_CACHE")
+        .map_or_else(|| home.clone(), |path| Cache::new(PathBuf::from(path)));
+    let repo = Repo::with_revision(id.to_owned(), RepoType::Model, revision.to_owned());
+    if let Some(folder) = cached(&cache, &repo) {
+        return Ok(folder);
+    }
+    if is_set("HF_HUB_OFFLINE") {
+        return Err(unreachable(id, &cache, "HF_HUB_OFFLINE is set"));
+    }
+    let token = variable("HF_TOKEN").or_else(|| home.token());
+    let mut builder = ApiBuilder::from_cache(cache.clone()).with_token(token);
+    if let Some(endpoint) = variable("HF_ENDPOINT") {
+        builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
+    }
+    // The crate draws its bars whether anybody sees them or not.
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let api = builder
+        .with_progress(terminal)
+        .with_retries(2)
+        .build()
+        .map_err(work)?
+        .repo(repo.clone());
+    download(&api).map_err(|error| explain(id, revision, &cache, error))?;
+    cached(&cache, &repo).ok_or_else(|| {
+        work(anyhow::anyhow!(
+            "{id} was downloaded, but its files are not in {}",
+            cache.path().display()
+        ))
+    })
+}
+
+/// The snapshot's folder, if all that a model needs is there.
+fn cached(cache: &Cache, repo: &Repo) -> Option<PathBuf> {
+    let files = cache.repo(repo.clone());
+    let folder = files.get(CONFIG)?.parent()?.to_owned();
+    files
+        .get("tokenizer.json")
+        .or_else(|| files.get("vocab.txt"))?;
+    if files.get(WEIGHTS).is_some() {
+        return Some(folder);
+    }
+    let index = std::fs::read_to_string(files.get(INDEX)?).ok()?;
+    shards(&index)
+        .iter()
+        .all(|shard| files.get(shard).is_some())
+        .then_some(folder)
+}
+
+fn download(api: &ApiRepo) -> Result<(), ApiError> {
+    api.get(CONFIG)?;
+    optional(api.get("tokenizer_config.json"))?;
+    if optional(api.get("tokenizer.json"))?.is_none() {
+        api.get("vocab.txt")?;
+    }
+    if optional(api.get(WEIGHTS))?.is_none() {
+        let index = std::fs::read_to_string(api.get(INDEX)?)?;
+        for shard in shards(&index) {
+            api.get(&shard)?;
+        }
+    }
+    Ok(())
+}
+
+/// A file that a repository need not have.
+fn optional(result: Result<PathBuf, ApiError>) -> Result<Option<PathBuf>, ApiError> {
+    match result {
+        Ok(path) => Ok(Some(path)),
+        Err(error) if is_not_found(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_not_found(error: &ApiError) -> bool {
+    match error {
+        // The status is in the message only: the crate does not hand out the type of its HTTP client.
+        ApiError::RequestError(error) => error.to_string().contains("status code 404"),
+        ApiError::TooManyRetries(error) => is_not_found(error),
+        _ => false,
+    }
+}
+
+fn shards(index: &str) -> Vec<String> {
+    let index: serde_json::Value = serde_json::from_str(index).unwrap_or_default();
+    let mut names: Vec<String> = index
+        .get("weight_map")
+        .and_then(serde_json::Value::as_object)
+        .map(|map| {
+            map.values()
+                .filter_map(|name| name.as_str().map(str::to_owned))
+                .collect()
+        })
+        .unwrap_or_default();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn explain(id: &str, revision: &str, cache: &Cache, error: ApiError) -> CliError {
+    let text = error.to_string();
+    if is_not_found(&error) {
+        return input(anyhow::anyhow!(
+            "the hub has no {id} at revision {revision} with config.json, tokenizer.json (or vocab.txt) and model.safetensors: {text}"
+        ));
+    }
+    if text.contains("status code 401") || text.contains("status code 403") {
+        return input(anyhow::anyhow!(
+            "the hub has no public model {id}: check its name, or set HF_TOKEN to a token that may read it: {text}"
+        ));
+    }
+    unreachable(id, cache, &text)
+}
+
+fn unreachable(id: &str, cache: &Cache, reason: &str) -> CliError {
+    input(anyhow::anyhow!(
+        "{id} is not a folder here, not in the cache ({}), and cannot be downloaded: {reason}\n\
+         Go online, or download its config.json, tokenizer.json and model.safetensors elsewhere and pass their folder to --model",
+        cache.path().display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hub_ids_are_told_from_paths() {
+        for id in ["bert-base-uncased", "google/bert_uncased_L-2_H-128_A-2"] {
+            assert!(looks_like_hub_id(id), "{id}");
+        }
+        for path in [
+            "./model",
+            "../shared/models/x",
+            "/abs/model",
+            "a/b/c",
+            "a b",
+            "",
+        ] {
+            assert!(!looks_like_hub_id(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The log: warnings on standard error, and all of it in the run folder.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::error::{CliResult, input};
+
+static RUN_LOG: OnceLock<Mutex<File>> = OnceLock::new();
+static DASHBOARD: AtomicBool = AtomicBool::new(false);
+
+/// What our own code says, without the chatter of graphics drivers.
+const FILE_FILTER: &str = "warn,bertram_cli=debug,bertram_core=debug,bertram_train=debug";
+
+/// Starts logging. `verbose` counts `-v`.
+pub fn start(verbose: u8, quiet: bool) {
+    let level = match (quiet, verbose) {
+        (true, _) => "error",
+        (false, 0) => "error,bertram_cli=warn,bertram_core=warn,bertram_train=warn",
+        (false, 1) => "warn,bertram_cli=info,bertram_core=info,bertram_train=info",
+        (false, _) => "info,bertram_cli=debug,bertram_core=debug,bertram_train=debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let terminal = tracing_subscriber::fmt::layer()
+        .with_writer(Terminal)
+        .without_time()
+        .with_target(false)
+        .with_filter(filter);
+    let file = tracing_subscriber::fmt::layer()
+        .with_writer(RunLog)
+        .with_ansi(false)
+        .with_filter(EnvFilter::new(FILE_FILTER));
+    // Only tests in one process could have started it before, and then it goes on as it is.
+    let _ = tracing_subscriber::registry()
+        .with(terminal)
+        .with(file)
+        .try_init();
+}
+
+/// From now on the log also goes to `path`, after what is there.
+pub fn log_to_file(path: &Path) -> CliResult {
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(|error| input(anyhow::anyhow!("{}: {error}", path.display())))?;
+    // A process has one run.
+    let _ = RUN_LOG.set(Mutex::new(file));
+    Ok(())
+}
+
+/// A line in the run's log, if there is one, and nowhere else. Never waits: a panic may come from a thread that is
+/// just writing there.
+pub fn note_in_run_log(line: &str) {
+    if let Some(Ok(mut file)) = RUN_LOG.get().map(Mutex::try_lock) {
+        // There is nowhere left to say that this failed.
+        let _ = writeln!(file, "{line}");
+    }
+}
+
+/// While a dashboard has the terminal, log lines would be written across it: they go to the run's log alone.
+pub fn dashboard_has_terminal(has: bool) {
+    DASHBOARD.store(has, Ordering::SeqCst);
+}
+
+struct Terminal;
+
+impl<'a> MakeWriter<'a> for Terminal {
+    type Writer = Box<dyn Write>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        if DASHBOARD.load(Ordering::SeqCst) {
+            Box::new(std::io::sink())
+        } else {
+            Box::new(std::io::stderr())
+        }
+    }
+}
+
+struct RunLog;
+
+impl<'a> MakeWriter<'a> for RunLog {
+    type Writer = RunLogWriter;
+
+    fn make_writer(&'a self) -> RunLogWriter {
+        RunLogWriter
+    }
+}
+
+struct RunLogWriter;
+
+impl Write for RunLogWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if let Some(Ok(mut file)) = RUN_LOG.get().map(Mutex::lock) {
+            file.write_all(bytes)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! `bertram-cli`: train, evaluate, predict and encode with one multitask BERT.
+
+mod args;
+mod backend;
+mod commands;
+mod error;
+mod hub;
+mod logging;
+mod out;
+mod progress;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.verbose, cli.quiet);
+    report_panics();
+    match std::panic::catch_unwind(|| run(&cli.command)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            let message = error.message();
+            if !message.is_empty() {
+                out::note(&message);
+            }
+            error.code()
+        }
+        // The hook has said what there is to say.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn run(command: &Command) -> error::CliResult {
+    match command {
+        Command::Train(args) => commands::train::run(args),
+        Command::Evaluate(args) => commands::evaluate::run(args),
+        Command::Predict(args) => commands::predict::run(args),
+        Command::Encode(args) => commands::encode::run(args),
+        Command::Backends => commands::backends::run(),
+        Command::Config(args) => commands::config::run(args),
+        Command::Data(args) => commands::data::run(args),
+        Command::Completions { shell } => commands::completions::run(*shell),
+    }
+}
+
+/// A panic is a bug of ours; say so in one line instead of a backtrace.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("no message");
+        let place = panic
+            .location()
+            .map_or_else(|| "an unknown place".into(), ToString::to_string);
+        let line = format!(
+            "error: internal error at {place}: {message}; this is a bug in bertram or in a library it uses, please report it with this line"
+        );
+        logging::note_in_run_log(&line);
+        out::note(&line);
+    }));
+}

@@ -1,0 +1,43 @@
+//! The table of scores that commands print.
+
+use bertram_core::metric::{SplitScores, TaskScores};
+use comfy_table::{CellAlignment, Table, presets};
+
+/// A row a task: its score, the other scores, and the line of a model that has learned nothing.
+pub fn scores_table(scores: &SplitScores) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["task", "score", "", "majority / zero line", "also", "rows"]);
+    for (task, scores) in &scores.tasks {
+        let (also, rows) = match scores {
+            TaskScores::Classification { macro_f1, rows, .. } => {
+                (format!("macro-F1 {macro_f1:.3}"), rows)
+            }
+            TaskScores::Regression { spearman, rows, .. } => {
+                (format!("spearman {spearman:.3}"), rows)
+            }
+        };
+        table.add_row([
+            task.name().to_owned(),
+            format!("{:.3}", scores.primary()),
+            scores.primary_name().to_owned(),
+            format!("{:.3}", scores.reference()),
+            also,
+            rows.to_string(),
+        ]);
+    }
+    table.add_row([
+        "overall".to_owned(),
+        format!("{:.3}", scores.overall),
+        String::new(),
+        String::new(),
+        format!("plain mean {:.3}", scores.mean),
+        String::new(),
+    ]);
+    for column in [1, 3, 5] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}

@@ -1,0 +1,52 @@
+//! What the tests of the command line share.
+
+// Each test file is a crate of its own and uses its part.
+#![allow(dead_code, reason = "no test file uses all of it")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The program, away from the tester's environment, and with backtraces asked for: nobody is to see one.
+pub fn bertram() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bertram-cli"));
+    command.stdin(Stdio::null());
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
+        let ours = name.starts_with("HF_") || name.to_lowercase().ends_with("_proxy");
+        if ours || name == "RUST_LOG" || name == "XDG_CACHE_HOME" {
+            command.env_remove(&name);
+        }
+    }
+    command
+        .env("RUST_BACKTRACE", "1")
+        .env("COLUMNS", "100")
+        .env("NO_COLOR", "1");
+    command
+}
+
+/// Standard output as text.
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+/// Standard error as text.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+/// Exit code, standard output and standard error in one text, for snapshots.
+pub fn shown(output: &Output) -> String {
+    let code = output
+        .status
+        .code()
+        .map_or("killed".to_owned(), |code| code.to_string());
+    format!(
+        "exit code: {code}\n--- stdout\n{}--- stderr\n{}",
+        stdout(output),
+        stderr(output)
+    )
+}
+
+/// A small BERT with known weights, without a tokenizer.
+pub fn tiny_bert() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/encoder/tiny")
+}

@@ -1,0 +1,284 @@
+//! Training from the command line: the run folder, a kill in the middle of an epoch, Ctrl-C.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{bertram, stderr, stdout};
+
+/// A demo corpus and a model small enough for a test; checkpoints in the middle of epochs.
+const TINY: &[&str] = &[
+    "--set",
+    "data.demo.sst=120",
+    "--set",
+    "data.demo.para=90",
+    "--set",
+    "data.demo.sts=60",
+    "--set",
+    "data.demo.dev=40",
+    "--set",
+    "model.random.hidden-size=32",
+    "--set",
+    "model.random.heads=2",
+    "--set",
+    "model.random.intermediate-size=64",
+    "--set",
+    "train.batch-size=6",
+    "--set",
+    "train.epochs=2",
+    "--set",
+    "train.log-every=5",
+    "--set",
+    "train.checkpoint-every=4",
+    "--set",
+    "train.schedule=sequential",
+];
+
+fn train(out: &Path, backend: &str) -> Command {
+    let mut command = bertram();
+    command
+        .args([
+            "train",
+            "--dashboard",
+            "plain",
+            "--backend",
+            backend,
+            "--out",
+        ])
+        .arg(out)
+        .args(TINY);
+    command
+}
+
+fn finish(mut command: Command) -> std::process::Output {
+    let output = command.output().expect("bertram-cli starts");
+    assert!(
+        output.status.success(),
+        "{command:?} failed:\n{}",
+        stderr(&output)
+    );
+    output
+}
+
+/// Waits until `metrics.jsonl` tells of at least `update` updates.
+fn wait_for_update(child: &mut Child, run: &Path, update: u64) {
+    let begun = Instant::now();
+    loop {
+        let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+        let reached = text.lines().any(|line| {
+            serde_json::from_str::<serde_json::Value>(line)
+                .is_ok_and(|value| value["update"].as_u64().is_some_and(|at| at >= update))
+        });
+        if reached {
+            return;
+        }
+        if let Some(status) = child.try_wait().expect("child can be asked") {
+            panic!("the run ended before update {update}: {status}");
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(120),
+            "no update {update}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn scores(run: &Path) -> serde_json::Value {
+    let text = std::fs::read_to_string(run.join("summary.json")).expect("summary");
+    serde_json::from_str::<serde_json::Value>(&text).expect("JSON")["dev"].clone()
+}
+
+fn assert_same_result(one: &Path, other: &Path) {
+    for file in [
+        "model/model.safetensors",
+        "model/heads.safetensors",
+        "predictions/sts-dev-output.csv",
+    ] {
+        let read = |run: &Path| std::fs::read(run.join(file)).expect(file);
+        assert!(read(one) == read(other), "{file} differs");
+    }
+    assert_eq!(scores(one), scores(other));
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bits() {
+    for backend in ["flex", "ndarray"] {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
+        finish(train(&whole, backend));
+
+        let mut child = train(&killed, backend)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("bertram-cli starts");
+        // 20 + 15 + 10 updates an epoch: this is in the middle of the second task.
+        wait_for_update(&mut child, &killed, 25);
+        child.kill().expect("SIGKILL");
+        child.wait().expect("child ends");
+        assert!(
+            !killed.join("summary.json").exists(),
+            "killed before its end"
+        );
+
+        let mut resume = bertram();
+        resume.args([
+            "train",
+            "--dashboard",
+            "plain",
+            "--backend",
+            backend,
+            "--resume",
+        ]);
+        resume.arg(&killed);
+        finish(resume);
+        assert_same_result(&whole, &killed);
+
+        let log = |run: &Path| -> Vec<(u64, serde_json::Value)> {
+            std::fs::read_to_string(run.join("metrics.jsonl"))
+                .expect("metrics")
+                .lines()
+                .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON line"))
+                .map(|value| {
+                    (
+                        value["update"].as_u64().expect("number"),
+                        value["kind"].clone(),
+                    )
+                })
+                .collect()
+        };
+        assert_eq!(log(&whole), log(&killed), "no line twice, none missing");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn one_ctrl_c_leaves_a_resumable_run() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let (whole, stopped) = (dir.path().join("whole"), dir.path().join("stopped"));
+    finish(train(&whole, "flex"));
+    let mut child = train(&stopped, "flex")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("bertram-cli starts");
+    wait_for_update(&mut child, &stopped, 10);
+    let interrupt = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .expect("kill runs");
+    assert!(interrupt.success());
+    let output = child.wait_with_output().expect("child ends");
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(130), "{message}");
+    assert!(message.contains("--resume"), "{message}");
+
+    let mut resume = bertram();
+    resume.args(["train", "--dashboard", "none", "--resume"]);
+    resume.arg(&stopped);
+    finish(resume);
+    assert_same_result(&whole, &stopped);
+}
+
+#[test]
+fn a_run_is_never_overwritten_and_a_finished_one_not_resumed() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let run = dir.path().join("run");
+    let mut command = train(&run, "flex");
+    command.args(["--set", "train.epochs=1"]);
+    let output = finish(command);
+    let table = stdout(&output);
+    for word in ["sst", "para", "sts", "majority"] {
+        assert!(table.contains(word), "{word} in {table}");
+    }
+
+    let again = train(&run, "flex").output().expect("starts");
+    assert_eq!(again.status.code(), Some(2));
+    assert!(
+        stderr(&again).contains("never overwrites"),
+        "{}",
+        stderr(&again)
+    );
+
+    let resumed = bertram()
+        .args(["train", "--resume"])
+        .arg(&run)
+        .output()
+        .expect("starts");
+    assert_eq!(resumed.status.code(), Some(2));
+    assert!(
+        stderr(&resumed).contains("is finished"),
+        "{}",
+        stderr(&resumed)
+    );
+
+    // The run folder serves the other commands.
+    let evaluated = bertram()
+        .args(["evaluate", "--split", "dev", "--run"])
+        .arg(&run)
+        .output()
+        .expect("starts");
+    assert!(evaluated.status.success(), "{}", stderr(&evaluated));
+    assert!(
+        stdout(&evaluated).contains("pearson"),
+        "{}",
+        stdout(&evaluated)
+    );
+
+    let input = dir.path().join("pairs.jsonl");
+    std::fs::write(
+        &input,
+        "{\"sentence1\": \"a good film\", \"sentence2\": \"a fine movie\"}\n",
+    )
+    .expect("write");
+    let predicted = bertram()
+        .args([
+            "predict",
+            "--task",
+            "para",
+            "--format",
+            "json-lines",
+            "--run",
+        ])
+        .arg(&run)
+        .arg("--input")
+        .arg(&input)
+        .output()
+        .expect("starts");
+    assert!(predicted.status.success(), "{}", stderr(&predicted));
+    let line: serde_json::Value =
+        serde_json::from_str(stdout(&predicted).trim()).expect("one JSON line");
+    assert_eq!(
+        line["probabilities"].as_array().map(Vec::len),
+        Some(2),
+        "{line}"
+    );
+
+    let texts = dir.path().join("texts.txt");
+    std::fs::write(&texts, "a good film\n\nein schöner Film\n").expect("write");
+    let vectors = dir.path().join("vectors.jsonl");
+    let encoded = bertram()
+        .args(["encode", "--pooling", "mean", "--model"])
+        .arg(&run)
+        .arg("--input")
+        .arg(&texts)
+        .arg("--output")
+        .arg(&vectors)
+        .output()
+        .expect("starts");
+    assert!(encoded.status.success(), "{}", stderr(&encoded));
+    let lines = std::fs::read_to_string(&vectors).expect("vectors");
+    let lines: Vec<serde_json::Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON line"))
+        .collect();
+    assert_eq!(lines.len(), 3, "an empty line is an empty sentence");
+    assert_eq!(lines[1]["text"], "");
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["embedding"].as_array().map(Vec::len) == Some(32))
+    );
+}
