@@ -1,0 +1,76 @@
+//! The course's real files, where they are at hand: row counts, bad rows, class shares.
+#![allow(clippy::print_stdout, reason = "a test that skips says so")]
+
+use std::path::PathBuf;
+
+use bertram_core::data::{
+    BadRows, Columns, Dataset, Format, Preprocess, ReadOptions, Split, layout_file, read_dataset,
+};
+use bertram_core::task::TaskId;
+
+fn folder() -> Option<PathBuf> {
+    let folder = std::env::var_os("BERTRAM_DATA").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/cs224n"),
+        PathBuf::from,
+    );
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!(
+        "skipped: no course data in {} (set BERTRAM_DATA)",
+        folder.display()
+    );
+    None
+}
+
+fn read(task: TaskId, split: Split) -> Option<Dataset> {
+    let path = layout_file(&folder()?, Format::Cs224n, task, split);
+    let dataset = read_dataset(
+        &path,
+        &ReadOptions {
+            task,
+            format: Format::Cs224n,
+            columns: &Columns::default(),
+            bad_rows: BadRows::Skip,
+            preprocess: Preprocess::Cs224n,
+            labelled: split != Split::Test,
+        },
+    );
+    Some(dataset.expect("the course's files can be read"))
+}
+
+#[test]
+fn row_counts_and_bad_rows() {
+    for (task, split, rows, skipped) in [
+        (TaskId::Sst, Split::Train, 8544, 0),
+        (TaskId::Sst, Split::Dev, 1101, 0),
+        (TaskId::Sst, Split::Test, 2210, 0),
+        (TaskId::Sts, Split::Train, 6040, 0),
+        (TaskId::Sts, Split::Dev, 863, 0),
+        (TaskId::Sts, Split::Test, 1725, 0),
+        (TaskId::Para, Split::Train, 71_951, 0),
+        (TaskId::Para, Split::Dev, 20_212, 2),
+    ] {
+        let Some(dataset) = read(task, split) else {
+            return;
+        };
+        assert_eq!(dataset.examples.len(), rows, "{}", dataset.path.display());
+        assert_eq!(dataset.skipped.len(), skipped, "{:?}", dataset.skipped);
+        let labelled = dataset.examples.iter().all(|row| row.label.is_some());
+        assert_eq!(labelled, split != Split::Test);
+    }
+}
+
+#[test]
+fn the_majority_of_quora_dev_is_no() {
+    let Some(dataset) = read(TaskId::Para, Split::Dev) else {
+        return;
+    };
+    let no = dataset
+        .examples
+        .iter()
+        .filter(|row| row.label == Some(0.0))
+        .count();
+    let share = no as f64 / dataset.examples.len() as f64;
+    assert!((share - 0.625).abs() < 0.001, "{share}");
+}
