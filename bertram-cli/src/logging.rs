@@ -1,7 +1,7 @@
 //! The log: warnings on standard error, and all of it in the run folder.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -22,14 +22,19 @@ const FILE_FILTER: &str = "warn,bertram_cli=debug,bertram_core=debug,bertram_tra
 /// Starts logging. `verbose` counts `-v`.
 pub fn start(verbose: u8, quiet: bool) {
     let level = match (quiet, verbose) {
-        (true, _) => "error",
-        (false, 0) => "error,bertram_cli=warn,bertram_core=warn,bertram_train=warn",
+        (true, _) => "error,wgpu_hal=off",
+        // What graphics drivers say of a missing device, our own error says better.
+        (false, 0) => "error,wgpu_hal=off,bertram_cli=warn,bertram_core=warn,bertram_train=warn",
         (false, 1) => "warn,bertram_cli=info,bertram_core=info,bertram_train=info",
         (false, _) => "info,bertram_cli=debug,bertram_core=debug,bertram_train=debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    // Escape codes are garbage in a pipe or a file.
+    let colours = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let terminal = tracing_subscriber::fmt::layer()
         .with_writer(Terminal)
+        .with_ansi(colours)
         .without_time()
         .with_target(false)
         .with_filter(filter);

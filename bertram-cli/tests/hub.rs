@@ -288,6 +288,15 @@ fn a_hub_id_is_downloaded_once_and_then_needs_no_hub() {
     assert!(cache.join("snapshots").join(COMMIT).join(WEIGHTS).is_file());
 
     let asked = hub.requests().len();
+    let mut logged = command();
+    logged.env("RUST_LOG", "trace").env_remove("NO_COLOR");
+    let output = run(logged);
+    assert_eq!(stdout(&output), online);
+    let log = stderr(&output);
+    assert!(
+        !log.is_empty() && !log.contains('\x1b'),
+        "no colours in a pipe: {log}"
+    );
     assert_eq!(vectors(command()), online);
     assert_eq!(
         hub.requests().len(),

@@ -1,10 +1,12 @@
 //! How a multitask BERT learns: settings, schedules, optimiser, the training loop, checkpoints and run folders.
 
+pub mod aggregator;
 pub mod config;
 pub mod corpus;
 pub mod epoch;
 pub mod evaluate;
 pub mod learner;
+pub mod merge;
 pub mod optim;
 pub mod pipeline;
 pub mod run_folder;

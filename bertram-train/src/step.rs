@@ -8,7 +8,10 @@ use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use rand::SeedableRng;
 
+use crate::aggregator::{AggregatorConfig, GradientAggregator, Gram, StepRng};
+use crate::merge::{Scope, TaskGradients, combine, gram};
 use crate::optim::{AdamW, global_norm, scale_gradients};
 
 /// What stays the same over all updates of a run.
@@ -22,6 +25,8 @@ pub struct UpdateSettings {
     pub max_grad_norm: f64,
     /// Weight of each task's loss; 1 where absent.
     pub weights: HashMap<TaskId, f64>,
+    /// How the tasks' gradients are merged.
+    pub aggregator: AggregatorConfig,
 }
 
 /// A task's batches in one update.
@@ -38,8 +43,21 @@ pub struct UpdateOutput<B: Backend> {
     pub losses: Vec<(TaskId, Tensor<B, 1>)>,
     /// Norm of the merged gradients before clipping, where it was needed or asked for. Shape `[1]`.
     pub gradient_norm: Option<Tensor<B, 1>>,
+    /// How the tasks' gradients were merged, where there were several and their inner products were computed.
+    pub merged: Option<Merged>,
     /// Tokens that went through the encoder, without padding.
     pub tokens: usize,
+}
+
+/// How several task gradients became one.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// The tasks, in the order of the matrix.
+    pub tasks: Vec<TaskId>,
+    /// Inner products of their gradients.
+    pub gram: Gram,
+    /// Weight of each.
+    pub weights: Vec<f64>,
 }
 
 /// Loss of a batch and the gradients of `factor` times that loss.
@@ -64,6 +82,7 @@ pub fn task_gradients<B: AutodiffBackend>(
 pub struct Updater<B: AutodiffBackend> {
     settings: UpdateSettings,
     optimizer: AdamW<B>,
+    aggregator: Box<dyn GradientAggregator>,
     encoder_params: HashSet<ParamId>,
 }
 
@@ -73,10 +92,16 @@ impl<B: AutodiffBackend> Updater<B> {
         let mut ids = ParamIds(HashSet::new());
         Module::<B>::visit(&model.encoder, &mut ids);
         Self {
+            aggregator: settings.aggregator.build(),
             settings,
             optimizer,
             encoder_params: ids.0,
         }
+    }
+
+    /// The aggregator, for a checkpoint.
+    pub fn aggregator(&mut self) -> &mut dyn GradientAggregator {
+        self.aggregator.as_mut()
     }
 
     /// The optimiser, for a checkpoint.
@@ -85,46 +110,45 @@ impl<B: AutodiffBackend> Updater<B> {
     }
 
     /// One update at `factor` times the peak learning rates. Batches without labels, or of a task the model has no head
-    /// for, count as nothing.
+    /// for, count as nothing. `seed` is for what an aggregator draws.
     ///
-    /// `want_norm` asks for the gradient norm where clipping does not need it.
+    /// `look` asks for what only a reader of logs needs: gradient norms and the Gram matrix, where nothing else does.
     pub fn update(
         &mut self,
         model: MultitaskModel<B>,
         parts: &[TaskPart<B>],
         factor: f64,
-        want_norm: bool,
+        look: bool,
+        seed: u64,
     ) -> (MultitaskModel<B>, UpdateOutput<B::InnerBackend>) {
-        let mut accumulator = GradientsAccumulator::new();
+        let mut tasks: Vec<TaskGradients> = Vec::with_capacity(parts.len());
         let mut losses = Vec::with_capacity(parts.len());
         let mut tokens = 0;
+        // Gradients that nobody will look at one by one are summed as they come.
+        let apart = parts.len() > 1 && (look || !self.settings.aggregator.is_plain_sum());
         for part in parts {
-            let weight = self
-                .settings
-                .weights
-                .get(&part.task)
-                .copied()
-                .unwrap_or(1.0);
-            let share = 1.0 / part.batches.len().max(1) as f64;
-            let mut part_loss: Option<Tensor<B::InnerBackend, 1>> = None;
-            for batch in &part.batches {
-                let Some((loss, gradients)) = task_gradients(&model, batch, weight * share) else {
-                    continue;
-                };
-                accumulator.accumulate(&model, gradients);
-                let loss = loss * share;
-                part_loss = Some(match part_loss {
-                    Some(sum) => sum + loss,
-                    None => loss,
-                });
-                tokens += batch.token_count;
+            let Some(done) = self.part_gradients(&model, part) else {
+                continue;
+            };
+            losses.push((part.task, done.loss));
+            tokens += done.tokens;
+            match tasks.last_mut() {
+                Some(last) if !apart => {
+                    let mut accumulator = GradientsAccumulator::new();
+                    accumulator.accumulate(&model, std::mem::take(&mut last.gradients));
+                    accumulator.accumulate(&model, done.gradients);
+                    last.gradients = accumulator.grads();
+                }
+                _ => tasks.push(TaskGradients {
+                    task: part.task,
+                    gradients: done.gradients,
+                }),
             }
-            losses.extend(part_loss.map(|loss| (part.task, loss)));
         }
-        let mut gradients = accumulator.grads();
+        let (mut gradients, merged) = self.merge(&model, tasks, seed);
 
         let clip = self.settings.max_grad_norm;
-        let gradient_norm = (want_norm || clip > 0.0)
+        let gradient_norm = (look || clip > 0.0)
             .then(|| global_norm::<B, _>(&model, &gradients))
             .flatten();
         if let (true, Some(norm)) = (clip > 0.0, &gradient_norm) {
@@ -148,10 +172,84 @@ impl<B: AutodiffBackend> Updater<B> {
         let output = UpdateOutput {
             losses,
             gradient_norm,
+            merged,
             tokens,
         };
         (model, output)
     }
+
+    /// The mean loss of a part's batches, and the gradients of that mean times the task's weight.
+    fn part_gradients(
+        &self,
+        model: &MultitaskModel<B>,
+        part: &TaskPart<B>,
+    ) -> Option<PartGradients<B::InnerBackend>> {
+        let weight = self
+            .settings
+            .weights
+            .get(&part.task)
+            .copied()
+            .unwrap_or(1.0);
+        let share = 1.0 / part.batches.len().max(1) as f64;
+        let mut accumulator = GradientsAccumulator::new();
+        let mut mean: Option<Tensor<B::InnerBackend, 1>> = None;
+        let mut tokens = 0;
+        for batch in &part.batches {
+            let Some((loss, gradients)) = task_gradients(model, batch, weight * share) else {
+                continue;
+            };
+            accumulator.accumulate(model, gradients);
+            let loss = loss * share;
+            mean = Some(match mean {
+                Some(sum) => sum + loss,
+                None => loss,
+            });
+            tokens += batch.token_count;
+        }
+        mean.map(|loss| PartGradients {
+            loss,
+            gradients: accumulator.grads(),
+            tokens,
+        })
+    }
+
+    /// One gradient from the tasks'.
+    fn merge(
+        &mut self,
+        model: &MultitaskModel<B>,
+        mut tasks: Vec<TaskGradients>,
+        seed: u64,
+    ) -> (GradientsParams, Option<Merged>) {
+        let settings = self.settings.aggregator;
+        let scope = match settings.scope {
+            Scope::Shared => Some(&self.encoder_params),
+            Scope::All => None,
+        };
+        if tasks.len() < 2 {
+            return (
+                tasks.pop().map(|task| task.gradients).unwrap_or_default(),
+                None,
+            );
+        }
+        let gram = gram::<B, _>(model, &tasks, scope);
+        let mut rng = StepRng::seed_from_u64(seed);
+        let weights = self.aggregator.weights(&gram, &mut rng);
+        let merged = Merged {
+            tasks: tasks.iter().map(|task| task.task).collect(),
+            gram,
+            weights: weights.clone(),
+        };
+        (
+            combine::<B, _>(model, tasks, &weights, scope, settings.reduction),
+            Some(merged),
+        )
+    }
+}
+
+struct PartGradients<B: Backend> {
+    loss: Tensor<B, 1>,
+    gradients: GradientsParams,
+    tokens: usize,
 }
 
 struct ParamIds(HashSet<ParamId>);

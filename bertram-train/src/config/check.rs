@@ -13,6 +13,7 @@ use super::{
     DataSettings, DemoSettings, DropoutSettings, LimitDraw, ModelSettings, OptimizerKind,
     Precision, RandomModel, Settings, TaskSettings, TrainSettings,
 };
+use crate::aggregator::{AggregatorConfig, AggregatorKind};
 use crate::optim::{AdamWConfig, LrSchedule};
 use crate::schedule::{CombinedStop, Order, ScheduleKind};
 
@@ -25,6 +26,7 @@ pub(super) fn settings(mut source: Source) -> Result<Settings, ConfigError> {
     let data = data(s);
     let tasks = tasks(s, &model);
     let train = train(s);
+    let aggregator = aggregator(s);
     let optimizer = optimizer(s);
     if let Some(random) = &model.random
         && data.max_length > random.max_positions
@@ -44,6 +46,7 @@ pub(super) fn settings(mut source: Source) -> Result<Settings, ConfigError> {
         data,
         tasks,
         train,
+        aggregator,
         optimizer,
     })
 }
@@ -292,6 +295,45 @@ fn train(s: &mut Source) -> TrainSettings {
             .map_or(0, |count| count as usize),
         keep_checkpoints: size(s, "train.keep-checkpoints", 2),
         precision: s.choice("train.precision").unwrap_or(Precision::F32),
+    }
+}
+
+fn aggregator(s: &mut Source) -> AggregatorConfig {
+    s.has_table("aggregator");
+    let default = AggregatorConfig::default();
+    let kind = s.choice("aggregator.kind").unwrap_or(default.kind);
+    let variant = s.choice("aggregator.variant");
+    if variant.is_some() && kind != AggregatorKind::Pcgrad {
+        s.problem(
+            "aggregator.variant",
+            "means something only with kind = \"pcgrad\"",
+        );
+    }
+    let c = s.number("aggregator.c", PROBABILITY, is_probability);
+    if c.is_some() && kind != AggregatorKind::Cagrad {
+        s.problem(
+            "aggregator.c",
+            "means something only with kind = \"cagrad\"",
+        );
+    }
+    let beta = s.number("aggregator.beta", "a share from 0 to 1", |share| {
+        (0.0..=1.0).contains(&share)
+    });
+    if beta.is_some() && kind != AggregatorKind::Gradvac {
+        s.problem(
+            "aggregator.beta",
+            "means something only with kind = \"gradvac\"",
+        );
+    }
+    AggregatorConfig {
+        kind,
+        scope: s.choice("aggregator.scope").unwrap_or(default.scope),
+        reduction: s
+            .choice("aggregator.reduction")
+            .unwrap_or(default.reduction),
+        variant,
+        c,
+        beta,
     }
 }
 

@@ -21,6 +21,7 @@ use bertram_core::task::{TaskConfig, TaskId};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::aggregator::AggregatorConfig;
 use crate::optim::{AdamWConfig, LrSchedule};
 use crate::schedule::{CombinedStop, Order, ScheduleKind};
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub tasks: Vec<TaskSettings>,
     /// `[train]`.
     pub train: TrainSettings,
+    /// `[aggregator]`.
+    pub aggregator: AggregatorConfig,
     /// `[optimizer]`.
     #[serde(serialize_with = "optimizer_with_kind")]
     pub optimizer: AdamWConfig,

@@ -7,6 +7,7 @@
 mod burn_parts;
 mod dashboard;
 mod series;
+mod surgery;
 mod train_loop;
 
 pub use dashboard::Dashboard;

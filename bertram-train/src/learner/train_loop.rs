@@ -23,6 +23,7 @@ use serde_json::{Map, Value, json};
 use super::burn_parts::{NoBatches, NoMetricFiles, Trainee};
 use super::dashboard::Dashboard;
 use super::series::{Series, SeriesItem};
+use super::surgery::Surgery;
 use crate::config::Settings;
 use crate::corpus::TaskData;
 use crate::epoch::{Epoch, mix};
@@ -31,6 +32,7 @@ use crate::optim::{AdamW, LearningRateSchedule};
 use crate::run_folder::{
     BestSoFar, CheckpointState, CheckpointStore, MetricsLog, RunError, RunFolder,
 };
+use crate::schedule::ScheduleKind;
 use crate::step::{UpdateOutput, UpdateSettings, Updater};
 
 /// Errors while training.
@@ -117,6 +119,8 @@ pub fn train<B: AutodiffBackend>(
     let run = session.run.path().to_owned();
     let epochs = session.settings.train.epochs;
     let tasks: Vec<TaskId> = session.tasks.iter().map(|task| task.config.task).collect();
+    // Sequential updates have one task each: there is nothing to compare.
+    let several_tasks = session.settings.train.schedule == ScheduleKind::Combined;
     let result = Arc::new(Mutex::new(None));
     let strategy = MultitaskStrategy {
         session: Mutex::new(Some(session)),
@@ -138,6 +142,18 @@ pub fn train<B: AutodiffBackend>(
                 None,
                 true,
             ));
+    }
+    if several_tasks {
+        for (index, one) in tasks.iter().enumerate() {
+            for other in &tasks[index + 1..] {
+                training = training.metric_train_numeric(Series::new(
+                    format!("cosine {one}-{other}"),
+                    None,
+                    true,
+                ));
+            }
+        }
+        training = training.metric_train_numeric(Series::new("conflict share", None, false));
     }
     training = training
         .metric_valid_numeric(Series::new("overall", None, true))
@@ -191,11 +207,15 @@ impl<B: AutodiffBackend> SupervisedLearningStrategy<Components<B>> for Multitask
     }
 }
 
+/// Keeps an aggregator's draws apart from the backend's.
+const AGGREGATOR_STREAM: u64 = 1;
+
 type Events<B> = SupervisedTrainingEventProcessor<Components<B>>;
 
 /// Losses and tokens since the last logged step, on the device.
 struct Window<B: Backend> {
     losses: BTreeMap<TaskId, (Tensor<B, 1>, usize)>,
+    surgery: Surgery,
     tokens: usize,
     since: Instant,
 }
@@ -204,6 +224,7 @@ impl<B: Backend> Window<B> {
     fn new() -> Self {
         Self {
             losses: BTreeMap::new(),
+            surgery: Surgery::default(),
             tokens: 0,
             since: Instant::now(),
         }
@@ -211,6 +232,9 @@ impl<B: Backend> Window<B> {
 
     fn add(&mut self, output: &UpdateOutput<B>) {
         self.tokens += output.tokens;
+        if let Some(merged) = &output.merged {
+            self.surgery.add(merged);
+        }
         for (task, loss) in &output.losses {
             let entry = match self.losses.remove(task) {
                 Some((sum, count)) => (sum + loss.clone(), count + 1),
@@ -262,7 +286,7 @@ impl<B: AutodiffBackend> TrainLoop<B> {
         if updates_per_epoch == 0 && train.epochs > 0 {
             return (model, Err(TrainError::NoBatches));
         }
-        let updater = Updater::new(
+        let mut updater = Updater::new(
             UpdateSettings {
                 learning_rate: train.learning_rate,
                 head_learning_rate: train.head_learning_rate,
@@ -272,10 +296,12 @@ impl<B: AutodiffBackend> TrainLoop<B> {
                     .iter()
                     .map(|task| (task.task, task.weight))
                     .collect(),
+                aggregator: settings.aggregator,
             },
             optimizer,
             &model,
         );
+        updater.aggregator().restore(&state.aggregator);
         let mut training = Self {
             rates: LearningRateSchedule::new(
                 train.lr_schedule,
@@ -369,7 +395,13 @@ impl<B: AutodiffBackend> TrainLoop<B> {
             let last = self.state.updates_in_epoch + 1 == epoch.updates.len();
             let shown = (number + 1).is_multiple_of(train.log_every) || last;
             let factor = self.rates.factor(number);
-            let (next, output) = self.updater.update(current, &parts, factor, shown);
+            let (next, output) = self.updater.update(
+                current,
+                &parts,
+                factor,
+                shown,
+                mix(mix(train.seed, number as u64), AGGREGATOR_STREAM),
+            );
             *model = Some(next);
             self.state.updates += 1;
             self.state.updates_in_epoch += 1;
@@ -427,10 +459,12 @@ impl<B: AutodiffBackend> TrainLoop<B> {
             losses.insert(task.to_string(), json!(loss));
             series.insert(format!("{task} loss"), loss);
         }
-        let norm = output
-            .gradient_norm
-            .clone()
-            .map(|norm| norm.into_scalar().elem::<f64>());
+        let mut norms = window.surgery.norms();
+        if let Some(norm) = &output.gradient_norm {
+            norms.insert("update".into(), norm.clone().into_scalar().elem::<f64>());
+        }
+        let cosines = window.surgery.cosines();
+        let conflicts = window.surgery.conflict_share();
         let tokens_per_second =
             window.tokens as f64 / window.since.elapsed().as_secs_f64().max(1e-9);
         let rate = self.settings.train.learning_rate * factor;
@@ -441,11 +475,19 @@ impl<B: AutodiffBackend> TrainLoop<B> {
             "update": self.state.updates,
             "updates": self.settings.train.epochs * self.updates_per_epoch,
             "loss": Value::Object(losses),
-            "gradient_norm": norm,
+            "gradient_norm": norms,
+            "gradient_cosine": cosines,
+            "conflict_share": conflicts,
             "learning_rate": rate,
             "tokens_per_second": tokens_per_second,
             "seconds": self.state.seconds,
         }))?;
+        for (pair, cosine) in cosines.into_iter().flatten() {
+            series.insert(format!("cosine {pair}"), cosine);
+        }
+        if let Some(share) = conflicts {
+            series.insert("conflict share".into(), share);
+        }
         series.insert("learning rate".into(), rate);
         series.insert("tokens/s".into(), tokens_per_second);
         series.insert("left".into(), self.seconds_left() / 60.0);
@@ -539,6 +581,7 @@ impl<B: AutodiffBackend> TrainLoop<B> {
     fn checkpoint(&mut self, model: &Option<MultitaskModel<B>>) -> Result<(), TrainError> {
         if let Some(model) = model {
             self.state.seconds = self.seconds();
+            self.state.aggregator = self.updater.aggregator().state();
             self.store
                 .save(model, self.updater.optimizer(), self.state.clone())?;
         }

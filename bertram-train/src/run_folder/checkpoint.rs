@@ -41,6 +41,9 @@ pub struct CheckpointState {
     pub training_seconds: f64,
     /// Tokens trained on, without padding.
     pub tokens: u64,
+    /// What the aggregator remembers.
+    #[serde(default)]
+    pub aggregator: Vec<f64>,
     /// Optimiser steps of each parameter, in visiting order.
     pub optimizer_steps: Vec<u32>,
 }

@@ -1,0 +1,150 @@
+//! Properties that every aggregator has, and some that single ones have.
+
+use proptest::prelude::*;
+use rand::SeedableRng;
+
+use super::*;
+
+fn rng() -> StepRng {
+    StepRng::seed_from_u64(1)
+}
+
+fn config(kind: AggregatorKind) -> AggregatorConfig {
+    AggregatorConfig {
+        kind,
+        ..AggregatorConfig::default()
+    }
+}
+
+fn gram(gradients: &[Vec<f64>]) -> Gram {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let rows: Vec<Vec<f64>> = gradients
+        .iter()
+        .map(|a| gradients.iter().map(|b| dot(a, b)).collect())
+        .collect();
+    Gram::from_rows(&rows)
+}
+
+fn merged(gradients: &[Vec<f64>], weights: &[f64]) -> Vec<f64> {
+    (0..gradients[0].len())
+        .map(|column| {
+            gradients
+                .iter()
+                .zip(weights)
+                .map(|(row, weight)| weight * row[column])
+                .sum()
+        })
+        .collect()
+}
+
+fn weights(kind: AggregatorKind, gradients: &[Vec<f64>]) -> Vec<f64> {
+    config(kind).build().weights(&gram(gradients), &mut rng())
+}
+
+fn gradients(tasks: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = Vec<Vec<f64>>> {
+    prop::collection::vec(prop::collection::vec(-2.0f64..2.0, 5), tasks)
+}
+
+proptest! {
+    #[test]
+    fn finite_for_anything(mut rows in gradients(1..=4), zero in 0usize..4, copy in 0usize..4, oppose: bool) {
+        let tasks = rows.len();
+        rows[zero % tasks] = vec![0.0; 5];
+        if tasks > 2 {
+            let sign = if oppose { -1.0 } else { 1.0 };
+            rows[tasks - 1] = rows[copy % tasks].iter().map(|value| sign * value).collect();
+        }
+        for kind in AggregatorKind::ALL {
+            let weights = weights(kind, &rows);
+            prop_assert_eq!(weights.len(), tasks);
+            prop_assert!(weights.iter().all(|weight| weight.is_finite()), "{:?}: {:?}", kind, weights);
+        }
+    }
+
+    #[test]
+    fn one_task_keeps_its_gradient(rows in gradients(1..=1)) {
+        prop_assume!(rows[0].iter().any(|value| value.abs() > 1e-3));
+        for kind in AggregatorKind::ALL {
+            let weights = weights(kind, &rows);
+            prop_assert!((weights[0] - 1.0).abs() < 1e-6, "{:?}: {:?}", kind, weights);
+        }
+    }
+
+    #[test]
+    fn permuting_tasks_permutes_the_result(rows in gradients(3..=3)) {
+        // PCGrad and GradVac draw an order for each task: equal draws belong to other tasks after a permutation.
+        let drawn = [AggregatorKind::Pcgrad, AggregatorKind::Gradvac];
+        for kind in AggregatorKind::ALL.into_iter().filter(|kind| !drawn.contains(kind)) {
+            let before = merged(&rows, &weights(kind, &rows));
+            let turned = [rows[2].clone(), rows[0].clone(), rows[1].clone()];
+            let after = merged(&turned, &weights(kind, &turned));
+            for (one, other) in before.iter().zip(&after) {
+                prop_assert!((one - other).abs() < 1e-4 * (1.0 + one.abs()), "{:?}: {:?} {:?}", kind, before, after);
+            }
+        }
+    }
+
+    #[test]
+    fn pcgrad_without_conflict_is_the_sum(rows in prop::collection::vec(prop::collection::vec(0.0f64..2.0, 5), 2..=4)) {
+        prop_assert_eq!(weights(AggregatorKind::Pcgrad, &rows), vec![1.0; rows.len()]);
+    }
+
+    #[test]
+    fn two_projected_gradients_do_not_conflict_with_the_other_task(rows in gradients(2..=2)) {
+        let gram = gram(&rows);
+        prop_assume!(gram.dot(0, 1) < 0.0);
+        let projected = pcgrad::project(&gram, 0, &[1]);
+        prop_assert!(gram.dot_with(&projected, 1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn mgda_and_upgrad_conflict_with_no_task(rows in gradients(2..=4)) {
+        let gram = gram(&rows);
+        for kind in [AggregatorKind::Mgda, AggregatorKind::Upgrad] {
+            let weights = weights(kind, &rows);
+            for task in 0..rows.len() {
+                let inner = gram.dot_with(&weights, task);
+                prop_assert!(inner > -1e-5 * gram.scale(), "{:?}: {}", kind, inner);
+            }
+        }
+    }
+
+    #[test]
+    fn imtl_g_projects_evenly(rows in gradients(3..=3)) {
+        let gram = gram(&rows);
+        prop_assume!(gram.matrix().clone().symmetric_eigenvalues().min() > 0.05);
+        let weights = weights(AggregatorKind::ImtlG, &rows);
+        prop_assume!(weights.iter().all(|weight| weight.abs() < 50.0));
+        let projection = |task: usize| gram.dot_with(&weights, task) / gram.norm(task);
+        prop_assert!((projection(0) - projection(1)).abs() < 1e-6);
+        prop_assert!((projection(0) - projection(2)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn nash_mtl_solves_its_equation(rows in gradients(2..=4)) {
+        let gram = gram(&rows);
+        prop_assume!(gram.matrix().clone().symmetric_eigenvalues().min() > 0.01);
+        let weights = weights(AggregatorKind::NashMtl, &rows);
+        for task in 0..rows.len() {
+            let inner = gram.dot_with(&weights, task);
+            prop_assert!((inner * weights[task] - 1.0).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn gradvac_remembers_its_targets() {
+    let rows = vec![vec![1.0, 0.5, 0.0], vec![-1.0, 0.2, 0.3]];
+    let mut one = GradVac::new(0.5);
+    one.weights(&gram(&rows), &mut rng());
+    let mut other = GradVac::new(0.5);
+    other.restore(&one.state());
+    assert_eq!(
+        one.weights(&gram(&rows), &mut rng()),
+        other.weights(&gram(&rows), &mut rng())
+    );
+    assert_ne!(
+        GradVac::new(0.5).weights(&gram(&rows), &mut rng()),
+        other.weights(&gram(&rows), &mut rng())
+    );
+}
