@@ -63,6 +63,8 @@ pub enum Command {
     Config(ConfigArgs),
     /// Make data.
     Data(DataArgs),
+    /// Measure what training steps cost on this machine.
+    Bench(BenchArgs),
     /// Print a completion script for a shell.
     #[command(after_help = "Examples:
   bertram-cli completions bash > ~/.local/share/bash-completion/completions/bertram-cli
@@ -271,6 +273,52 @@ pub enum ConfigCommand {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+}
+
+/// Arguments of `bench`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub what: BenchCommand,
+}
+
+/// What to measure.
+#[derive(Clone, Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Time and memory of an update with each method, as ratios: SMART, Bregman, R-Drop, PCGrad.
+    ///
+    /// The methods take turns in one process on random weights and tokens; times are medians. Memory is that of a
+    /// process which runs one method alone.
+    #[command(after_help = "Examples:
+  bertram-cli bench methods
+  bertram-cli bench methods --shape base --sequence 128 --backend cuda --json")]
+    Methods(BenchMethodsArgs),
+}
+
+/// Arguments of `bench methods`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchMethodsArgs {
+    #[command(flatten)]
+    pub backend: BackendArgs,
+    /// Shape of the encoder: minilm, base, or a model's config.json.
+    #[arg(long, default_value = "minilm", value_name = "SHAPE")]
+    pub shape: String,
+    /// Examples of a batch.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub batch: usize,
+    /// Tokens of a sequence.
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub sequence: usize,
+    /// Seconds for each method.
+    #[arg(long, default_value_t = 6.0, value_name = "S")]
+    pub seconds: f64,
+    /// One method alone.
+    #[arg(long, value_name = "METHOD")]
+    pub only: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `data`.

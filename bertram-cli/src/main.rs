@@ -42,6 +42,7 @@ fn run(command: &Command) -> error::CliResult {
         Command::Encode(args) => commands::encode::run(args),
         Command::Backends => commands::backends::run(),
         Command::Config(args) => commands::config::run(args),
+        Command::Bench(args) => commands::bench::run(args),
         Command::Data(args) => commands::data::run(args),
         Command::Completions { shell } => commands::completions::run(*shell),
     }

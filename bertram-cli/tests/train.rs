@@ -52,6 +52,26 @@ fn train(out: &Path, backend: &str) -> Command {
     command
 }
 
+/// Every part of a run that has a memory of its own between updates.
+const EVERYTHING: &[&str] = &[
+    "--set",
+    "train.order=lowest-last",
+    "--set",
+    "train.score-rows=30",
+    "--set",
+    "train.epoch-end-surgery=true",
+    "--set",
+    "train.loss-weighting=uncertainty",
+    "--set",
+    "aggregator.kind=gradvac",
+    "--set",
+    "regulariser.smart.tasks=[\"sst\", \"sts\"]",
+    "--set",
+    "regulariser.r-drop.alpha=0.5",
+    "--set",
+    "regulariser.bregman.mu=1",
+];
+
 fn finish(mut command: Command) -> std::process::Output {
     let output = command.output().expect("bertram-cli starts");
     assert!(
@@ -150,6 +170,56 @@ fn a_killed_run_resumes_to_the_same_bits() {
                 .collect()
         };
         assert_eq!(log(&whole), log(&killed), "no line twice, none missing");
+    }
+}
+
+#[test]
+fn a_killed_run_with_everything_on_resumes_to_the_same_bits() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
+    let train = |out: &Path| {
+        let mut command = train(out, "flex");
+        command.args(EVERYTHING);
+        command
+    };
+    finish(train(&whole));
+    let mut child = train(&killed)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("bertram-cli starts");
+    // 45 updates and one of surgery make an epoch: this is in the second.
+    wait_for_update(&mut child, &killed, 60);
+    child.kill().expect("SIGKILL");
+    child.wait().expect("child ends");
+    assert!(!killed.join("summary.json").exists());
+    let mut resume = bertram();
+    resume.args(["train", "--dashboard", "plain", "--resume"]);
+    resume.arg(&killed);
+    finish(resume);
+    assert_same_result(&whole, &killed);
+
+    let metrics = std::fs::read_to_string(whole.join("metrics.jsonl")).expect("metrics");
+    let lines: Vec<serde_json::Value> = metrics
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON line"))
+        .collect();
+    let of_kind = |kind: &'static str| lines.iter().filter(move |line| line["kind"] == kind);
+    assert_eq!(of_kind("surgery").count(), 2, "one at each epoch's end");
+    for line in of_kind("surgery") {
+        let cosine = line["gradient_cosine"]["sst-para"].as_f64();
+        assert!(cosine.is_some_and(|cosine| cosine.abs() <= 1.0 + 1e-6));
+    }
+    assert_eq!(of_kind("train_scores").count(), 2);
+    for (name, task) in [
+        ("smart_penalty", "sst"),
+        ("smart_perturbation_norm", "sts"),
+        ("r_drop_penalty", "sst"),
+        ("bregman", "para"),
+        ("loss_weight", "sts"),
+    ] {
+        let value = of_kind("train").find_map(|line| line[name][task].as_f64());
+        assert!(value.is_some_and(f64::is_finite), "{name} of {task}");
     }
 }
 

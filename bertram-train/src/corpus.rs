@@ -1,5 +1,6 @@
 //! From settings to tokenised data: which file each split comes from, its rows, and what is noted about them.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use bertram_core::data::{
@@ -9,7 +10,7 @@ use bertram_core::data::{
 use bertram_core::task::{TaskConfig, TaskId};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{LimitDraw, Settings, TaskSettings};
+use crate::config::{Limit, LimitDraw, Settings, TaskSettings};
 
 /// What a run notes about a data file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -135,7 +136,7 @@ fn read_task(
             examples: Vec::new(),
             skipped: Vec::new(),
         };
-        if !splits.contains(&split) {
+        if !splits.contains(&split) || (split == Split::Train && !task.train_on) {
             return Ok(empty());
         }
         match file(split, named) {
@@ -183,6 +184,40 @@ pub fn data_files(corpus: &[TaskCorpus]) -> Vec<DataFile> {
         .collect()
 }
 
+/// Training rows of a task in an epoch; all where `None`.
+fn limit(settings: &Settings, task: &TaskSettings, rows: usize) -> Option<usize> {
+    let limit = match task.limit {
+        Some(Limit::All) => None,
+        Some(Limit::Rows(rows)) => Some(rows),
+        None => settings.data.limit,
+    };
+    match settings.data.rows_scale {
+        Some(scale) => {
+            let whole = limit.map_or(rows, |limit| limit.min(rows));
+            Some((whole as f64 * scale).ceil() as usize)
+        }
+        None => limit,
+    }
+}
+
+/// The dev rows that are scored: all, or as many as `data.dev-limit` says, drawn by the seed.
+pub fn dev_rows<'a>(settings: &Settings, dev: &'a Dataset) -> Cow<'a, Dataset> {
+    let Some(limit) = settings
+        .data
+        .dev_limit
+        .filter(|limit| *limit < dev.examples.len())
+    else {
+        return Cow::Borrowed(dev);
+    };
+    let mut rows = dev.subsample(limit, settings.train.seed);
+    rows.sort_unstable();
+    let examples = rows.into_iter().map(|row| dev.examples[row].clone());
+    Cow::Owned(Dataset {
+        examples: examples.collect(),
+        ..dev.clone()
+    })
+}
+
 /// One task, tokenised.
 pub struct TaskData {
     /// How the task is modelled.
@@ -195,6 +230,8 @@ pub struct TaskData {
     pub dev: TokenizedDataset,
     /// Rows to predict.
     pub test: Option<TokenizedDataset>,
+    /// Whether it is trained.
+    pub train_on: bool,
     /// Rows of an epoch; all where `None`.
     pub limit: Option<usize>,
     /// Whether the rows of an epoch are drawn once or afresh.
@@ -213,19 +250,7 @@ pub fn tokenize_corpus(
         .zip(corpus)
         .map(|(task, corpus)| {
             let config = task.model_config();
-            let dev = match settings.data.dev_limit {
-                Some(limit) if limit < corpus.dev.examples.len() => {
-                    let mut dev = corpus.dev.clone();
-                    let mut rows = corpus.dev.subsample(limit, settings.train.seed);
-                    rows.sort_unstable();
-                    dev.examples = rows
-                        .into_iter()
-                        .map(|row| corpus.dev.examples[row].clone())
-                        .collect();
-                    TokenizedDataset::new(&dev, tokenizer)?
-                }
-                _ => TokenizedDataset::new(&corpus.dev, tokenizer)?,
-            };
+            let dev = TokenizedDataset::new(&dev_rows(settings, &corpus.dev), tokenizer)?;
             Ok(TaskData {
                 batcher: Batcher {
                     packing: config.packing(),
@@ -240,7 +265,8 @@ pub fn tokenize_corpus(
                     .as_ref()
                     .map(|test| TokenizedDataset::new(test, tokenizer))
                     .transpose()?,
-                limit: task.limit.or(settings.data.limit),
+                limit: limit(settings, task, corpus.train.examples.len()),
+                train_on: task.train_on,
                 draw: task.limit_draw.unwrap_or(settings.data.limit_draw),
             })
         })

@@ -1,11 +1,17 @@
 //! The batches and updates of an epoch: a pure function of settings, seed and epoch.
 
+use std::collections::BTreeMap;
+
 use bertram_core::data::{TaskBatch, epoch_batches, sample_rows};
+use bertram_core::task::TaskId;
 use burn::tensor::backend::Backend;
 
 use crate::config::{LimitDraw, Settings};
 use crate::corpus::TaskData;
-use crate::schedule::{Combined, Schedule, ScheduleKind, Sequential, Update};
+use crate::schedule::{
+    Additive, Combined, EpochContext, EpochEndSurgery, Sampled, Schedule, ScheduleKind, Sequential,
+    Update, annealed_exponent,
+};
 use crate::step::TaskPart;
 
 /// The batches of each task and the updates that take them.
@@ -17,13 +23,22 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    /// Epoch `epoch` (counted from 1). Rows are drawn, shuffled and cut from (seed, task, epoch) alone.
-    pub fn plan(settings: &Settings, tasks: &[TaskData], epoch: usize) -> Self {
+    /// Epoch `epoch` (counted from 1). Rows are drawn, shuffled and cut from (seed, task, epoch) alone; the order of
+    /// tasks may follow from their training scores after the epoch before.
+    pub fn plan(
+        settings: &Settings,
+        tasks: &[TaskData],
+        epoch: usize,
+        train_scores: &BTreeMap<TaskId, f64>,
+    ) -> Self {
         let train = &settings.train;
         let batches: Vec<Vec<Vec<usize>>> = tasks
             .iter()
             .enumerate()
             .map(|(index, task)| {
+                if !task.train_on {
+                    return Vec::new();
+                }
                 let seed = mix(train.seed, index as u64);
                 let rows = match task.limit {
                     Some(limit) if limit < task.train.len() => {
@@ -58,7 +73,13 @@ impl Epoch {
             .zip(&batches)
             .map(|(task, batches)| (task.config.task, batches.len()))
             .collect();
-        let updates = schedule(settings).epoch(&sizes, epoch, train.seed);
+        let updates = schedule(settings, epoch).epoch(&EpochContext {
+            sizes: &sizes,
+            epoch,
+            epochs: train.epochs,
+            seed: train.seed,
+            train_scores,
+        });
         Self { batches, updates }
     }
 
@@ -95,18 +116,33 @@ impl Epoch {
     }
 }
 
-/// The schedule that the settings name.
-fn schedule(settings: &Settings) -> Box<dyn Schedule> {
+/// The schedule that the settings name, for one epoch.
+fn schedule(settings: &Settings, epoch: usize) -> Box<dyn Schedule> {
     let train = &settings.train;
-    match train.schedule {
+    let accumulate = train.accumulate;
+    let combined = Combined {
+        stop: train.combined_stop,
+        accumulate,
+    };
+    let sampled = |exponent| Sampled {
+        exponent,
+        accumulate,
+    };
+    let schedule: Box<dyn Schedule> = match train.schedule {
         ScheduleKind::Sequential => Box::new(Sequential {
             order: train.order,
-            accumulate: train.accumulate,
+            accumulate,
         }),
-        ScheduleKind::Combined => Box::new(Combined {
-            stop: train.combined_stop,
-            accumulate: train.accumulate,
-        }),
+        ScheduleKind::Combined => Box::new(combined),
+        ScheduleKind::Additive => Box::new(Additive { batches: combined }),
+        ScheduleKind::Proportional => Box::new(sampled(1.0)),
+        ScheduleKind::Temperature => Box::new(sampled(1.0 / train.temperature.unwrap_or(1.0))),
+        ScheduleKind::Annealed => Box::new(sampled(annealed_exponent(epoch, train.epochs))),
+    };
+    if train.epoch_end_surgery {
+        Box::new(EpochEndSurgery { schedule })
+    } else {
+        schedule
     }
 }
 

@@ -16,9 +16,12 @@ use crate::epoch::mix;
 use crate::evaluate::{EvaluationSet, evaluate};
 use crate::learner::{Outcome, StopFlag, TrainingSession};
 use crate::optim::AdamW;
+use crate::regulariser::Teacher;
 use crate::run_folder::{
     CheckpointState, CheckpointStore, RunError, RunFolder, read_json, write_json,
 };
+use crate::step::UpdateState;
+use crate::weighting::{LossWeighting, Uncertainty};
 
 /// Errors before and after training.
 #[derive(Debug, thiserror::Error)]
@@ -208,7 +211,7 @@ pub fn start<B: AutodiffBackend>(
     write_json(&base.join("config.json"), &config)?;
     tokenizer.save(&base)?;
 
-    let optimizer = AdamW::new(settings.optimizer);
+    let update_state = update_state(&settings, &model, &place.device);
     let state = CheckpointState {
         epoch: 1,
         ..CheckpointState::default()
@@ -216,14 +219,14 @@ pub fn start<B: AutodiffBackend>(
     // The first checkpoint: from here on the run folder is all that a resumed run needs.
     CheckpointStore::new(run.checkpoints(), settings.train.keep_checkpoints).save(
         &model,
-        &optimizer,
+        &update_state,
         state.clone(),
     )?;
     Ok(TrainingSession {
         settings,
         tasks,
         model,
-        optimizer,
+        update_state,
         state,
         run,
         device: place.device.clone(),
@@ -256,7 +259,9 @@ pub fn resume<B: AutodiffBackend>(
         config.init::<B>(&place.device),
         &place.device,
     );
-    let checkpoint = CheckpointStore::load(&newest, model, settings.optimizer, &place.device)?;
+    let fresh = update_state(&settings, &model, &place.device);
+    let checkpoint =
+        CheckpointStore::load(&newest, model, fresh, settings.optimizer, &place.device)?;
     tracing::info!(
         "resuming at epoch {}, update {}",
         checkpoint.state.epoch,
@@ -267,7 +272,7 @@ pub fn resume<B: AutodiffBackend>(
         settings,
         tasks,
         model: checkpoint.model,
-        optimizer: checkpoint.optimizer,
+        update_state: checkpoint.update_state,
         state: checkpoint.state,
         run,
         device: place.device.clone(),
@@ -453,6 +458,28 @@ pub fn predict_split<B: Backend>(
     Ok(scores)
 }
 
+/// What updates change beside the model, at the start of a run.
+fn update_state<B: AutodiffBackend>(
+    settings: &Settings,
+    model: &MultitaskModel<B>,
+    device: &B::Device,
+) -> UpdateState<B> {
+    let train = &settings.train;
+    let tasks = settings.tasks.iter().map(|task| task.task).collect();
+    UpdateState {
+        optimizer: AdamW::new(settings.optimizer),
+        surgery_optimizer: train
+            .epoch_end_surgery
+            .then(|| AdamW::new(settings.optimizer)),
+        teacher: settings
+            .regulariser
+            .active_bregman()
+            .map(|_| Teacher::of(model)),
+        uncertainty: (train.loss_weighting == LossWeighting::Uncertainty)
+            .then(|| Uncertainty::new(tasks, train.weighting_learning_rate, device)),
+    }
+}
+
 /// An encoder and the heads that the settings name, with the settings' dropout and freezing.
 fn build_model<B: Backend>(
     settings: &Settings,
@@ -550,7 +577,7 @@ fn model_hash(dir: &Path) -> Option<String> {
     Some(format!("{:x}", hasher.finalize()))
 }
 
-fn write_text(path: &Path, text: &str) -> Result<(), RunError> {
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), RunError> {
     bertram_core::fs::atomic_write(path, text.as_bytes()).map_err(|error| RunError::Io {
         path: path.to_owned(),
         source: std::io::Error::other(error),

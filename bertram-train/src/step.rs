@@ -9,10 +9,15 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use rand::SeedableRng;
+use serde_json::{Map, Value, json};
 
 use crate::aggregator::{AggregatorConfig, GradientAggregator, Gram, StepRng};
-use crate::merge::{Scope, TaskGradients, combine, gram};
-use crate::optim::{AdamW, global_norm, scale_gradients};
+use crate::merge::{Reduction, Scope, TaskGradients, combine, gram};
+use crate::objective::objective;
+use crate::optim::{AdamW, AdamWConfig, global_norm, scale_gradients};
+use crate::regulariser::{Measure, OverUpdates, Regulariser, RegulariserSettings, Teacher};
+use crate::schedule::{Merge, OptimizerSlot};
+use crate::weighting::Uncertainty;
 
 /// What stays the same over all updates of a run.
 #[derive(Clone, Debug)]
@@ -23,10 +28,38 @@ pub struct UpdateSettings {
     pub head_learning_rate: f64,
     /// Bound of the global gradient norm; 0 for none.
     pub max_grad_norm: f64,
-    /// Weight of each task's loss; 1 where absent.
+    /// Weight of each task's objective; 1 where absent.
     pub weights: HashMap<TaskId, f64>,
     /// How the tasks' gradients are merged.
     pub aggregator: AggregatorConfig,
+    /// What is added to the tasks' losses.
+    pub regularisers: RegulariserSettings,
+    /// Updates of the whole run.
+    pub updates: usize,
+}
+
+/// All but the model that updates change: what a checkpoint keeps beside it.
+pub struct UpdateState<B: AutodiffBackend> {
+    /// The optimiser.
+    pub optimizer: AdamW<B>,
+    /// The second one, of epoch-end surgery.
+    pub surgery_optimizer: Option<AdamW<B>>,
+    /// The teacher of the Bregman term.
+    pub teacher: Option<Teacher<B, MultitaskModel<B>>>,
+    /// Learnt weights of the losses.
+    pub uncertainty: Option<Uncertainty<B>>,
+}
+
+impl<B: AutodiffBackend> UpdateState<B> {
+    /// The state of a run with one optimiser and no more.
+    pub fn plain(config: AdamWConfig) -> Self {
+        Self {
+            optimizer: AdamW::new(config),
+            surgery_optimizer: None,
+            teacher: None,
+            uncertainty: None,
+        }
+    }
 }
 
 /// A task's batches in one update.
@@ -37,15 +70,36 @@ pub struct TaskPart<B: Backend> {
     pub batches: Vec<TaskBatch<B>>,
 }
 
+/// One update, ready to be made.
+pub struct UpdatePlan<'a, B: Backend> {
+    /// What it takes of each task. Batches without labels, or of a task the model has no head for, count as nothing.
+    pub parts: &'a [TaskPart<B>],
+    /// How the parts' gradients are merged.
+    pub merge: Merge,
+    /// Which optimiser applies them.
+    pub optimizer: OptimizerSlot,
+    /// Its number in the run, counted from 0.
+    pub number: usize,
+    /// Learning rates as shares of their peaks.
+    pub factor: f64,
+    /// Whether somebody will look: gradient norms and the Gram matrix are then computed even where nothing else needs
+    /// them.
+    pub look: bool,
+    /// For what an aggregator draws.
+    pub seed: u64,
+}
+
 /// What an update leaves to look at. Tensors stay on the device until somebody shows them.
 pub struct UpdateOutput<B: Backend> {
     /// Mean unweighted loss of each part. Shape `[1]`.
     pub losses: Vec<(TaskId, Tensor<B, 1>)>,
+    /// What the regularisers measured, batch by batch.
+    pub measures: Vec<(TaskId, Measure<B>)>,
     /// Norm of the merged gradients before clipping, where it was needed or asked for. Shape `[1]`.
     pub gradient_norm: Option<Tensor<B, 1>>,
     /// How the tasks' gradients were merged, where there were several and their inner products were computed.
     pub merged: Option<Merged>,
-    /// Tokens that went through the encoder, without padding.
+    /// Tokens that went through the encoder, without padding; those of a regulariser's passes are not counted.
     pub tokens: usize,
 }
 
@@ -60,43 +114,61 @@ pub struct Merged {
     pub weights: Vec<f64>,
 }
 
-/// Loss of a batch and the gradients of `factor` times that loss.
-///
-/// # Shapes
-///
-/// - loss: `[1]`, detached
-pub fn task_gradients<B: AutodiffBackend>(
-    model: &MultitaskModel<B>,
-    batch: &TaskBatch<B>,
-    factor: f64,
-) -> Option<(Tensor<B::InnerBackend, 1>, GradientsParams)> {
-    let head = model.head(batch.task)?;
-    let labels = batch.labels.clone()?;
-    let loss = head.loss(model.forward(head, batch), labels);
-    let shown = loss.clone().inner();
-    let gradients = (loss * factor).backward();
-    Some((shown, GradientsParams::from_grads(gradients, model)))
+impl Merged {
+    /// The part of a `"surgery"` line of `metrics.jsonl` that it is.
+    pub fn to_json(&self) -> Value {
+        let tasks = || self.tasks.iter().enumerate();
+        let cosines: Map<String, Value> = tasks()
+            .flat_map(|(i, one)| {
+                tasks().skip(i + 1).map(move |(j, other)| {
+                    let cosine = self.gram.cosine(i, j);
+                    (format!("{one}-{other}"), json!(cosine))
+                })
+            })
+            .collect();
+        let by_task = |value: &dyn Fn(usize) -> f64| -> Map<String, Value> {
+            tasks()
+                .map(|(index, task)| (task.to_string(), json!(value(index))))
+                .collect()
+        };
+        json!({
+            "gradient_cosine": cosines,
+            "gradient_norm": by_task(&|index| self.gram.norm(index)),
+            "conflict_share": self.gram.conflict_share(),
+            "weights": by_task(&|index| self.weights[index]),
+        })
+    }
 }
 
 /// Makes the updates of a run.
 pub struct Updater<B: AutodiffBackend> {
     settings: UpdateSettings,
-    optimizer: AdamW<B>,
+    state: UpdateState<B>,
     aggregator: Box<dyn GradientAggregator>,
+    regularisers: HashMap<TaskId, Vec<Box<dyn Regulariser<B>>>>,
     encoder_params: HashSet<ParamId>,
 }
 
 impl<B: AutodiffBackend> Updater<B> {
     /// An updater for `model` and its successors.
-    pub fn new(settings: UpdateSettings, optimizer: AdamW<B>, model: &MultitaskModel<B>) -> Self {
+    pub fn new(settings: UpdateSettings, state: UpdateState<B>, model: &MultitaskModel<B>) -> Self {
         let mut ids = ParamIds(HashSet::new());
         Module::<B>::visit(&model.encoder, &mut ids);
         Self {
             aggregator: settings.aggregator.build(),
+            regularisers: model
+                .tasks()
+                .map(|task| (task, settings.regularisers.of(task)))
+                .collect(),
             settings,
-            optimizer,
+            state,
             encoder_params: ids.0,
         }
+    }
+
+    /// Adds a regulariser to a task's objective, beside those of the settings.
+    pub fn add_regulariser(&mut self, task: TaskId, regulariser: Box<dyn Regulariser<B>>) {
+        self.regularisers.entry(task).or_default().push(regulariser);
     }
 
     /// The aggregator, for a checkpoint.
@@ -104,33 +176,37 @@ impl<B: AutodiffBackend> Updater<B> {
         self.aggregator.as_mut()
     }
 
-    /// The optimiser, for a checkpoint.
-    pub fn optimizer(&self) -> &AdamW<B> {
-        &self.optimizer
+    /// The state, for a checkpoint.
+    pub fn state(&self) -> &UpdateState<B> {
+        &self.state
     }
 
-    /// One update at `factor` times the peak learning rates. Batches without labels, or of a task the model has no head
-    /// for, count as nothing. `seed` is for what an aggregator draws.
+    /// Makes one update.
     ///
-    /// `look` asks for what only a reader of logs needs: gradient norms and the Gram matrix, where nothing else does.
+    /// The tasks' passes come one after another, each graph freed before the next begins: at its peak it holds one task's
+    /// activations and as many gradients as there are tasks, plus one.
     pub fn update(
         &mut self,
         model: MultitaskModel<B>,
-        parts: &[TaskPart<B>],
-        factor: f64,
-        look: bool,
-        seed: u64,
+        plan: &UpdatePlan<'_, B>,
     ) -> (MultitaskModel<B>, UpdateOutput<B::InnerBackend>) {
-        let mut tasks: Vec<TaskGradients> = Vec::with_capacity(parts.len());
-        let mut losses = Vec::with_capacity(parts.len());
+        let mut tasks: Vec<TaskGradients> = Vec::with_capacity(plan.parts.len());
+        let mut losses = Vec::with_capacity(plan.parts.len());
+        let mut measures = Vec::new();
         let mut tokens = 0;
         // Gradients that nobody will look at one by one are summed as they come.
-        let apart = parts.len() > 1 && (look || !self.settings.aggregator.is_plain_sum());
-        for part in parts {
-            let Some(done) = self.part_gradients(&model, part) else {
+        let sums = plan.merge == Merge::Sum || self.settings.aggregator.is_plain_sum();
+        let apart = plan.parts.len() > 1 && (plan.look || !sums);
+        for part in plan.parts {
+            let Some(done) = self.part_gradients(&model, part, plan.factor) else {
                 continue;
             };
             losses.push((part.task, done.loss));
+            measures.extend(
+                done.measures
+                    .into_iter()
+                    .map(|measure| (part.task, measure)),
+            );
             tokens += done.tokens;
             match tasks.last_mut() {
                 Some(last) if !apart => {
@@ -145,10 +221,10 @@ impl<B: AutodiffBackend> Updater<B> {
                 }),
             }
         }
-        let (mut gradients, merged) = self.merge(&model, tasks, seed);
+        let (mut gradients, merged) = self.merge(&model, tasks, plan);
 
         let clip = self.settings.max_grad_norm;
-        let gradient_norm = (look || clip > 0.0)
+        let gradient_norm = (plan.look || clip > 0.0)
             .then(|| global_norm::<B, _>(&model, &gradients))
             .flatten();
         if let (true, Some(norm)) = (clip > 0.0, &gradient_norm) {
@@ -158,19 +234,31 @@ impl<B: AutodiffBackend> Updater<B> {
         }
 
         let (encoder_rate, head_rate) = (
-            self.settings.learning_rate * factor,
-            self.settings.head_learning_rate * factor,
+            self.settings.learning_rate * plan.factor,
+            self.settings.head_learning_rate * plan.factor,
         );
         let encoder_params = &self.encoder_params;
-        let model = self.optimizer.step(model, gradients, |id| {
+        let optimizer = match (plan.optimizer, &mut self.state.surgery_optimizer) {
+            (OptimizerSlot::Surgery, Some(surgery)) => surgery,
+            _ => &mut self.state.optimizer,
+        };
+        let model = optimizer.step(model, gradients, |id| {
             if encoder_params.contains(&id) {
                 encoder_rate
             } else {
                 head_rate
             }
         });
+        if let (Some(teacher), Some(config)) = (
+            self.state.teacher.take(),
+            self.settings.regularisers.active_bregman(),
+        ) {
+            let beta = config.beta_at(plan.number, self.settings.updates);
+            self.state.teacher = Some(teacher.follow(&model, beta));
+        }
         let output = UpdateOutput {
             losses,
+            measures,
             gradient_norm,
             merged,
             tokens,
@@ -178,36 +266,62 @@ impl<B: AutodiffBackend> Updater<B> {
         (model, output)
     }
 
-    /// The mean loss of a part's batches, and the gradients of that mean times the task's weight.
+    /// The mean loss of a part's batches, and the gradients of their mean objective times the task's weight.
     fn part_gradients(
-        &self,
+        &mut self,
         model: &MultitaskModel<B>,
         part: &TaskPart<B>,
+        factor: f64,
     ) -> Option<PartGradients<B::InnerBackend>> {
-        let weight = self
-            .settings
-            .weights
+        let settings = &self.settings;
+        let weight = settings.weights.get(&part.task).copied().unwrap_or(1.0);
+        let regularisers = self
+            .regularisers
             .get(&part.task)
-            .copied()
-            .unwrap_or(1.0);
+            .map_or(&[][..], Vec::as_slice);
+        let bregman = settings.regularisers.active_bregman();
+        let bregman = bregman
+            .filter(|config| config.tasks.contains(&part.task))
+            .and_then(|config| Some((self.state.teacher.as_ref()?, config.mu)));
         let share = 1.0 / part.batches.len().max(1) as f64;
         let mut accumulator = GradientsAccumulator::new();
+        let mut weight_gradients = GradientsAccumulator::new();
         let mut mean: Option<Tensor<B::InnerBackend, 1>> = None;
+        let mut measures = Vec::new();
         let mut tokens = 0;
         for batch in &part.batches {
-            let Some((loss, gradients)) = task_gradients(model, batch, weight * share) else {
+            let Some(objective) = objective(model, batch, regularisers, bregman) else {
                 continue;
             };
-            accumulator.accumulate(model, gradients);
-            let loss = loss * share;
+            let loss = objective.loss.inner() * share;
+            measures.extend(objective.measures);
+            tokens += batch.token_count;
+            let mut total = objective.total * weight;
+            if let Some(uncertainty) = &self.state.uncertainty {
+                total = uncertainty.weighted(part.task, total);
+                measures.extend(uncertainty.weight(part.task).map(|value| Measure {
+                    name: "loss_weight",
+                    value,
+                    over_updates: OverUpdates::Mean,
+                }));
+            }
+            let mut gradients = (total * share).backward();
+            if let Some(uncertainty) = &self.state.uncertainty {
+                let own = uncertainty.take_gradient(part.task, &mut gradients);
+                weight_gradients.accumulate(uncertainty.log_variances(), own);
+            }
+            accumulator.accumulate(model, GradientsParams::from_grads(gradients, model));
             mean = Some(match mean {
                 Some(sum) => sum + loss,
                 None => loss,
             });
-            tokens += batch.token_count;
+        }
+        if let Some(uncertainty) = &mut self.state.uncertainty {
+            uncertainty.step(weight_gradients.grads(), factor);
         }
         mean.map(|loss| PartGradients {
             loss,
+            measures,
             gradients: accumulator.grads(),
             tokens,
         })
@@ -218,36 +332,36 @@ impl<B: AutodiffBackend> Updater<B> {
         &mut self,
         model: &MultitaskModel<B>,
         mut tasks: Vec<TaskGradients>,
-        seed: u64,
+        plan: &UpdatePlan<'_, B>,
     ) -> (GradientsParams, Option<Merged>) {
         let settings = self.settings.aggregator;
+        if tasks.len() < 2 {
+            let gradients = tasks.pop().map(|task| task.gradients);
+            return (gradients.unwrap_or_default(), None);
+        }
         let scope = match settings.scope {
             Scope::Shared => Some(&self.encoder_params),
             Scope::All => None,
         };
-        if tasks.len() < 2 {
-            return (
-                tasks.pop().map(|task| task.gradients).unwrap_or_default(),
-                None,
-            );
-        }
         let gram = gram::<B, _>(model, &tasks, scope);
-        let mut rng = StepRng::seed_from_u64(seed);
-        let weights = self.aggregator.weights(&gram, &mut rng);
+        let mut rng = StepRng::seed_from_u64(plan.seed);
+        let (weights, reduction) = match plan.merge {
+            Merge::Aggregate => (self.aggregator.weights(&gram, &mut rng), settings.reduction),
+            Merge::Sum => (vec![1.0; tasks.len()], Reduction::Sum),
+        };
         let merged = Merged {
             tasks: tasks.iter().map(|task| task.task).collect(),
             gram,
             weights: weights.clone(),
         };
-        (
-            combine::<B, _>(model, tasks, &weights, scope, settings.reduction),
-            Some(merged),
-        )
+        let gradients = combine::<B, _>(model, tasks, &weights, scope, reduction);
+        (gradients, Some(merged))
     }
 }
 
 struct PartGradients<B: Backend> {
     loss: Tensor<B, 1>,
+    measures: Vec<Measure<B>>,
     gradients: GradientsParams,
     tokens: usize,
 }

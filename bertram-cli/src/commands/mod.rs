@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub mod backends;
+pub mod bench;
 pub mod completions;
 pub mod config;
 pub mod data;

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use bertram_train::baseline::run_baseline;
 use bertram_train::config::Settings;
 use bertram_train::learner::{Dashboard, Outcome, StopFlag, TrainError, TrainingSession, train};
 use bertram_train::pipeline::{self, PipelineError, Place, Summary};
@@ -46,6 +47,8 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
         .model
         .path
         .as_deref()
+        // A baseline has no model.
+        .filter(|_| settings.baseline.is_none())
         .map(|model| resolve_model(model, &settings.model.revision))
         .transpose()?;
     let run = match &args.out {
@@ -55,6 +58,15 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
     .map_err(PipelineError::from)
     .map_err(pipeline_error)?;
     log_to_file(&run.log())?;
+    if let Some(baseline) = settings.baseline {
+        let command = std::env::args().collect();
+        let summary =
+            run_baseline(&settings, baseline, &run, backend.name(), command).map_err(|error| {
+                discard(&run);
+                pipeline_error(error)
+            })?;
+        return report(&summary, &run);
+    }
     dispatch(
         backend,
         args.backend.device,

@@ -358,6 +358,28 @@ impl TokenizedDataset {
         })
     }
 
+    /// The rows of the given numbers, in their order.
+    ///
+    /// # Panics
+    /// If a number is not below [`len`](Self::len).
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let sentences = |all: &[Vec<u32>]| rows.iter().map(|&row| all[row].clone()).collect();
+        Self {
+            task: self.task,
+            ids: rows.iter().map(|&row| self.ids[row].clone()).collect(),
+            a: sentences(&self.a),
+            b: if self.b.is_empty() {
+                Vec::new()
+            } else {
+                sentences(&self.b)
+            },
+            labels: self
+                .labels
+                .as_ref()
+                .map(|labels| rows.iter().map(|&row| labels[row]).collect()),
+        }
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.a.len()

@@ -3,11 +3,13 @@
 mod bce;
 mod cosine_embedding;
 mod cross_entropy;
+mod divergence;
 mod mse;
 
 pub use bce::binary_cross_entropy_with_logits;
 pub use cosine_embedding::cosine_embedding;
 pub use cross_entropy::cross_entropy;
+pub use divergence::{OutputKind, at_least_f32, divergence};
 pub use mse::mean_squared_error;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,17 @@ pub enum LossKind {
     Mse,
     /// See [`cosine_embedding`]; similarity counts as alike from 2.5 up.
     CosineEmbedding,
+}
+
+impl LossKind {
+    /// How the logits of a task with this loss are read.
+    pub fn output(self) -> OutputKind {
+        match self {
+            LossKind::CrossEntropy => OutputKind::Categorical,
+            LossKind::Bce => OutputKind::Bernoulli,
+            LossKind::Mse | LossKind::CosineEmbedding => OutputKind::Real,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -121,3 +121,48 @@ fn a_zero_vector_has_cosine_zero_and_a_finite_gradient() {
     let gradient = u.grad(&gradients).expect("there is a gradient");
     assert!(gradient.into_data().iter::<f64>().all(f64::is_finite));
 }
+
+#[test]
+fn symmetric_kl_by_its_definition() {
+    let other = [0.2, -1.0, 1.5, 0.3, 0.4, -0.2];
+    let softmax = |z: &[f64]| {
+        let sum: f64 = z.iter().map(|z| z.exp()).sum();
+        z.iter().map(|z| z.exp() / sum).collect::<Vec<_>>()
+    };
+    let kl = |p: &[f64], q: &[f64]| -> f64 { p.iter().zip(q).map(|(p, q)| p * (p / q).ln()).sum() };
+    let ours = divergence(
+        OutputKind::Categorical,
+        matrix(&LOGITS, 3),
+        matrix(&other, 3),
+    );
+    let ours: Vec<f64> = ours.into_data().iter().collect();
+    for (row, ours) in ours.into_iter().enumerate() {
+        let (p, q) = (
+            softmax(&LOGITS[row * 3..][..3]),
+            softmax(&other[row * 3..][..3]),
+        );
+        close(ours, kl(&p, &q) + kl(&q, &p));
+    }
+    let sigmoid = |z: f64| vec![1.0 / (1.0 + (-z).exp()), 1.0 / (1.0 + z.exp())];
+    let (p, q) = (sigmoid(0.7), sigmoid(-0.4));
+    let ours = divergence(OutputKind::Bernoulli, matrix(&[0.7], 1), matrix(&[-0.4], 1));
+    close(ours.into_scalar(), kl(&p, &q) + kl(&q, &p));
+    let ours = divergence(OutputKind::Real, matrix(&[0.7], 1), matrix(&[-0.4], 1));
+    close(ours.into_scalar(), 1.21);
+}
+
+#[test]
+fn divergence_has_the_right_gradient_and_is_zero_of_itself() {
+    for kind in [
+        OutputKind::Categorical,
+        OutputKind::Bernoulli,
+        OutputKind::Real,
+    ] {
+        let other = || matrix(&[0.2, -1.0, 1.5, 0.3, 0.4, -0.2], 3);
+        check_gradient(&LOGITS, |x| {
+            divergence(kind, x.reshape([2, 3]), other()).mean()
+        });
+        let same = divergence(kind, matrix(&LOGITS, 3), matrix(&LOGITS, 3));
+        assert!(same.into_data().iter::<f64>().all(|value| value == 0.0));
+    }
+}

@@ -9,7 +9,8 @@ use crate::data::{Packing, TaskBatch};
 use crate::encoder::{Bert, Pooling};
 use crate::head::{Head, HeadConfig, HeadKind, Threshold};
 use crate::loss::{
-    LossKind, binary_cross_entropy_with_logits, cosine_embedding, cross_entropy, mean_squared_error,
+    LossKind, OutputKind, binary_cross_entropy_with_logits, cosine_embedding, cross_entropy,
+    mean_squared_error,
 };
 
 /// How a task is modelled. Saved beside the weights: with it a head can be rebuilt and its logits be read.
@@ -91,6 +92,11 @@ impl<B: Backend> TaskHead<B> {
     /// How the task is modelled.
     pub fn config(&self) -> &TaskConfig {
         &self.config
+    }
+
+    /// How the logits are read.
+    pub fn output(&self) -> OutputKind {
+        self.config.loss.output()
     }
 
     /// Mean loss of a batch.

@@ -8,14 +8,16 @@ use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
 use bertram_core::task::{Inputs, LabelKind, TaskId};
 
+use super::regulariser;
 use super::source::{ConfigError, Source};
 use super::{
-    DataSettings, DemoSettings, DropoutSettings, LimitDraw, ModelSettings, OptimizerKind,
-    Precision, RandomModel, Settings, TaskSettings, TrainSettings,
+    BaselineSettings, DataSettings, DemoSettings, DropoutSettings, LimitDraw, ModelSettings,
+    OptimizerKind, Precision, RandomModel, Settings, TaskSettings, TrainSettings,
 };
 use crate::aggregator::{AggregatorConfig, AggregatorKind};
 use crate::optim::{AdamWConfig, LrSchedule};
 use crate::schedule::{CombinedStop, Order, ScheduleKind};
+use crate::weighting::LossWeighting;
 
 /// The seed of the course's own code.
 const DEFAULT_SEED: u64 = 11711;
@@ -26,7 +28,23 @@ pub(super) fn settings(mut source: Source) -> Result<Settings, ConfigError> {
     let data = data(s);
     let tasks = tasks(s, &model);
     let train = train(s);
+    let baseline = baseline(s);
     let aggregator = aggregator(s);
+    let trained: Vec<TaskId> = tasks
+        .iter()
+        .filter(|task| task.train_on)
+        .map(|task| task.task)
+        .collect();
+    let regulariser = regulariser::regulariser(s, &trained);
+    if aggregator.kind != AggregatorKind::Sum
+        && !(train.schedule == ScheduleKind::Combined || train.epoch_end_surgery)
+    {
+        s.problem_between(
+            "aggregator.kind",
+            "train.schedule",
+            "has no gradients to merge: set train.schedule = \"combined\", or train.epoch-end-surgery = true",
+        );
+    }
     let optimizer = optimizer(s);
     if let Some(random) = &model.random
         && data.max_length > random.max_positions
@@ -46,26 +64,28 @@ pub(super) fn settings(mut source: Source) -> Result<Settings, ConfigError> {
         data,
         tasks,
         train,
+        baseline,
         aggregator,
+        regulariser,
         optimizer,
     })
 }
 
-const PROBABILITY: &str = "a number from 0 up to, but not including, 1";
+pub(super) const PROBABILITY: &str = "a number from 0 up to, but not including, 1";
 
-fn is_probability(number: f64) -> bool {
+pub(super) fn is_probability(number: f64) -> bool {
     (0.0..1.0).contains(&number)
 }
 
-fn positive(number: f64) -> bool {
+pub(super) fn positive(number: f64) -> bool {
     number > 0.0 && number.is_finite()
 }
 
-fn not_negative(number: f64) -> bool {
+pub(super) fn not_negative(number: f64) -> bool {
     number >= 0.0 && number.is_finite()
 }
 
-fn size(s: &mut Source, key: &str, default: usize) -> usize {
+pub(super) fn size(s: &mut Source, key: &str, default: usize) -> usize {
     s.count(key, 1).map_or(default, |count| count as usize)
 }
 
@@ -136,6 +156,9 @@ fn data(s: &mut Source) -> DataSettings {
             .count("data.max-length", 4)
             .map_or(128, |count| count as usize),
         limit: limit(s, "data.limit"),
+        rows_scale: s.number("data.rows-scale", "a share above 0, up to 1", |share| {
+            share > 0.0 && share <= 1.0
+        }),
         dev_limit: limit(s, "data.dev-limit"),
         limit_draw: s.choice("data.limit-draw").unwrap_or(LimitDraw::Fixed),
         length_buckets: s.flag("data.length-buckets").unwrap_or(true),
@@ -223,7 +246,8 @@ fn task(s: &mut Source, task: TaskId, model: &ModelSettings) -> TaskSettings {
         weight: s
             .number(&key("weight"), "a number above 0", positive)
             .unwrap_or(1.0),
-        limit: limit(s, &key("limit")),
+        train_on: s.flag(&key("train-on")).unwrap_or(true),
+        limit: s.limit(&key("limit")),
         limit_draw: s.choice(&key("limit-draw")),
         train: path(s, "train"),
         dev: path(s, "dev"),
@@ -254,6 +278,23 @@ fn train(s: &mut Source) -> TrainSettings {
     let schedule = s
         .choice("train.schedule")
         .unwrap_or(ScheduleKind::Sequential);
+    let order = s.choice("train.order").unwrap_or(Order::Fixed);
+    if order != Order::Fixed && schedule != ScheduleKind::Sequential {
+        s.problem_between(
+            "train.order",
+            "train.schedule",
+            "means something only with train.schedule = \"sequential\"",
+        );
+    }
+    let combined_stop: Option<CombinedStop> = s.choice("train.combined-stop");
+    let temperature = s.number("train.temperature", "a number above 0", positive);
+    if temperature.is_some() && schedule != ScheduleKind::Temperature {
+        s.problem_between(
+            "train.temperature",
+            "train.schedule",
+            "means something only with train.schedule = \"temperature\"",
+        );
+    }
     TrainSettings {
         epochs: s
             .count("train.epochs", 0)
@@ -282,10 +323,21 @@ fn train(s: &mut Source) -> TrainSettings {
             .unwrap_or(0.0),
         accumulate: size(s, "train.accumulate", 1),
         schedule,
-        order: s.choice("train.order").unwrap_or(Order::Fixed),
-        combined_stop: s
-            .choice("train.combined-stop")
-            .unwrap_or(CombinedStop::Shortest),
+        order,
+        score_rows: size(s, "train.score-rows", 1000),
+        combined_stop: combined_stop.unwrap_or(CombinedStop::Shortest),
+        temperature,
+        epoch_end_surgery: s.flag("train.epoch-end-surgery").unwrap_or(false),
+        loss_weighting: s
+            .choice("train.loss-weighting")
+            .unwrap_or(LossWeighting::Fixed),
+        weighting_learning_rate: s
+            .number(
+                "train.weighting-learning-rate",
+                "a number above 0",
+                positive,
+            )
+            .unwrap_or(1e-3),
         early_stopping: s
             .count("train.early-stopping", 0)
             .map_or(0, |count| count as usize),
@@ -335,6 +387,30 @@ fn aggregator(s: &mut Source) -> AggregatorConfig {
         c,
         beta,
     }
+}
+
+fn baseline(s: &mut Source) -> Option<BaselineSettings> {
+    let there = s.has_table("baseline");
+    let class = s
+        .count("baseline.class", 0)
+        .map_or(0, |class| class as usize);
+    let classes = TaskId::ALL
+        .into_iter()
+        .filter_map(|task| match task.spec().label {
+            LabelKind::Classes { classes } => Some(classes),
+            LabelKind::Binary | LabelKind::Score { .. } => None,
+        });
+    if let Some(fewest) = classes.min().filter(|fewest| class >= *fewest) {
+        s.problem(
+            "baseline.class",
+            format!("{class} is not a class: they are 0 to {}", fewest - 1),
+        );
+    }
+    let binary = s.count("baseline.binary", 0).map_or(0, |yes| yes as usize);
+    if binary > 1 {
+        s.problem("baseline.binary", format!("{binary} is not 0 or 1"));
+    }
+    there.then_some(BaselineSettings { class, binary })
 }
 
 fn optimizer(s: &mut Source) -> AdamWConfig {

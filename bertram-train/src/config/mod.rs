@@ -4,7 +4,9 @@
 //! anything is checked.
 
 mod check;
+mod extends;
 mod names;
+mod regulariser;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,9 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::aggregator::AggregatorConfig;
 use crate::optim::{AdamWConfig, LrSchedule};
+use crate::regulariser::RegulariserSettings;
 use crate::schedule::{CombinedStop, Order, ScheduleKind};
+use crate::weighting::LossWeighting;
 
 /// A run's settings, checked, with every default filled in.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -38,8 +42,12 @@ pub struct Settings {
     pub tasks: Vec<TaskSettings>,
     /// `[train]`.
     pub train: TrainSettings,
+    /// `[baseline]`: with it there is no model, and nothing is trained. Scores are drawn at random, by the seed.
+    pub baseline: Option<BaselineSettings>,
     /// `[aggregator]`.
     pub aggregator: AggregatorConfig,
+    /// `[regulariser.*]`.
+    pub regulariser: RegulariserSettings,
     /// `[optimizer]`.
     #[serde(serialize_with = "optimizer_with_kind")]
     pub optimizer: AdamWConfig,
@@ -111,6 +119,8 @@ pub struct DataSettings {
     pub max_length: usize,
     /// Training rows of a task in an epoch; all where absent.
     pub limit: Option<usize>,
+    /// Share of each task's training rows (after its limit) that an epoch takes; all where absent.
+    pub rows_scale: Option<f64>,
     /// Dev rows of a task; all where absent.
     pub dev_limit: Option<usize>,
     /// Whether limited rows are drawn once or for each epoch.
@@ -135,6 +145,34 @@ pub struct DemoSettings {
     pub sts: usize,
     /// Dev and test rows of each task.
     pub dev: usize,
+}
+
+/// Rows of a task: a number, or `"all"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Every row, whatever `data.limit` says.
+    All,
+    /// So many.
+    Rows(usize),
+}
+
+impl Serialize for Limit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Limit::All => serializer.serialize_str("all"),
+            Limit::Rows(rows) => rows.serialize(serializer),
+        }
+    }
+}
+
+/// `[baseline]`: answers that look at no input, in place of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BaselineSettings {
+    /// The class of every example of a classification task.
+    pub class: usize,
+    /// The answer to every yes-or-no question: 1 for yes, 0 for no.
+    pub binary: usize,
 }
 
 /// When the rows of a limited task are drawn.
@@ -168,8 +206,10 @@ pub struct TaskSettings {
     pub margin: Option<f64>,
     /// Weight of the loss.
     pub weight: f64,
+    /// Whether it is trained; else it is scored and nothing more.
+    pub train_on: bool,
     /// Training rows in an epoch; `data.limit` where absent.
-    pub limit: Option<usize>,
+    pub limit: Option<Limit>,
     /// When they are drawn; `data.limit-draw` where absent.
     pub limit_draw: Option<LimitDraw>,
     /// Training file, where it is not the data folder's.
@@ -227,8 +267,18 @@ pub struct TrainSettings {
     pub schedule: ScheduleKind,
     /// Order of tasks in the sequential schedule.
     pub order: Order,
-    /// When a combined epoch ends.
+    /// Training rows of a task on which an order that depends on training scores scores it.
+    pub score_rows: usize,
+    /// When an epoch of combined or additive updates ends.
     pub combined_stop: CombinedStop,
+    /// Of temperature sampling; 1 where absent.
+    pub temperature: Option<f64>,
+    /// Whether each epoch ends with an update of its own, merged by the aggregator, by a second optimiser.
+    pub epoch_end_surgery: bool,
+    /// How the tasks' losses are weighted against each other.
+    pub loss_weighting: LossWeighting,
+    /// Learning rate of learnt loss weights.
+    pub weighting_learning_rate: f64,
     /// Evaluations without a better score after which training stops; 0 for never.
     pub early_stopping: usize,
     /// Updates between logged steps.
@@ -258,19 +308,44 @@ enum OptimizerKind {
 }
 
 impl Settings {
-    /// Reads and checks a file. `sets` are `key.path=value` arguments that go over it.
+    /// Reads and checks a file and what it extends. `sets` are `key.path=value` arguments that go over it.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
             name: name.clone(),
             message: error.to_string(),
         })?;
-        Self::from_text(&name, &text, sets)
+        check::settings(source::Source::parse(&name, &text, true, sets)?)
     }
 
     /// Checks the text of a config; `name` stands for the file in messages.
     pub fn from_text(name: &str, text: &str, sets: &[String]) -> Result<Self, ConfigError> {
-        check::settings(source::Source::parse(name, text, sets)?)
+        check::settings(source::Source::parse(name, text, false, sets)?)
+    }
+
+    /// What the regularisers and the loss weighting of a run measure, by name and task: the dashboard's extra series.
+    pub fn measures(&self) -> Vec<(&'static str, TaskId)> {
+        let mut measures = Vec::new();
+        let mut of = |tasks: &[TaskId], names: &[&'static str]| {
+            let trained = self.tasks.iter().map(|task| task.task);
+            for task in trained.filter(|task| tasks.contains(task)) {
+                measures.extend(names.iter().map(|&name| (name, task)));
+            }
+        };
+        let regulariser = &self.regulariser;
+        if let Some(smart) = regulariser.smart.as_ref().filter(|it| it.lambda > 0.0) {
+            of(&smart.tasks, &["smart_penalty", "smart_perturbation_norm"]);
+        }
+        if let Some(r_drop) = regulariser.r_drop.as_ref().filter(|it| it.alpha > 0.0) {
+            of(&r_drop.tasks, &["r_drop_penalty"]);
+        }
+        if let Some(bregman) = regulariser.active_bregman() {
+            of(&bregman.tasks, &["bregman"]);
+        }
+        if self.train.loss_weighting == LossWeighting::Uncertainty {
+            of(&TaskId::ALL, &["loss_weight"]);
+        }
+        measures
     }
 
     /// The settings as TOML, which [`from_text`](Self::from_text) reads back to the same settings.

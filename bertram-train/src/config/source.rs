@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
-use toml_edit::{Document, Item, Value};
+use toml_edit::{Item, Value};
 
-use super::names;
+use super::extends::{self, File, line_of};
+use super::{Limit, names};
 
 /// Errors of a config.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,14 @@ pub enum ConfigError {
         /// Line, counted from 1.
         line: usize,
         /// What the parser said.
+        message: String,
+    },
+    /// The file extends another that is not there, or itself.
+    #[error("{place}: extends: {message}")]
+    Extends {
+        /// `file:line`.
+        place: String,
+        /// What is wrong.
         message: String,
     },
     /// The file is TOML, and says things that cannot be.
@@ -73,13 +82,14 @@ struct Leaf {
 /// Where a key is said; orders as the file does, `--set` last.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    Line(usize),
+    /// Number of the file (the config itself is 0, what it extends 1, and so on), and line.
+    Line(usize, usize),
     Set(String),
 }
 
 /// The keys of a config, and what was found wrong so far.
 pub(super) struct Source {
-    name: String,
+    files: Vec<String>,
     leaves: BTreeMap<String, Leaf>,
     tables: BTreeMap<String, Place>,
     known: Vec<String>,
@@ -88,31 +98,36 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn parse(name: &str, text: &str, sets: &[String]) -> Result<Self, ConfigError> {
-        let line_of = |offset: usize| text[..offset.min(text.len())].matches('\n').count() + 1;
-        let document = Document::parse(text).map_err(|error| ConfigError::Syntax {
-            name: name.to_owned(),
-            line: error.span().map_or(1, |span| line_of(span.start)),
-            message: error.message().trim_end().replace('\n', "; "),
-        })?;
+    /// Reads a config and what it extends. `is_file` says whether `name` is a path.
+    pub(super) fn parse(
+        name: &str,
+        text: &str,
+        is_file: bool,
+        sets: &[String],
+    ) -> Result<Self, ConfigError> {
+        let files = extends::chain(name, text, is_file)?;
         let mut source = Self {
-            name: name.to_owned(),
+            files: files.iter().map(|file| file.name.clone()).collect(),
             leaves: BTreeMap::new(),
             tables: BTreeMap::new(),
             known: Vec::new(),
             places: BTreeMap::new(),
             problems: Vec::new(),
         };
-        for (key, item) in document.iter() {
-            source.flatten(
-                key,
-                item,
-                &|item, above: &Place| {
-                    item.span()
-                        .map_or_else(|| above.clone(), |span| Place::Line(line_of(span.start)))
-                },
-                &Place::Line(1),
-            );
+        // The base first: what comes later goes over it.
+        for (number, File { text, document, .. }) in files.iter().enumerate().rev() {
+            for (key, item) in document.iter() {
+                if key == extends::KEY || (number > 0 && !extends::is_inherited(key, item)) {
+                    continue;
+                }
+                let place_of = |item: &Item, above: &Place| {
+                    item.span().map_or_else(
+                        || above.clone(),
+                        |span| Place::Line(number, line_of(text, span.start)),
+                    )
+                };
+                source.flatten(key, item, &place_of, &Place::Line(number, 1));
+            }
         }
         for set in sets {
             source.set(set);
@@ -203,7 +218,7 @@ impl Source {
             .or_else(|| self.places.get(other))
             .or_else(|| self.tables.get(section))
             .cloned()
-            .unwrap_or(Place::Line(1));
+            .unwrap_or(Place::Line(0, 1));
         self.problem_at(place, key, message.into());
     }
 
@@ -249,7 +264,7 @@ impl Source {
             (Value::String(text), _) => Ok(text.value().clone()),
             // Bare words of the command line are strings, a folder `2026` or a revision `12e4567` too.
             (value, Place::Set(_)) => Ok(show(value)),
-            (value, Place::Line(_)) => Err(format!("{} is not a string", show(value))),
+            (value, Place::Line(..)) => Err(format!("{} is not a string", show(value))),
         })
     }
 
@@ -261,6 +276,21 @@ impl Source {
                 .and_then(|number| u64::try_from(number).ok())
                 .filter(|number| *number >= least)
                 .ok_or_else(|| format!("{} is not a whole number of at least {least}", show(value)))
+        })
+    }
+
+    /// A whole number of at least 1, or `"all"`.
+    pub(super) fn limit(&mut self, key: &str) -> Option<Limit> {
+        self.read(key, |value| {
+            let rows = value.as_integer().and_then(|it| usize::try_from(it).ok());
+            match (rows, value.as_str()) {
+                (Some(rows), _) if rows > 0 => Ok(Limit::Rows(rows)),
+                (_, Some("all")) => Ok(Limit::All),
+                _ => Err(format!(
+                    "{} is not a whole number of at least 1, or \"all\"",
+                    show(value)
+                )),
+            }
         })
     }
 
@@ -282,12 +312,27 @@ impl Source {
 
     /// One of the names of an enum.
     pub(super) fn choice<T: for<'de> Deserialize<'de>>(&mut self, key: &str) -> Option<T> {
+        self.read(key, choice)
+    }
+
+    /// A list of names of an enum, each at most once.
+    pub(super) fn choices<T: for<'de> Deserialize<'de> + PartialEq>(
+        &mut self,
+        key: &str,
+    ) -> Option<Vec<T>> {
         self.read(key, |value| {
-            let text = value
-                .as_str()
-                .ok_or_else(|| format!("{} is not a string", show(value)))?;
-            let deserializer: StrDeserializer<'_, ValueError> = text.into_deserializer();
-            T::deserialize(deserializer).map_err(|error| error.to_string())
+            let list = value
+                .as_array()
+                .ok_or_else(|| format!("{} is not a list: write [\"NAME\", ...]", show(value)))?;
+            let mut chosen: Vec<T> = Vec::new();
+            for item in list.iter() {
+                let item = choice(item)?;
+                if chosen.contains(&item) {
+                    return Err(format!("{} names something twice", show(value)));
+                }
+                chosen.push(item);
+            }
+            Ok(chosen)
         })
     }
 
@@ -316,23 +361,31 @@ impl Source {
             return Ok(());
         }
         self.problems.sort();
-        let name = self.name;
+        let files = self.files;
         Err(ConfigError::Invalid {
             problems: self
                 .problems
                 .into_iter()
                 .map(|(place, key, message)| Problem {
                     place: match place {
-                        Place::Line(line) => format!("{name}:{line}"),
+                        Place::Line(file, line) => format!("{}:{line}", files[file]),
                         Place::Set(argument) => format!("--set {argument}"),
                     },
                     key,
                     message,
                 })
                 .collect(),
-            name,
+            name: files[0].clone(),
         })
     }
+}
+
+fn choice<T: for<'de> Deserialize<'de>>(value: &Value) -> Result<T, String> {
+    let text = value
+        .as_str()
+        .ok_or_else(|| format!("{} is not a string", show(value)))?;
+    let deserializer: StrDeserializer<'_, ValueError> = text.into_deserializer();
+    T::deserialize(deserializer).map_err(|error| error.to_string())
 }
 
 fn show(value: &Value) -> String {

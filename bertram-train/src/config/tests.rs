@@ -5,12 +5,168 @@ use std::path::{Path, PathBuf};
 use bertram_core::task::TaskId;
 use proptest::prelude::*;
 
-use super::{ConfigError, Settings};
+use super::{ConfigError, Limit, Settings};
+use crate::regulariser::{RegulariserSettings, SmartConfig};
 use crate::schedule::ScheduleKind;
+use burn::backend::{Autodiff, NdArray};
 
 fn parse(text: &str, sets: &[&str]) -> Result<Settings, ConfigError> {
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
     Settings::from_text("x.toml", text, &sets)
+}
+
+#[test]
+fn a_config_says_only_how_it_differs_from_what_it_extends() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("folder")).expect("folder");
+        std::fs::write(&path, text).expect("write");
+        path
+    };
+    write(
+        "base.toml",
+        "[train]\nepochs = 3\nseed = 5\n[tasks.sst]\nlimit = 10\n[aggregator]\nkind = \"sum\"\n",
+    );
+    write(
+        "a/middle.toml",
+        "extends = \"../base.toml\"\n[train]\nseed = 6\nwarmup = 2\n",
+    );
+    let top = write(
+        "a/top.toml",
+        "extends = \"middle.toml\"\n[train]\nseed = 7\nwarmup = 0.5\n[tasks.sst]\nlimit = \"all\"\n",
+    );
+    let settings = Settings::load(&top, &[]).expect("valid");
+    assert_eq!((settings.train.epochs, settings.train.seed), (3, 7));
+    assert_eq!(settings.tasks.len(), 1);
+    assert_eq!(settings.tasks[0].limit, Some(Limit::All));
+    assert_eq!(
+        parse(&settings.to_toml(), &[]).expect("reads back"),
+        settings
+    );
+
+    let message = |name: &str, text: &str| {
+        let error = Settings::load(&write(name, text), &[]).expect_err("wrong");
+        let folder = format!("{}/", dir.path().display());
+        error.to_string().replace(&folder, "")
+    };
+    assert_eq!(
+        message(
+            "b.toml",
+            "extends = \"a/middle.toml\"\n[train]\nepochs = \"x\"\n"
+        ),
+        "2 problems in b.toml\n  b.toml:3: train.epochs: \"x\" is not a whole number of at least 0\n  a/middle.toml:4: train.warmup: 2 is not a share from 0 to 1"
+    );
+    assert_eq!(
+        message("c.toml", "# c\nextends = \"d.toml\"\n"),
+        "c.toml:2: extends: cannot read d.toml: No such file or directory (os error 2)"
+    );
+    assert_eq!(
+        message("e.toml", "extends = \"e.toml\"\n"),
+        "e.toml:1: extends: e.toml extends itself in the end"
+    );
+    assert_eq!(
+        message("f.toml", "extends = 3\n"),
+        "f.toml:1: extends: is not the name of a file"
+    );
+    let error = parse("extends = \"base.toml\"\n", &[]).expect_err("no file");
+    assert_eq!(error.to_string(), "x.toml:1: extends: works in files only");
+}
+
+#[test]
+fn a_baseline_has_answers_that_exist() {
+    let settings = parse("[baseline]\nclass = 2\nbinary = 1\n", &[]).expect("valid");
+    assert_eq!(
+        settings.baseline.map(|it| (it.class, it.binary)),
+        Some((2, 1))
+    );
+    assert_eq!(
+        parse(&settings.to_toml(), &[]).expect("reads back"),
+        settings
+    );
+    only_problem(
+        "[baseline]\nclass = 5\n",
+        &[],
+        "x.toml:2: baseline.class: 5 is not a class: they are 0 to 4",
+    );
+}
+
+#[test]
+fn regularisers_are_on_where_their_section_is() {
+    let settings = parse("", &[]).expect("defaults");
+    assert_eq!(settings.regulariser, RegulariserSettings::default());
+    let text =
+        "[regulariser.smart]\n[regulariser.bregman]\nbeta = 0\n[regulariser.r-drop]\nalpha = 0\n";
+    let settings = parse(text, &[]).expect("valid");
+    assert_eq!(settings.regulariser.smart, Some(SmartConfig::default()));
+    let bregman = settings.regulariser.bregman.clone().expect("on");
+    assert_eq!((bregman.beta, bregman.late_beta), (0.0, 0.0));
+    assert_eq!(
+        parse(&settings.to_toml(), &[]).expect("reads back"),
+        settings
+    );
+    let of = |task| settings.regulariser.of::<Autodiff<NdArray>>(task).len();
+    assert_eq!(of(TaskId::Sst), 1, "SMART; R-Drop's weight is 0");
+    assert_eq!(of(TaskId::Sts), 0, "SMART is on sst by default");
+
+    let mt_dnn = "[regulariser.smart]\nvariant = \"mt-dnn\"\ntasks = [\"sts\", \"para\"]\n";
+    let settings = parse(mt_dnn, &[]).expect("valid");
+    assert_eq!(
+        parse(&settings.to_toml(), &[]).expect("reads back"),
+        settings
+    );
+    let smart = settings.regulariser.smart.expect("on");
+    assert_eq!(
+        (smart.epsilon, smart.tasks),
+        (None, vec![TaskId::Sts, TaskId::Para])
+    );
+
+    only_problem(
+        "[tasks.sst]\n[regulariser.smart]\ntasks = [\"sts\"]\n",
+        &[],
+        "x.toml:3: regulariser.smart.tasks: sts is not trained: there is no [tasks.sts]",
+    );
+    only_problem(
+        "[regulariser.smart]\nvariant = \"mt-dnn\"\nepsilon = 1e-5\n",
+        &[],
+        "x.toml:3: regulariser.smart.epsilon: means nothing with variant = \"mt-dnn\", which ends near norm 1",
+    );
+    only_problem(
+        "",
+        &["regulariser.smart.tasks=sst"],
+        "--set regulariser.smart.tasks=sst: regulariser.smart.tasks: \"sst\" is not a list: write [\"NAME\", ...]",
+    );
+}
+
+#[test]
+fn what_a_schedule_does_not_use_is_a_problem() {
+    for (text, expected) in [
+        (
+            "[aggregator]\nkind = \"pcgrad\"\n",
+            "x.toml:2: aggregator.kind: has no gradients to merge: set train.schedule = \"combined\", or train.epoch-end-surgery = true",
+        ),
+        (
+            "[train]\nschedule = \"combined\"\norder = \"rotating\"\n",
+            "x.toml:3: train.order: means something only with train.schedule = \"sequential\"",
+        ),
+        (
+            "[train]\ntemperature = 2\n",
+            "x.toml:2: train.temperature: means something only with train.schedule = \"temperature\"",
+        ),
+    ] {
+        only_problem(text, &[], expected);
+    }
+    for text in [
+        "[aggregator]\nkind = \"pcgrad\"\n[train]\nepoch-end-surgery = true\n",
+        "[train]\nschedule = \"temperature\"\ntemperature = 2\n",
+        "[train]\nschedule = \"combined\"\ncombined-stop = \"draw\"\n",
+    ] {
+        let settings = parse(text, &[]).expect("valid");
+        assert_eq!(
+            parse(&settings.to_toml(), &[]).expect("reads back"),
+            settings
+        );
+    }
 }
 
 /// The problems of a config that has some, a line each.

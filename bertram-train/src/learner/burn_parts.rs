@@ -6,6 +6,7 @@ use bertram_core::data::TaskBatch;
 use bertram_core::task::MultitaskModel;
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::module::Module;
+use burn::optim::GradientsParams;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::train::logger::MetricLogger;
 use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
@@ -13,7 +14,7 @@ use burn::train::metric::{MetricDefinition, NumericEntry};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
 use super::series::SeriesItem;
-use crate::step::task_gradients;
+use crate::objective::objective;
 
 /// The multitask model as burn-train sees it.
 #[derive(Module, Debug)]
@@ -27,7 +28,10 @@ impl<B: AutodiffBackend> TrainStep for Trainee<B> {
     type Output = SeriesItem;
 
     fn step(&self, batch: TaskBatch<B>) -> TrainOutput<SeriesItem> {
-        let gradients = task_gradients(&self.model, &batch, 1.0).map(|(_, gradients)| gradients);
+        // Never called: the strategy makes its own updates. The types want a step all the same.
+        let objective = objective(&self.model, &batch, &[], None);
+        let gradients =
+            objective.map(|it| GradientsParams::from_grads(it.total.backward(), &self.model));
         TrainOutput {
             grads: gradients.unwrap_or_default(),
             item: SeriesItem::default(),

@@ -9,6 +9,7 @@ mod dashboard;
 mod series;
 mod surgery;
 mod train_loop;
+mod window;
 
 pub use dashboard::Dashboard;
 pub use train_loop::{Outcome, StopFlag, TrainError, TrainingSession, train};

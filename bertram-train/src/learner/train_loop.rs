@@ -5,35 +5,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use bertram_core::data::{TokenizedDataset, sample_rows};
 use bertram_core::metric::SplitScores;
 use bertram_core::task::{MultitaskModel, TaskId};
 use burn::data::dataloader::Progress;
 use burn::module::AutodiffModule;
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{AdamW as BurnAdamW, AdamWConfig as BurnAdamWConfig};
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{ElementConversion, Tensor};
+use burn::tensor::backend::AutodiffBackend;
 use burn::train::{
     EventProcessorTraining, Interrupter, Learner, LearnerEvent, LearningComponentsMarker,
     SupervisedLearningStrategy, SupervisedTraining, SupervisedTrainingEventProcessor, TrainLoader,
     TrainingComponents, TrainingItem, TrainingStrategy, ValidLoader,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::burn_parts::{NoBatches, NoMetricFiles, Trainee};
 use super::dashboard::Dashboard;
 use super::series::{Series, SeriesItem};
-use super::surgery::Surgery;
+use super::window::{Window, WindowNumbers, measure_series};
 use crate::config::Settings;
 use crate::corpus::TaskData;
 use crate::epoch::{Epoch, mix};
 use crate::evaluate::{EvaluationSet, evaluate};
-use crate::optim::{AdamW, LearningRateSchedule};
+use crate::optim::LearningRateSchedule;
 use crate::run_folder::{
     BestSoFar, CheckpointState, CheckpointStore, MetricsLog, RunError, RunFolder,
 };
-use crate::schedule::ScheduleKind;
-use crate::step::{UpdateOutput, UpdateSettings, Updater};
+use crate::schedule::Order;
+use crate::step::{Merged, UpdatePlan, UpdateSettings, UpdateState, Updater};
 
 /// Errors while training.
 #[derive(Debug, thiserror::Error)]
@@ -83,8 +83,8 @@ pub struct TrainingSession<B: AutodiffBackend> {
     pub tasks: Vec<TaskData>,
     /// The model as it is at `state`.
     pub model: MultitaskModel<B>,
-    /// The optimiser as it is at `state`.
-    pub optimizer: AdamW<B>,
+    /// All else that updates change, as it is at `state`.
+    pub update_state: UpdateState<B>,
     /// Where to go on; epoch 1 for a new run.
     pub state: CheckpointState,
     /// The run's folder.
@@ -119,8 +119,15 @@ pub fn train<B: AutodiffBackend>(
     let run = session.run.path().to_owned();
     let epochs = session.settings.train.epochs;
     let tasks: Vec<TaskId> = session.tasks.iter().map(|task| task.config.task).collect();
-    // Sequential updates have one task each: there is nothing to compare.
-    let several_tasks = session.settings.train.schedule == ScheduleKind::Combined;
+    let settings = &session.settings.train;
+    // Where every update has one task there is nothing to compare.
+    let several_tasks = settings.schedule.takes_several_tasks() || settings.epoch_end_surgery;
+    let measures: Vec<String> = session
+        .settings
+        .measures()
+        .into_iter()
+        .map(|(name, task)| measure_series(name, task))
+        .collect();
     let result = Arc::new(Mutex::new(None));
     let strategy = MultitaskStrategy {
         session: Mutex::new(Some(session)),
@@ -154,6 +161,9 @@ pub fn train<B: AutodiffBackend>(
             }
         }
         training = training.metric_train_numeric(Series::new("conflict share", None, false));
+    }
+    for measure in measures {
+        training = training.metric_train_numeric(Series::new(measure, None, false));
     }
     training = training
         .metric_valid_numeric(Series::new("overall", None, true))
@@ -212,39 +222,6 @@ const AGGREGATOR_STREAM: u64 = 1;
 
 type Events<B> = SupervisedTrainingEventProcessor<Components<B>>;
 
-/// Losses and tokens since the last logged step, on the device.
-struct Window<B: Backend> {
-    losses: BTreeMap<TaskId, (Tensor<B, 1>, usize)>,
-    surgery: Surgery,
-    tokens: usize,
-    since: Instant,
-}
-
-impl<B: Backend> Window<B> {
-    fn new() -> Self {
-        Self {
-            losses: BTreeMap::new(),
-            surgery: Surgery::default(),
-            tokens: 0,
-            since: Instant::now(),
-        }
-    }
-
-    fn add(&mut self, output: &UpdateOutput<B>) {
-        self.tokens += output.tokens;
-        if let Some(merged) = &output.merged {
-            self.surgery.add(merged);
-        }
-        for (task, loss) in &output.losses {
-            let entry = match self.losses.remove(task) {
-                Some((sum, count)) => (sum + loss.clone(), count + 1),
-                None => (loss.clone(), 1),
-            };
-            self.losses.insert(*task, entry);
-        }
-    }
-}
-
 struct TrainLoop<B: AutodiffBackend> {
     settings: Settings,
     tasks: Vec<TaskData>,
@@ -271,7 +248,7 @@ impl<B: AutodiffBackend> TrainLoop<B> {
             settings,
             tasks,
             model,
-            optimizer,
+            update_state,
             state,
             run,
             device,
@@ -282,7 +259,9 @@ impl<B: AutodiffBackend> TrainLoop<B> {
             Ok(metrics) => metrics,
             Err(error) => return (model, Err(error.into())),
         };
-        let updates_per_epoch = Epoch::plan(&settings, &tasks, 1).updates.len();
+        let updates_per_epoch = Epoch::plan(&settings, &tasks, 1, &BTreeMap::new())
+            .updates
+            .len();
         if updates_per_epoch == 0 && train.epochs > 0 {
             return (model, Err(TrainError::NoBatches));
         }
@@ -297,8 +276,10 @@ impl<B: AutodiffBackend> TrainLoop<B> {
                     .map(|task| (task.task, task.weight))
                     .collect(),
                 aggregator: settings.aggregator,
+                regularisers: settings.regulariser.clone(),
+                updates: train.epochs * updates_per_epoch,
             },
-            optimizer,
+            update_state,
             &model,
         );
         updater.aggregator().restore(&state.aggregator);
@@ -350,12 +331,18 @@ impl<B: AutodiffBackend> TrainLoop<B> {
                 );
                 return Ok(false);
             }
-            let epoch = Epoch::plan(&self.settings, &self.tasks, self.state.epoch);
+            let epoch = Epoch::plan(
+                &self.settings,
+                &self.tasks,
+                self.state.epoch,
+                &self.state.train_scores,
+            );
             if self.updates(&epoch, model, events, interrupter)? {
                 return Ok(true);
             }
             events.process_train(LearnerEvent::EndEpoch(self.state.epoch));
             self.evaluate(model, events)?;
+            self.score_training_rows(model)?;
             self.state.epoch += 1;
             self.state.updates_in_epoch = 0;
             self.checkpoint(model)?;
@@ -395,22 +382,28 @@ impl<B: AutodiffBackend> TrainLoop<B> {
             let last = self.state.updates_in_epoch + 1 == epoch.updates.len();
             let shown = (number + 1).is_multiple_of(train.log_every) || last;
             let factor = self.rates.factor(number);
-            let (next, output) = self.updater.update(
-                current,
-                &parts,
+            let plan = UpdatePlan {
+                parts: &parts,
+                merge: update.merge,
+                optimizer: update.optimizer,
+                number,
                 factor,
-                shown,
-                mix(mix(train.seed, number as u64), AGGREGATOR_STREAM),
-            );
+                look: shown,
+                seed: mix(mix(train.seed, number as u64), AGGREGATOR_STREAM),
+            };
+            let (next, output) = self.updater.update(current, &plan);
             *model = Some(next);
             self.state.updates += 1;
             self.state.updates_in_epoch += 1;
             self.state.tokens += output.tokens as u64;
             window.add(&output);
+            if let Some(merged) = &output.merged {
+                self.log_surgery(merged)?;
+            }
 
             let numbers = if shown {
                 let full = std::mem::replace(&mut window, Window::new());
-                let numbers = self.log_step(full, &output, factor)?;
+                let numbers = self.log_step(full.read(), factor)?;
                 self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
                 numbers
             } else {
@@ -439,59 +432,103 @@ impl<B: AutodiffBackend> TrainLoop<B> {
         Ok(false)
     }
 
-    /// Reads the window's numbers from the device, writes them to `metrics.jsonl`, and gives them to the dashboard.
-    fn log_step(
-        &mut self,
-        window: Window<B::InnerBackend>,
-        output: &UpdateOutput<B::InnerBackend>,
-        factor: f64,
-    ) -> Result<SeriesItem, TrainError> {
-        let mut losses = Map::new();
-        let mut series = BTreeMap::new();
-        for (task, (sum, count)) in window.losses {
-            let loss = sum.into_scalar().elem::<f64>() / count as f64;
-            if !loss.is_finite() {
-                return Err(TrainError::Diverged {
-                    task,
-                    update: self.state.updates,
-                });
+    /// Writes how an update's task gradients lay to each other.
+    fn log_surgery(&mut self, merged: &Merged) -> Result<(), TrainError> {
+        let mut line = json!({
+            "kind": "surgery",
+            "epoch": self.state.epoch,
+            "update": self.state.updates,
+        });
+        if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), merged.to_json()) {
+            line.extend(fields);
+        }
+        Ok(self.metrics.write(&line)?)
+    }
+
+    /// Writes a window's numbers to `metrics.jsonl`, and gives them to the dashboard.
+    fn log_step(&mut self, numbers: WindowNumbers, factor: f64) -> Result<SeriesItem, TrainError> {
+        let lost = numbers.losses.iter().find(|(_, loss)| !loss.is_finite());
+        if let Some((&task, _)) = lost {
+            return Err(TrainError::Diverged {
+                task,
+                update: self.state.updates,
+            });
+        }
+        for (task, skipped) in numbers.measures.get("smart_skipped").into_iter().flatten() {
+            if *skipped > 0.0 {
+                tracing::warn!(
+                    "{task}: SMART found no finite perturbation for {skipped} examples up to update {}; they had no penalty",
+                    self.state.updates
+                );
             }
-            losses.insert(task.to_string(), json!(loss));
-            series.insert(format!("{task} loss"), loss);
         }
-        let mut norms = window.surgery.norms();
-        if let Some(norm) = &output.gradient_norm {
-            norms.insert("update".into(), norm.clone().into_scalar().elem::<f64>());
-        }
-        let cosines = window.surgery.cosines();
-        let conflicts = window.surgery.conflict_share();
-        let tokens_per_second =
-            window.tokens as f64 / window.since.elapsed().as_secs_f64().max(1e-9);
         let rate = self.settings.train.learning_rate * factor;
         self.state.seconds = self.seconds();
-        self.metrics.write(&json!({
+        let mut line = json!({
             "kind": "train",
             "epoch": self.state.epoch,
             "update": self.state.updates,
             "updates": self.settings.train.epochs * self.updates_per_epoch,
-            "loss": Value::Object(losses),
-            "gradient_norm": norms,
-            "gradient_cosine": cosines,
-            "conflict_share": conflicts,
-            "learning_rate": rate,
-            "tokens_per_second": tokens_per_second,
-            "seconds": self.state.seconds,
-        }))?;
-        for (pair, cosine) in cosines.into_iter().flatten() {
-            series.insert(format!("cosine {pair}"), cosine);
+        });
+        if let Some(line) = line.as_object_mut() {
+            line.extend(numbers.fields());
+            line.insert("learning_rate".into(), json!(rate));
+            line.insert("tokens_per_second".into(), json!(numbers.tokens_per_second));
+            line.insert("seconds".into(), json!(self.state.seconds));
         }
-        if let Some(share) = conflicts {
-            series.insert("conflict share".into(), share);
-        }
+        self.metrics.write(&line)?;
+        let mut series = numbers.series();
         series.insert("learning rate".into(), rate);
-        series.insert("tokens/s".into(), tokens_per_second);
         series.insert("left".into(), self.seconds_left() / 60.0);
         Ok(SeriesItem(Arc::new(series)))
+    }
+
+    /// Scores each task on (some of) its training rows, where the order of the next epoch depends on it.
+    fn score_training_rows(&mut self, model: &Option<MultitaskModel<B>>) -> Result<(), TrainError> {
+        let train = &self.settings.train;
+        let Some(model) = model.as_ref().filter(|_| train.order == Order::LowestLast) else {
+            return Ok(());
+        };
+        let rows: Vec<TokenizedDataset> = self
+            .tasks
+            .iter()
+            .enumerate()
+            .map(|(index, task)| {
+                let seed = mix(train.seed, index as u64);
+                let rows = sample_rows(task.train.len(), train.score_rows, seed);
+                task.train.select(&rows)
+            })
+            .collect();
+        let sets: Vec<EvaluationSet<'_>> = self
+            .tasks
+            .iter()
+            .zip(&rows)
+            .map(|(task, data)| EvaluationSet {
+                config: &task.config,
+                batcher: &task.batcher,
+                data,
+            })
+            .collect();
+        let (scores, _) = evaluate(
+            &model.valid(),
+            &sets,
+            train.eval_batch_size,
+            &self.device,
+            |_, _, _| {},
+        );
+        self.state.train_scores = scores
+            .tasks
+            .iter()
+            .map(|(task, scores)| (*task, scores.primary()))
+            .collect();
+        let scores = serde_json::to_value(&self.state.train_scores).unwrap_or_default();
+        self.metrics.write(&json!({
+            "kind": "train_scores",
+            "epoch": self.state.epoch,
+            "update": self.state.updates,
+            "scores": scores,
+        }))?;
+        Ok(())
     }
 
     /// Scores the whole dev split of every task; keeps the model if it is the best so far.
@@ -583,7 +620,7 @@ impl<B: AutodiffBackend> TrainLoop<B> {
             self.state.seconds = self.seconds();
             self.state.aggregator = self.updater.aggregator().state();
             self.store
-                .save(model, self.updater.optimizer(), self.state.clone())?;
+                .save(model, self.updater.state(), self.state.clone())?;
         }
         Ok(())
     }

@@ -1,16 +1,19 @@
 //! Resumable checkpoints: model, optimiser, and the place in the run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bertram_core::encoder::{load_tensors, save_tensors};
 use bertram_core::metric::SplitScores;
-use bertram_core::task::MultitaskModel;
-use burn::module::AutodiffModule;
+use bertram_core::task::{MultitaskModel, TaskId};
+use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde::{Deserialize, Serialize};
 
 use super::{RunError, read_json, write_json};
 use crate::optim::{AdamW, AdamWConfig, AdamWState};
+use crate::regulariser::Teacher;
+use crate::step::UpdateState;
 
 /// The best evaluation of a run so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,23 +47,35 @@ pub struct CheckpointState {
     /// What the aggregator remembers.
     #[serde(default)]
     pub aggregator: Vec<f64>,
+    /// Primary score of each task on its training rows after the last epoch, where the schedule asks for it.
+    #[serde(default)]
+    pub train_scores: BTreeMap<TaskId, f64>,
     /// Optimiser steps of each parameter, in visiting order.
     pub optimizer_steps: Vec<u32>,
+    /// Those of the second optimiser, where there is one.
+    #[serde(default)]
+    pub surgery_steps: Vec<u32>,
+    /// Those of the learnt loss weights' optimiser, where there is one.
+    #[serde(default)]
+    pub weighting_steps: Vec<u32>,
 }
 
 /// A checkpoint read back.
 pub struct Checkpoint<B: AutodiffBackend> {
     /// The model's weights.
     pub model: MultitaskModel<B>,
-    /// The optimiser with its history.
-    pub optimizer: AdamW<B>,
+    /// All else that updates change.
+    pub update_state: UpdateState<B>,
     /// The place in the run.
     pub state: CheckpointState,
 }
 
 const MODEL: &str = "model.safetensors";
-const FIRST_MOMENTS: &str = "first_moments.safetensors";
-const SECOND_MOMENTS: &str = "second_moments.safetensors";
+const TEACHER: &str = "teacher.safetensors";
+const LOG_VARIANCES: &str = "log_variances.safetensors";
+const MAIN_OPTIMIZER: &str = "";
+const SURGERY_OPTIMIZER: &str = "surgery_";
+const WEIGHTING_OPTIMIZER: &str = "weighting_";
 const STATE: &str = "state.json";
 const PREFIX: &str = "update-";
 const BEST: &str = "best.safetensors";
@@ -87,7 +102,7 @@ impl CheckpointStore {
     pub fn save<B: AutodiffBackend>(
         &self,
         model: &MultitaskModel<B>,
-        optimizer: &AdamW<B>,
+        update_state: &UpdateState<B>,
         mut state: CheckpointState,
     ) -> Result<(), RunError> {
         let name = format!("{PREFIX}{:08}", state.updates);
@@ -99,11 +114,25 @@ impl CheckpointStore {
             }
         }
         std::fs::create_dir_all(&partial).map_err(RunError::io(&partial))?;
-        let moments = optimizer.state(model);
         save_tensors(&partial.join(MODEL), &model.valid())?;
-        save_tensors(&partial.join(FIRST_MOMENTS), &moments.first_moments)?;
-        save_tensors(&partial.join(SECOND_MOMENTS), &moments.second_moments)?;
-        state.optimizer_steps = moments.steps;
+        state.optimizer_steps =
+            save_optimizer(&partial, MAIN_OPTIMIZER, &update_state.optimizer, model)?;
+        if let Some(surgery) = &update_state.surgery_optimizer {
+            state.surgery_steps = save_optimizer(&partial, SURGERY_OPTIMIZER, surgery, model)?;
+        }
+        if let Some(teacher) = &update_state.teacher {
+            save_tensors(&partial.join(TEACHER), teacher.module())?;
+        }
+        if let Some(uncertainty) = &update_state.uncertainty {
+            let numbers = uncertainty.log_variances();
+            save_tensors(&partial.join(LOG_VARIANCES), &numbers.valid())?;
+            state.weighting_steps = save_optimizer(
+                &partial,
+                WEIGHTING_OPTIMIZER,
+                uncertainty.optimizer(),
+                numbers,
+            )?;
+        }
         write_json(&partial.join(STATE), &state)?;
         std::fs::rename(&partial, &target).map_err(RunError::io(&target))?;
         self.prune()
@@ -114,25 +143,48 @@ impl CheckpointStore {
         Ok(self.all()?.pop())
     }
 
-    /// Reads a checkpoint into a model of the same shape.
+    /// Reads a checkpoint into a model of the same shape. `fresh` is the state that the run began with: it says what there
+    /// is to read.
     pub fn load<B: AutodiffBackend>(
         folder: &Path,
         model: MultitaskModel<B>,
+        fresh: UpdateState<B>,
         config: AdamWConfig,
         device: &B::Device,
     ) -> Result<Checkpoint<B>, RunError> {
         let state: CheckpointState = read_json(&folder.join(STATE))?;
-        let inner = model.valid();
-        let moments = AdamWState {
-            first_moments: load_tensors(&folder.join(FIRST_MOMENTS), inner.clone(), device)?,
-            second_moments: load_tensors(&folder.join(SECOND_MOMENTS), inner, device)?,
-            steps: state.optimizer_steps.clone(),
-        };
         let model = load_tensors(&folder.join(MODEL), model, device)?;
-        let optimizer = AdamW::from_state(config, &model, &moments);
+        let optimizer = |name, steps: &[u32]| -> Result<AdamW<B>, RunError> {
+            let moments = load_moments(folder, name, model.valid(), steps, device)?;
+            Ok(AdamW::from_state(config, &model, &moments))
+        };
+        let uncertainty = fresh
+            .uncertainty
+            .map(|uncertainty| -> Result<_, RunError> {
+                let numbers = uncertainty.log_variances().clone();
+                let steps = &state.weighting_steps;
+                let inner = numbers.valid();
+                let moments = load_moments(folder, WEIGHTING_OPTIMIZER, inner, steps, device)?;
+                let numbers = load_tensors(&folder.join(LOG_VARIANCES), numbers, device)?;
+                Ok(uncertainty.restored(numbers, &moments))
+            })
+            .transpose()?;
+        let update_state = UpdateState {
+            optimizer: optimizer(MAIN_OPTIMIZER, &state.optimizer_steps)?,
+            surgery_optimizer: fresh
+                .surgery_optimizer
+                .map(|_| optimizer(SURGERY_OPTIMIZER, &state.surgery_steps))
+                .transpose()?,
+            teacher: fresh
+                .teacher
+                .map(|_| load_tensors(&folder.join(TEACHER), model.valid(), device))
+                .transpose()?
+                .map(Teacher::from_module),
+            uncertainty,
+        };
         Ok(Checkpoint {
             model,
-            optimizer,
+            update_state,
             state,
         })
     }
@@ -179,4 +231,37 @@ impl CheckpointStore {
         }
         Ok(())
     }
+}
+
+/// Writes an optimiser's moments; gives its step counts.
+fn save_optimizer<B: AutodiffBackend, M: AutodiffModule<B>>(
+    folder: &Path,
+    name: &str,
+    optimizer: &AdamW<B>,
+    module: &M,
+) -> Result<Vec<u32>, RunError> {
+    let moments = optimizer.state(module);
+    let [first, second] = moment_files(folder, name);
+    save_tensors(&first, &moments.first_moments)?;
+    save_tensors(&second, &moments.second_moments)?;
+    Ok(moments.steps)
+}
+
+fn load_moments<B: Backend, M: Module<B>>(
+    folder: &Path,
+    name: &str,
+    module: M,
+    steps: &[u32],
+    device: &B::Device,
+) -> Result<AdamWState<M>, RunError> {
+    let [first, second] = moment_files(folder, name);
+    Ok(AdamWState {
+        first_moments: load_tensors(&first, module.clone(), device)?,
+        second_moments: load_tensors(&second, module, device)?,
+        steps: steps.to_vec(),
+    })
+}
+
+fn moment_files(folder: &Path, name: &str) -> [PathBuf; 2] {
+    ["first", "second"].map(|moment| folder.join(format!("{name}{moment}_moments.safetensors")))
 }

@@ -1,8 +1,11 @@
 //! A batch of every task in every update: the paper's own proposal (experiments 12 and 13).
 
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Part, Schedule, TaskSizes, Update, groups};
+use super::{EpochContext, Part, Schedule, Update, task_groups};
+use crate::epoch::mix;
 
 /// When a combined epoch ends, where tasks differ in size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,9 +15,11 @@ pub enum CombinedStop {
     Shortest,
     /// With the longest task: the shorter ones start again from their first batch.
     Cycle,
+    /// After as many updates as the tasks have batches on average; each takes any batch of a task, drawn with replacement.
+    Draw,
 }
 
-/// Each update takes the next batch of every task.
+/// Each update takes a batch of every task.
 #[derive(Clone, Copy, Debug)]
 pub struct Combined {
     /// When the epoch ends.
@@ -24,27 +29,28 @@ pub struct Combined {
 }
 
 impl Schedule for Combined {
-    fn epoch(&self, sizes: &TaskSizes, _epoch: usize, _seed: u64) -> Vec<Update> {
-        let tasks: Vec<_> = sizes
-            .iter()
-            .filter(|(_, batches)| *batches > 0)
-            .map(|&(task, batches)| (task, groups(batches, self.accumulate)))
-            .collect();
+    fn epoch(&self, context: &EpochContext<'_>) -> Vec<Update> {
+        let tasks = task_groups(context.sizes, self.accumulate);
         let lengths = tasks.iter().map(|(_, groups)| groups.len());
         let updates = match self.stop {
-            CombinedStop::Shortest => lengths.min(),
-            CombinedStop::Cycle => lengths.max(),
-        }
-        .unwrap_or(0);
+            CombinedStop::Shortest => lengths.min().unwrap_or(0),
+            CombinedStop::Cycle => lengths.max().unwrap_or(0),
+            CombinedStop::Draw => lengths.sum::<usize>().div_ceil(tasks.len().max(1)),
+        };
+        let mut rng = ChaCha8Rng::seed_from_u64(mix(context.seed, context.epoch as u64));
         (0..updates)
-            .map(|index| Update {
-                parts: tasks
-                    .iter()
-                    .map(|(task, groups)| Part {
+            .map(|index| {
+                let part = |(task, groups): &(_, Vec<Vec<usize>>)| {
+                    let index = match self.stop {
+                        CombinedStop::Draw => rng.random_range(0..groups.len()),
+                        CombinedStop::Shortest | CombinedStop::Cycle => index % groups.len(),
+                    };
+                    Part {
                         task: *task,
-                        batches: groups[index % groups.len()].clone(),
-                    })
-                    .collect(),
+                        batches: groups[index].clone(),
+                    }
+                };
+                Update::new(tasks.iter().map(part).collect())
             })
             .collect()
     }

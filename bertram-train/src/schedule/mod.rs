@@ -1,13 +1,21 @@
 //! Schedules: an epoch as a list of updates.
 //!
-//! An update names the batches it takes of each task. A schedule is one file and one variant of [`ScheduleKind`]; one
-//! code path (`crate::step`) runs whatever they list.
+//! An update names the batches it takes of each task, how their gradients are merged and which optimiser applies them. A
+//! schedule is one file and one variant of [`ScheduleKind`]; one code path (`crate::step`) runs whatever they list.
 
+mod additive;
 mod combined;
+mod epoch_end_surgery;
+mod sampled;
 mod sequential;
 
+pub use additive::Additive;
 pub use combined::{Combined, CombinedStop};
+pub use epoch_end_surgery::EpochEndSurgery;
+pub use sampled::{Sampled, annealed_exponent};
 pub use sequential::{Order, Sequential};
+
+use std::collections::BTreeMap;
 
 use bertram_core::task::TaskId;
 use serde::{Deserialize, Serialize};
@@ -21,20 +29,69 @@ pub struct Part {
     pub batches: Vec<usize>,
 }
 
+/// How the gradients of an update's parts become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// By the run's aggregator.
+    Aggregate,
+    /// By adding them: the gradient of the summed losses.
+    Sum,
+}
+
+/// Which optimiser applies an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptimizerSlot {
+    /// The run's.
+    Main,
+    /// The second one, of [`EpochEndSurgery`].
+    Surgery,
+}
+
 /// One optimiser step: the gradients of its parts are merged and applied together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     /// At most one part a task.
     pub parts: Vec<Part>,
+    /// How their gradients are merged.
+    pub merge: Merge,
+    /// Who applies the result.
+    pub optimizer: OptimizerSlot,
+}
+
+impl Update {
+    /// An ordinary update.
+    pub fn new(parts: Vec<Part>) -> Self {
+        Self {
+            parts,
+            merge: Merge::Aggregate,
+            optimizer: OptimizerSlot::Main,
+        }
+    }
 }
 
 /// Number of batches that each task has in an epoch, in the order of the tasks in the config.
 pub type TaskSizes = [(TaskId, usize)];
 
+/// What a schedule may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct EpochContext<'a> {
+    /// Batches of each task.
+    pub sizes: &'a TaskSizes,
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// Epochs of the run.
+    pub epochs: usize,
+    /// The run's seed.
+    pub seed: u64,
+    /// Primary score of each task on its training rows after the epoch before; empty where nobody asked for it, and in
+    /// the first epoch.
+    pub train_scores: &'a BTreeMap<TaskId, f64>,
+}
+
 /// Lists the updates of an epoch.
 pub trait Schedule {
-    /// The updates of epoch `epoch` (counted from 1). The same arguments give the same list.
-    fn epoch(&self, sizes: &TaskSizes, epoch: usize, seed: u64) -> Vec<Update>;
+    /// The updates of an epoch. The same context gives the same list.
+    fn epoch(&self, context: &EpochContext<'_>) -> Vec<Update>;
 }
 
 /// Which schedule a run follows.
@@ -45,6 +102,31 @@ pub enum ScheduleKind {
     Sequential,
     /// See [`Combined`].
     Combined,
+    /// See [`Additive`].
+    Additive,
+    /// See [`Sampled`], with exponent 1.
+    Proportional,
+    /// See [`Sampled`], with exponent `1 / train.temperature`.
+    Temperature,
+    /// See [`Sampled`], with [`annealed_exponent`].
+    Annealed,
+}
+
+impl ScheduleKind {
+    /// All of them.
+    pub const ALL: [ScheduleKind; 6] = [
+        ScheduleKind::Sequential,
+        ScheduleKind::Combined,
+        ScheduleKind::Additive,
+        ScheduleKind::Proportional,
+        ScheduleKind::Temperature,
+        ScheduleKind::Annealed,
+    ];
+
+    /// Whether its updates take several tasks.
+    pub fn takes_several_tasks(self) -> bool {
+        matches!(self, ScheduleKind::Combined | ScheduleKind::Additive)
+    }
 }
 
 /// Groups of `accumulate` consecutive batch indices; the last may be smaller.
@@ -56,52 +138,14 @@ fn groups(batches: usize, accumulate: usize) -> Vec<Vec<usize>> {
         .collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const TASKS: [TaskId; 3] = TaskId::ALL;
-
-    fn sizes(counts: &[usize]) -> Vec<(TaskId, usize)> {
-        TASKS.into_iter().zip(counts.iter().copied()).collect()
-    }
-
-    fn seen(updates: &[Update], task: TaskId) -> Vec<usize> {
-        updates
-            .iter()
-            .flat_map(|update| &update.parts)
-            .filter(|part| part.task == task)
-            .flat_map(|part| part.batches.clone())
-            .collect()
-    }
-
-    proptest! {
-        #[test]
-        fn sequential_takes_every_batch_once_and_task_after_task(counts in prop::collection::vec(0usize..12, 3), accumulate in 1usize..4, epoch in 1usize..5) {
-            let schedule = Sequential { order: Order::Fixed, accumulate };
-            let updates = schedule.epoch(&sizes(&counts), epoch, 1);
-            for (task, count) in sizes(&counts) {
-                prop_assert_eq!(seen(&updates, task), (0..count).collect::<Vec<_>>());
-            }
-            let order: Vec<TaskId> = updates.iter().map(|update| update.parts[0].task).collect();
-            let mut sorted = order.clone();
-            sorted.sort();
-            prop_assert_eq!(order, sorted);
-        }
-
-        #[test]
-        fn combined_takes_every_task_in_every_update(counts in prop::collection::vec(1usize..12, 3), accumulate in 1usize..4) {
-            for stop in [CombinedStop::Shortest, CombinedStop::Cycle] {
-                let updates = Combined { stop, accumulate }.epoch(&sizes(&counts), 1, 1);
-                prop_assert!(updates.iter().all(|update| update.parts.len() == 3));
-                for (task, count) in sizes(&counts) {
-                    prop_assert!(seen(&updates, task).iter().all(|&batch| batch < count));
-                    let distinct = seen(&updates, task).into_iter().collect::<std::collections::HashSet<_>>().len();
-                    let shortest = counts.iter().map(|count| count.div_ceil(accumulate)).min().unwrap_or(0) * accumulate;
-                    prop_assert_eq!(distinct, if stop == CombinedStop::Cycle { count } else { count.min(shortest) });
-                }
-            }
-        }
-    }
+/// The groups of every task that has any.
+fn task_groups(sizes: &TaskSizes, accumulate: usize) -> Vec<(TaskId, Vec<Vec<usize>>)> {
+    sizes
+        .iter()
+        .filter(|(_, batches)| *batches > 0)
+        .map(|&(task, batches)| (task, groups(batches, accumulate)))
+        .collect()
 }
+
+#[cfg(test)]
+mod tests;

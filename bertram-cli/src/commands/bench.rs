@@ -1,0 +1,194 @@
+//! `bertram-cli bench`: what training steps cost on this machine.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use bertram_core::encoder::BertConfig;
+use bertram_train::bench::{BatchShape, Method, MethodBench, median};
+use bertram_train::pipeline::peak_memory_bytes;
+use burn::tensor::backend::AutodiffBackend;
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Value, json};
+
+use crate::args::{BenchArgs, BenchCommand, BenchMethodsArgs};
+use crate::backend::{BackendJob, dispatch};
+use crate::error::{CliResult, input, work};
+use crate::out;
+
+/// Rounds in which the methods take turns.
+const ROUNDS: u32 = 4;
+
+/// Runs the command.
+pub fn run(args: &BenchArgs) -> CliResult {
+    let BenchCommand::Methods(args) = &args.what;
+    let config = shape(&args.shape)?;
+    if args.sequence > config.max_position_embeddings {
+        return Err(input(anyhow::anyhow!(
+            "--sequence {} is more than the {} positions of the shape",
+            args.sequence,
+            config.max_position_embeddings
+        )));
+    }
+    let job = Methods {
+        config,
+        args: args.clone(),
+    };
+    dispatch(args.backend.kind()?, args.backend.device, job)?
+}
+
+/// A named shape, or that of a `config.json`.
+fn shape(name: &str) -> CliResult<BertConfig> {
+    match name {
+        "minilm" => Ok(BertConfig {
+            hidden_size: 384,
+            num_hidden_layers: 6,
+            intermediate_size: 1536,
+            ..BertConfig::default()
+        }),
+        "base" => Ok(BertConfig::default()),
+        path => {
+            let text = std::fs::read_to_string(Path::new(path)).map_err(|error| {
+                input(anyhow::anyhow!(
+                    "--shape {path}: {error}; it is minilm, base, or a model's config.json"
+                ))
+            })?;
+            let config: BertConfig = serde_json::from_str(&text)
+                .map_err(|error| input(anyhow::anyhow!("{path}: {error}")))?;
+            config
+                .validate()
+                .map_err(|error| input(anyhow::anyhow!("{path}: {error}")))?;
+            Ok(config)
+        }
+    }
+}
+
+struct Methods {
+    config: BertConfig,
+    args: BenchMethodsArgs,
+}
+
+impl BackendJob for Methods {
+    type Output = CliResult;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> CliResult {
+        let args = &self.args;
+        let shape = BatchShape {
+            examples: args.batch,
+            seq_len: args.sequence,
+        };
+        let wanted = |method: &Method| args.only.as_deref().is_none_or(|it| it == method.name());
+        let methods: Vec<Method> = Method::ALL.into_iter().filter(wanted).collect();
+        if methods.is_empty() {
+            let names: Vec<&str> = Method::ALL.map(Method::name).to_vec();
+            return Err(input(anyhow::anyhow!(
+                "--only takes one of: {}",
+                names.join(", ")
+            )));
+        }
+        let mut benches: Vec<MethodBench<B>> = methods
+            .into_iter()
+            .map(|method| MethodBench::new(method, &self.config, shape, &device))
+            .collect();
+        for bench in &mut benches {
+            // The first updates warm up caches, allocators and, on a GPU, compile kernels.
+            bench.run(Duration::ZERO);
+            bench.run(Duration::ZERO);
+            bench.seconds.clear();
+        }
+        let slice = Duration::from_secs_f64(args.seconds / f64::from(ROUNDS));
+        for _ in 0..ROUNDS {
+            for bench in &mut benches {
+                bench.run(slice);
+            }
+        }
+        // A process knows the most memory that it ever held: each method gets a process of its own.
+        let memory: Vec<Option<u64>> = match benches.as_slice() {
+            [_] => vec![peak_memory_bytes()],
+            several => several
+                .iter()
+                .map(|bench| memory_of(args, bench.method))
+                .collect::<CliResult<_>>()?,
+        };
+        let seconds = |method: Method| {
+            let bench = benches.iter().find(|bench| bench.method == method);
+            bench.map(|bench| median(&bench.seconds))
+        };
+        let lines: Vec<Value> = benches
+            .iter()
+            .zip(memory)
+            .map(|(bench, memory)| {
+                let own = median(&bench.seconds);
+                json!({
+                    "method": bench.method.name(),
+                    "baseline": bench.method.baseline().name(),
+                    "ratio": seconds(bench.method.baseline()).map(|baseline| own / baseline),
+                    "seconds": own,
+                    "updates": bench.seconds.len(),
+                    "tokens_per_second": bench.tokens() as f64 / own,
+                    "peak_memory_bytes": memory,
+                })
+            })
+            .collect();
+        if args.json {
+            let report = json!({
+                "backend": args.backend.kind()?.name(),
+                "shape": args.shape,
+                "batch": args.batch,
+                "sequence": args.sequence,
+                "methods": lines,
+            });
+            return out::line(&report.to_string());
+        }
+        out::line(&table(&lines).to_string())
+    }
+}
+
+/// The peak memory of a process that runs one method alone.
+fn memory_of(args: &BenchMethodsArgs, method: Method) -> CliResult<Option<u64>> {
+    let output = Command::new(std::env::current_exe().map_err(work)?)
+        .args(["bench", "methods", "--json", "--seconds", "1"])
+        .args(["--only", method.name(), "--shape", &args.shape])
+        .args(["--batch", &args.batch.to_string()])
+        .args(["--sequence", &args.sequence.to_string()])
+        .args(["--backend", args.backend.kind()?.name()])
+        .args(["--device", &args.backend.device.to_string()])
+        .output()
+        .map_err(work)?;
+    let report: Option<Value> = serde_json::from_slice(&output.stdout).ok();
+    Ok(report.and_then(|report| report["methods"][0]["peak_memory_bytes"].as_u64()))
+}
+
+fn table(lines: &[Value]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header([
+        "method",
+        "time",
+        "of",
+        "ms an update",
+        "tokens/s",
+        "peak memory",
+    ]);
+    for line in lines {
+        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        let number = |key: &str| line[key].as_f64().unwrap_or(f64::NAN);
+        table.add_row([
+            text("method"),
+            format!("{:.2}", number("ratio")),
+            text("baseline"),
+            format!("{:.1}", number("seconds") * 1e3),
+            format!("{:.0}", number("tokens_per_second")),
+            line["peak_memory_bytes"].as_f64().map_or_else(
+                || "not known".to_owned(),
+                |bytes| format!("{:.2} GiB", bytes / f64::from(1u32 << 30)),
+            ),
+        ]);
+    }
+    for column in [1, 3, 4, 5] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}

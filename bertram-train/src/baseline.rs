@@ -1,0 +1,134 @@
+//! Answers that look at no input (the paper's experiment 1): the line that every model must beat.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bertram_core::data::{Dataset, Split, write_predictions};
+use bertram_core::metric::{SplitScores, TaskScores};
+use bertram_core::task::{LabelKind, TaskId};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::config::{BaselineSettings, Settings};
+use crate::corpus::{data_files, dev_rows, read_corpus};
+use crate::epoch::mix;
+use crate::pipeline::{
+    BURN_VERSION, PipelineError, RunInfo, Summary, Versions, peak_memory_bytes, write_text,
+};
+use crate::run_folder::{RunError, RunFolder, write_json};
+
+/// Makes a whole run of constant answers: config, predictions on dev and test, scores.
+///
+/// Classes and yes-or-no answers are the settings'; scores are drawn evenly from the label's range, by the seed.
+pub fn run_baseline(
+    settings: &Settings,
+    baseline: BaselineSettings,
+    run: &RunFolder,
+    backend: &str,
+    command: Vec<String>,
+) -> Result<Summary, PipelineError> {
+    let corpus = read_corpus(settings, &[Split::Dev, Split::Test])?;
+    write_text(&run.config(), &settings.to_toml())?;
+    let info = RunInfo {
+        bertram: env!("CARGO_PKG_VERSION").into(),
+        burn: BURN_VERSION.into(),
+        backend: backend.into(),
+        device: 0,
+        seed: settings.train.seed,
+        model: None,
+        model_sha256: None,
+        started: jiff::Timestamp::now().to_string(),
+        command,
+        data: data_files(&corpus),
+    };
+    write_json(&run.run_info(), &info)?;
+    let folder = run.predictions();
+    std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
+
+    let mut scores = BTreeMap::new();
+    for task in &corpus {
+        let dev = dev_rows(settings, &task.dev);
+        for (split, rows) in [
+            (Split::Dev, Some(dev)),
+            (Split::Test, task.test.as_ref().map(Cow::Borrowed)),
+        ] {
+            let Some(rows) = rows.filter(|rows| !rows.examples.is_empty()) else {
+                continue;
+            };
+            let seed = mix(settings.train.seed, task.task as u64);
+            let answers = answers(
+                task.task,
+                baseline,
+                rows.examples.len(),
+                mix(seed, split as u64),
+            );
+            let ids: Vec<String> = rows.examples.iter().map(|row| row.id.clone()).collect();
+            let path = folder.join(format!("{}-{}-output.csv", task.task, split.name()));
+            write_predictions(&path, task.task, &ids, &answers).map_err(|error| {
+                PipelineError::Predictions {
+                    path: path.clone(),
+                    message: error.to_string(),
+                }
+            })?;
+            if let (Split::Dev, Some(of_task)) = (split, score(task.task, &answers, &rows)) {
+                scores.insert(task.task, of_task);
+            }
+        }
+    }
+    let summary = Summary {
+        run: run
+            .path()
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        dev: SplitScores::new(scores),
+        best_epoch: 0,
+        epochs: 0,
+        updates: 0,
+        seconds: 0.0,
+        training_seconds: 0.0,
+        tokens: 0,
+        tokens_per_second: 0.0,
+        peak_memory_bytes: peak_memory_bytes(),
+        parameters: 0,
+        backend: info.backend,
+        seed: info.seed,
+        versions: Versions {
+            bertram: info.bertram,
+            burn: info.burn,
+        },
+        data: info.data,
+    };
+    write_json(&run.summary(), &summary)?;
+    Ok(summary)
+}
+
+fn answers(task: TaskId, baseline: BaselineSettings, rows: usize, seed: u64) -> Vec<f64> {
+    match task.spec().label {
+        LabelKind::Classes { .. } => vec![baseline.class as f64; rows],
+        LabelKind::Binary => vec![baseline.binary as f64; rows],
+        LabelKind::Score { min, max } => {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let range = f64::from(min)..=f64::from(max);
+            (0..rows).map(|_| rng.random_range(range.clone())).collect()
+        }
+    }
+}
+
+/// `None` where rows lack labels.
+fn score(task: TaskId, answers: &[f64], rows: &Dataset) -> Option<TaskScores> {
+    let labels: Option<Vec<f32>> = rows.examples.iter().map(|row| row.label).collect();
+    let labels = labels?;
+    Some(match task.spec().label {
+        LabelKind::Classes { .. } | LabelKind::Binary => {
+            let classes = |values: Vec<f64>| values.into_iter().map(|it| it as usize).collect();
+            let answers: Vec<usize> = classes(answers.to_vec());
+            let labels: Vec<usize> = classes(labels.into_iter().map(f64::from).collect());
+            TaskScores::classification(&answers, &labels)
+        }
+        LabelKind::Score { .. } => {
+            let labels: Vec<f64> = labels.into_iter().map(f64::from).collect();
+            TaskScores::regression(answers, &labels)
+        }
+    })
+}

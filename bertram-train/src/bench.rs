@@ -1,0 +1,296 @@
+//! Measurements of what training steps cost, on random weights and random tokens.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use bertram_core::data::{TaskBatch, TokenBatch};
+use bertram_core::encoder::{BertConfig, Pooling};
+use bertram_core::head::{HeadKind, Threshold};
+use bertram_core::loss::LossKind;
+use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Distribution, Tensor};
+use serde::Serialize;
+
+use crate::aggregator::{AggregatorConfig, AggregatorKind};
+use crate::optim::AdamWConfig;
+use crate::regulariser::{BregmanConfig, RDropConfig, RegulariserSettings, SmartConfig, Teacher};
+use crate::schedule::{Merge, OptimizerSlot};
+use crate::step::{TaskPart, UpdatePlan, UpdateSettings, UpdateState, Updater};
+
+/// A way to make an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// One task (sst), its loss alone.
+    Plain,
+    /// One task, with SMART's penalty: one ascent step.
+    Smart,
+    /// One task, with the Bregman term.
+    Bregman,
+    /// One task, with R-Drop.
+    RDrop,
+    /// Three tasks, their gradients summed.
+    Summed,
+    /// Three tasks, PCGrad.
+    Pcgrad,
+    /// Three tasks, with SMART and the Bregman term on each, and PCGrad.
+    Everything,
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: [Method; 7] = [
+        Method::Plain,
+        Method::Smart,
+        Method::Bregman,
+        Method::RDrop,
+        Method::Summed,
+        Method::Pcgrad,
+        Method::Everything,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Plain => "plain",
+            Method::Smart => "smart",
+            Method::Bregman => "bregman",
+            Method::RDrop => "r-drop",
+            Method::Summed => "summed",
+            Method::Pcgrad => "pcgrad",
+            Method::Everything => "everything",
+        }
+    }
+
+    /// The method whose time is 1 beside it.
+    pub fn baseline(self) -> Method {
+        match self {
+            Method::Plain | Method::Smart | Method::Bregman | Method::RDrop => Method::Plain,
+            Method::Summed | Method::Pcgrad | Method::Everything => Method::Summed,
+        }
+    }
+
+    fn tasks(self) -> &'static [TaskId] {
+        match self.baseline() {
+            Method::Plain => &[TaskId::Sst],
+            _ => &TaskId::ALL,
+        }
+    }
+
+    fn regularisers(self) -> RegulariserSettings {
+        let tasks = self.tasks().to_vec();
+        let everything = self == Method::Everything;
+        RegulariserSettings {
+            smart: (everything || self == Method::Smart).then(|| SmartConfig {
+                tasks: tasks.clone(),
+                ..SmartConfig::default()
+            }),
+            r_drop: (self == Method::RDrop).then(|| RDropConfig {
+                tasks: tasks.clone(),
+                ..RDropConfig::default()
+            }),
+            bregman: (everything || self == Method::Bregman).then(|| BregmanConfig {
+                tasks,
+                ..BregmanConfig::default()
+            }),
+        }
+    }
+
+    fn aggregator(self) -> AggregatorConfig {
+        AggregatorConfig {
+            kind: match self {
+                Method::Pcgrad | Method::Everything => AggregatorKind::Pcgrad,
+                _ => AggregatorKind::Sum,
+            },
+            ..AggregatorConfig::default()
+        }
+    }
+}
+
+/// Size of the batches.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct BatchShape {
+    /// Examples of each task. A pair is two sequences.
+    pub examples: usize,
+    /// Tokens of each sequence, all of them real.
+    pub seq_len: usize,
+}
+
+/// A method with a model of its own, ready to make updates.
+pub struct MethodBench<B: AutodiffBackend> {
+    /// The method.
+    pub method: Method,
+    /// Seconds of each update so far.
+    pub seconds: Vec<f64>,
+    model: Option<MultitaskModel<B>>,
+    updater: Updater<B>,
+    parts: Vec<TaskPart<B>>,
+    device: B::Device,
+}
+
+impl<B: AutodiffBackend> MethodBench<B> {
+    /// A random model of a shape, with dropout as the shape says, and random batches.
+    pub fn new(method: Method, config: &BertConfig, shape: BatchShape, device: &B::Device) -> Self {
+        B::seed(device, 1);
+        let heads = method
+            .tasks()
+            .iter()
+            .map(|task| head(*task, config, device));
+        let model = MultitaskModel::new(config.init::<B>(device), heads.collect());
+        let regularisers = method.regularisers();
+        let state = UpdateState {
+            teacher: regularisers.bregman.as_ref().map(|_| Teacher::of(&model)),
+            ..UpdateState::plain(AdamWConfig::default())
+        };
+        let settings = UpdateSettings {
+            learning_rate: 1e-5,
+            head_learning_rate: 1e-5,
+            max_grad_norm: 0.0,
+            weights: HashMap::new(),
+            aggregator: method.aggregator(),
+            regularisers,
+            updates: 1_000_000,
+        };
+        let updater = Updater::new(settings, state, &model);
+        let parts = method
+            .tasks()
+            .iter()
+            .map(|task| part(*task, config, shape, device))
+            .collect();
+        Self {
+            method,
+            seconds: Vec::new(),
+            model: Some(model),
+            updater,
+            parts,
+            device: device.clone(),
+        }
+    }
+
+    /// Makes updates for a while, at least one, each waited for.
+    pub fn run(&mut self, time: Duration) {
+        let begun = Instant::now();
+        while let Some(model) = self.model.take() {
+            let update = Instant::now();
+            let plan = UpdatePlan {
+                parts: &self.parts,
+                merge: Merge::Aggregate,
+                optimizer: OptimizerSlot::Main,
+                number: self.seconds.len(),
+                factor: 1.0,
+                look: false,
+                seed: self.seconds.len() as u64,
+            };
+            let (model, _) = self.updater.update(model, &plan);
+            self.model = Some(model);
+            // A device that cannot say when it is done is measured by what its queue lets through.
+            let _ = B::sync(&self.device);
+            self.seconds.push(update.elapsed().as_secs_f64());
+            if begun.elapsed() >= time {
+                break;
+            }
+        }
+    }
+
+    /// Tokens of one update.
+    pub fn tokens(&self) -> usize {
+        let batches = self.parts.iter().flat_map(|part| &part.batches);
+        batches.map(|batch| batch.token_count).sum()
+    }
+}
+
+fn head<B: Backend>(task: TaskId, config: &BertConfig, device: &B::Device) -> TaskHead<B> {
+    let (head, loss) = match task {
+        TaskId::Sst => (HeadKind::Linear, LossKind::CrossEntropy),
+        TaskId::Para => (HeadKind::Cosine, LossKind::Bce),
+        TaskId::Sts => (HeadKind::Cosine, LossKind::Mse),
+    };
+    let task = TaskConfig {
+        task,
+        head,
+        loss,
+        pooling: Pooling::Cls,
+        head_dropout: 0.3,
+        threshold: Threshold::Calibrated,
+        margin: 0.0,
+    };
+    TaskHead::new(task, config.hidden_size, config.initializer_range, device)
+}
+
+fn part<B: Backend>(
+    task: TaskId,
+    config: &BertConfig,
+    shape: BatchShape,
+    device: &B::Device,
+) -> TaskPart<B> {
+    let sentences = if task == TaskId::Sst { 1 } else { 2 };
+    let sequences = [shape.examples * sentences, shape.seq_len];
+    let ids = Distribution::Uniform(0.0, config.vocab_size as f64);
+    let ids: Tensor<B, 2> = Tensor::random(sequences, ids, device);
+    TaskPart {
+        task,
+        batches: vec![TaskBatch {
+            task,
+            tokens: TokenBatch {
+                input_ids: ids.int(),
+                token_type_ids: Tensor::zeros(sequences, device),
+                attention_mask: Tensor::ones(sequences, device),
+            },
+            labels: Some(Tensor::ones([shape.examples], device)),
+            examples: shape.examples,
+            token_count: sequences[0] * sequences[1],
+        }],
+    }
+}
+
+/// The middle of some numbers; NaN of none.
+pub fn median(numbers: &[f64]) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => sorted[odd / 2],
+        even => (sorted[even / 2 - 1] + sorted[even / 2]) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::backend::{Autodiff, Flex};
+
+    #[test]
+    fn every_method_makes_updates() {
+        let config = BertConfig {
+            vocab_size: 50,
+            hidden_size: 16,
+            num_hidden_layers: 1,
+            num_attention_heads: 2,
+            intermediate_size: 32,
+            ..BertConfig::default()
+        };
+        let shape = BatchShape {
+            examples: 2,
+            seq_len: 4,
+        };
+        for method in Method::ALL {
+            let mut bench =
+                MethodBench::<Autodiff<Flex>>::new(method, &config, shape, &Default::default());
+            bench.run(Duration::ZERO);
+            bench.run(Duration::ZERO);
+            assert_eq!(bench.seconds.len(), 2);
+            assert_eq!(
+                bench.tokens(),
+                if method.tasks().len() == 1 { 8 } else { 40 }
+            );
+        }
+    }
+
+    #[test]
+    fn median_by_hand() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median(&[]).is_nan());
+    }
+}

@@ -1,0 +1,181 @@
+//! What is gathered between two logged steps.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use bertram_core::task::TaskId;
+use burn::tensor::backend::Backend;
+use burn::tensor::{ElementConversion, Tensor};
+use serde_json::{Map, Value, json};
+
+use super::surgery::Surgery;
+use crate::regulariser::OverUpdates;
+use crate::step::UpdateOutput;
+
+/// A number of a task, summed over updates on the device.
+struct Gathered<B: Backend> {
+    sum: Tensor<B, 1>,
+    count: usize,
+    over_updates: OverUpdates,
+}
+
+/// Losses, measures and tokens since the last logged step, on the device.
+pub(super) struct Window<B: Backend> {
+    losses: BTreeMap<TaskId, Gathered<B>>,
+    measures: BTreeMap<(&'static str, TaskId), Gathered<B>>,
+    gradient_norm: Option<Tensor<B, 1>>,
+    surgery: Surgery,
+    tokens: usize,
+    since: Instant,
+}
+
+/// A window's numbers, on the host.
+pub(super) struct WindowNumbers {
+    pub(super) losses: BTreeMap<TaskId, f64>,
+    pub(super) measures: BTreeMap<&'static str, BTreeMap<TaskId, f64>>,
+    pub(super) gradient_norms: BTreeMap<String, f64>,
+    pub(super) cosines: Option<BTreeMap<String, f64>>,
+    pub(super) conflict_share: Option<f64>,
+    pub(super) tokens_per_second: f64,
+}
+
+impl<B: Backend> Window<B> {
+    pub(super) fn new() -> Self {
+        Self {
+            losses: BTreeMap::new(),
+            measures: BTreeMap::new(),
+            gradient_norm: None,
+            surgery: Surgery::default(),
+            tokens: 0,
+            since: Instant::now(),
+        }
+    }
+
+    pub(super) fn add(&mut self, output: &UpdateOutput<B>) {
+        self.tokens += output.tokens;
+        if let Some(merged) = &output.merged {
+            self.surgery.add(merged);
+        }
+        if let Some(norm) = &output.gradient_norm {
+            self.gradient_norm = Some(norm.clone());
+        }
+        for (task, loss) in &output.losses {
+            gather(&mut self.losses, *task, loss, OverUpdates::Mean);
+        }
+        for (task, measure) in &output.measures {
+            let key = (measure.name, *task);
+            gather(
+                &mut self.measures,
+                key,
+                &measure.value,
+                measure.over_updates,
+            );
+        }
+    }
+
+    /// Reads everything from the device, in one go.
+    pub(super) fn read(self) -> WindowNumbers {
+        let tokens_per_second = self.tokens as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
+        let losses = self.losses.into_iter().map(|(task, it)| (task, it.read()));
+        let losses = losses.collect();
+        let mut measures: BTreeMap<&'static str, BTreeMap<TaskId, f64>> = BTreeMap::new();
+        for ((name, task), gathered) in self.measures {
+            let of_tasks = measures.entry(name).or_default();
+            of_tasks.insert(task, gathered.read());
+        }
+        let mut gradient_norms = self.surgery.norms();
+        if let Some(norm) = self.gradient_norm {
+            gradient_norms.insert("update".into(), norm.into_scalar().elem());
+        }
+        WindowNumbers {
+            losses,
+            measures,
+            gradient_norms,
+            cosines: self.surgery.cosines(),
+            conflict_share: self.surgery.conflict_share(),
+            tokens_per_second,
+        }
+    }
+}
+
+fn gather<B: Backend, K: Ord>(
+    into: &mut BTreeMap<K, Gathered<B>>,
+    key: K,
+    value: &Tensor<B, 1>,
+    over_updates: OverUpdates,
+) {
+    let (sum, count) = match into.remove(&key) {
+        // A measure is in f32 or more, whatever the model's type is.
+        Some(before) => (before.sum + value.clone(), before.count + 1),
+        None => (value.clone(), 1),
+    };
+    into.insert(
+        key,
+        Gathered {
+            sum,
+            count,
+            over_updates,
+        },
+    );
+}
+
+impl<B: Backend> Gathered<B> {
+    fn read(self) -> f64 {
+        let sum = self.sum.into_scalar().elem::<f64>();
+        match self.over_updates {
+            OverUpdates::Mean => sum / self.count as f64,
+            OverUpdates::Sum => sum,
+        }
+    }
+}
+
+impl WindowNumbers {
+    /// The part of a line of `metrics.jsonl` that they are.
+    pub(super) fn fields(&self) -> Map<String, Value> {
+        let mut fields = Map::new();
+        fields.insert("loss".into(), json!(by_name(&self.losses)));
+        fields.insert("gradient_norm".into(), json!(self.gradient_norms));
+        fields.insert("gradient_cosine".into(), json!(self.cosines));
+        fields.insert("conflict_share".into(), json!(self.conflict_share));
+        for (name, values) in &self.measures {
+            fields.insert((*name).into(), json!(by_name(values)));
+        }
+        fields
+    }
+
+    /// The numbers as series of the dashboard.
+    pub(super) fn series(&self) -> BTreeMap<String, f64> {
+        let losses = self
+            .losses
+            .iter()
+            .map(|(task, loss)| (format!("{task} loss"), *loss));
+        let measures = self.measures.iter().flat_map(|(name, values)| {
+            values
+                .iter()
+                .map(move |(task, value)| (measure_series(name, *task), *value))
+        });
+        let cosines = self.cosines.iter().flatten();
+        let cosines = cosines.map(|(pair, cosine)| (format!("cosine {pair}"), *cosine));
+        let conflicts = self.conflict_share;
+        let conflicts = conflicts.map(|share| ("conflict share".to_owned(), share));
+        let speed = ("tokens/s".to_owned(), self.tokens_per_second);
+        losses
+            .chain(measures)
+            .chain(cosines)
+            .chain(conflicts)
+            .chain([speed])
+            .collect()
+    }
+}
+
+/// Name of the dashboard's series for a task's measure: `sst smart penalty`.
+pub(super) fn measure_series(name: &str, task: TaskId) -> String {
+    format!("{task} {}", name.replace('_', " "))
+}
+
+fn by_name(values: &BTreeMap<TaskId, f64>) -> BTreeMap<String, f64> {
+    values
+        .iter()
+        .map(|(task, value)| (task.to_string(), *value))
+        .collect()
+}

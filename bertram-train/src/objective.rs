@@ -1,0 +1,138 @@
+//! What a task's gradient is the gradient of: its loss and the terms of its regularisers, on one batch.
+
+use std::cell::OnceCell;
+
+use bertram_core::data::{TaskBatch, TokenBatch};
+use bertram_core::loss::{OutputKind, divergence};
+use bertram_core::task::{MultitaskModel, TaskHead};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::AutodiffBackend;
+
+use crate::regulariser::{Classifier, Clean, Measure, OverUpdates, Penalty, Regulariser, Teacher};
+
+/// A task's objective on one batch, on the graph.
+pub struct Objective<B: AutodiffBackend> {
+    /// The bare loss. Shape `[1]`.
+    pub loss: Tensor<B, 1>,
+    /// The loss and all weighted terms. Shape `[1]`.
+    pub total: Tensor<B, 1>,
+    /// Each term without its weight, and what else there is to log.
+    pub measures: Vec<Measure<B::InnerBackend>>,
+}
+
+/// The objective of a batch; `None` where it has no labels or the model has no head for its task.
+///
+/// `bregman` is the teacher and the weight `mu` of the divergence from it.
+pub fn objective<B: AutodiffBackend>(
+    model: &MultitaskModel<B>,
+    batch: &TaskBatch<B>,
+    regularisers: &[Box<dyn Regulariser<B>>],
+    bregman: Option<(&Teacher<B, MultitaskModel<B>>, f64)>,
+) -> Option<Objective<B>> {
+    let head = model.head(batch.task)?;
+    let labels = batch.labels.clone()?;
+    let pass = TaskPass {
+        model,
+        head,
+        batch,
+        frozen: OnceCell::new(),
+    };
+    let embedded = pass.embed();
+    let clean = Clean {
+        logits: pass.classify(embedded.clone()),
+        embedded,
+    };
+    let loss = head.loss(clean.logits.clone(), labels);
+    let mut total = loss.clone();
+    let mut measures = Vec::new();
+    let mut add = |name, weight: f64, penalty: Penalty<B>| {
+        let term = (penalty.value.clone() * weight).cast(loss.dtype());
+        total = total.clone() + term;
+        measures.push(Measure {
+            name,
+            value: penalty.value.inner(),
+            over_updates: OverUpdates::Mean,
+        });
+        measures.extend(penalty.measures);
+    };
+    for regulariser in regularisers {
+        let penalty = regulariser.penalty(&pass, &clean);
+        add(regulariser.name(), regulariser.weight(), penalty);
+    }
+    if let Some((teacher, mu)) = bregman
+        && let Some(logits) = teacher_logits(teacher, batch)
+    {
+        let value = divergence(
+            pass.output(),
+            clean.logits.clone(),
+            Tensor::from_inner(logits),
+        )
+        .mean();
+        let penalty = Penalty {
+            value,
+            measures: Vec::new(),
+        };
+        add("bregman", mu, penalty);
+    }
+    Some(Objective {
+        loss,
+        total,
+        measures,
+    })
+}
+
+/// What the teacher makes of a batch, without dropout and without a graph. Shape `[examples, outputs]`.
+fn teacher_logits<B: AutodiffBackend>(
+    teacher: &Teacher<B, MultitaskModel<B>>,
+    batch: &TaskBatch<B>,
+) -> Option<Tensor<B::InnerBackend, 2>> {
+    let module = teacher.module();
+    let batch = TaskBatch {
+        task: batch.task,
+        tokens: TokenBatch {
+            input_ids: batch.tokens.input_ids.clone().inner(),
+            token_type_ids: batch.tokens.token_type_ids.clone().inner(),
+            attention_mask: batch.tokens.attention_mask.clone().inner(),
+        },
+        labels: None,
+        examples: batch.examples,
+        token_count: batch.token_count,
+    };
+    Some(module.forward(module.head(batch.task)?, &batch))
+}
+
+/// The multitask model on one batch, as a regulariser sees it.
+struct TaskPass<'a, B: AutodiffBackend> {
+    model: &'a MultitaskModel<B>,
+    head: &'a TaskHead<B>,
+    batch: &'a TaskBatch<B>,
+    /// The model with constant weights, made when it is first asked for. It shares their memory.
+    frozen: OnceCell<MultitaskModel<B>>,
+}
+
+impl<B: AutodiffBackend> Classifier<B> for TaskPass<'_, B> {
+    fn embed(&self) -> Tensor<B, 3> {
+        self.model.embed(self.batch)
+    }
+
+    fn classify(&self, embedded: Tensor<B, 3>) -> Tensor<B, 2> {
+        self.model.classify(self.head, embedded, self.batch)
+    }
+
+    fn classify_frozen(&self, embedded: Tensor<B, 3>) -> Tensor<B, 2> {
+        let frozen = self.frozen.get_or_init(|| self.model.clone().no_grad());
+        let head = frozen
+            .head(self.batch.task)
+            .expect("a clone has the heads of its original");
+        frozen.classify(head, embedded, self.batch)
+    }
+
+    fn mask(&self) -> Tensor<B::InnerBackend, 2> {
+        self.batch.tokens.attention_mask.clone().inner()
+    }
+
+    fn output(&self) -> OutputKind {
+        self.head.output()
+    }
+}

@@ -1,0 +1,310 @@
+//! Updates with everything on (SMART on all three tasks, the Bregman term, PCGrad, clipping) give the same numbers on every
+//! backend. On a GPU: `--features bertram-tests/vulkan` or `bertram-tests/cuda`.
+
+use std::collections::HashMap;
+
+use bertram_core::data::{TaskBatch, TokenBatch};
+use bertram_core::encoder::{BertConfig, Pooling};
+use bertram_core::head::{HeadKind, Threshold};
+use bertram_core::loss::LossKind;
+use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId};
+use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
+use bertram_train::optim::AdamWConfig;
+use bertram_train::regulariser::{
+    BregmanConfig, Classifier, Clean, Penalty, Regulariser, RegulariserSettings, Smart,
+    SmartConfig, Teacher,
+};
+use bertram_train::schedule::{Merge, OptimizerSlot};
+use bertram_train::step::{TaskPart, UpdatePlan, UpdateSettings, UpdateState, Updater};
+use burn::backend::{Autodiff, Flex, NdArray};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{ElementConversion, Tensor, TensorData};
+
+const UPDATES: usize = 3;
+const HIDDEN: usize = 16;
+
+/// Numbers in [-1, 1] without a pattern: backends draw different random numbers, and these are the same on all.
+fn numbers(count: usize, seed: usize) -> Vec<f32> {
+    (0..count)
+        .map(|index| (12.9898 * (index as f64 + 1.0) + 78.233 * (seed as f64 + 1.0)).sin() as f32)
+        .collect()
+}
+
+/// Gives every parameter such numbers.
+struct Fill(usize);
+
+impl<B: Backend> ModuleMapper<B> for Fill {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        self.0 += 1;
+        let (id, tensor, mapper) = param.consume();
+        let shape = tensor.shape();
+        let fill = numbers(shape.num_elements(), self.0);
+        let fill = Tensor::<B, 1>::from_data(
+            TensorData::new(fill, [shape.num_elements()]),
+            &tensor.device(),
+        );
+        // Vectors are norms and biases: they stay near what they are.
+        let value =
+            (tensor.detach() + fill.reshape(shape) * if D == 1 { 0.02 } else { 0.3 }).detach();
+        Param::from_mapped_value(id, value.set_require_grad(true), mapper)
+    }
+}
+
+fn model<B: Backend>(device: &B::Device) -> MultitaskModel<B> {
+    let config = BertConfig {
+        vocab_size: 30,
+        hidden_size: HIDDEN,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        intermediate_size: 32,
+        max_position_embeddings: 12,
+        hidden_dropout_prob: 0.0,
+        attention_probs_dropout_prob: 0.0,
+        // Almost nothing, so that what `Fill` adds is what counts.
+        initializer_range: 1e-9,
+        ..BertConfig::default()
+    };
+    let heads = [
+        (TaskId::Sst, HeadKind::Linear, LossKind::CrossEntropy),
+        (TaskId::Para, HeadKind::Concat, LossKind::Bce),
+        (TaskId::Sts, HeadKind::Cosine, LossKind::Mse),
+    ]
+    .map(|(task, head, loss)| {
+        let config = TaskConfig {
+            task,
+            head,
+            loss,
+            pooling: Pooling::Mean,
+            head_dropout: 0.0,
+            threshold: Threshold::Calibrated,
+            margin: 0.0,
+        };
+        TaskHead::new(config, HIDDEN, 1e-9, device)
+    });
+    MultitaskModel::new(config.init::<B>(device), heads.into()).map(&mut Fill(0))
+}
+
+/// Three examples of a task, with padding.
+fn part<B: Backend>(task: TaskId, update: usize, device: &B::Device) -> TaskPart<B> {
+    let (examples, length) = (3, 5);
+    let sentences = if task == TaskId::Sst { 1 } else { 2 };
+    let sequences = examples * sentences;
+    let ids: Vec<i32> = numbers(sequences * length, 100 + update * 10 + task as usize)
+        .iter()
+        .map(|number| 1 + (number.abs() * 28.0) as i32)
+        .collect();
+    let mask: Vec<f32> = (0..sequences * length)
+        .map(|index| f32::from(u8::from(index % length < 3 + index / length % 3)))
+        .collect();
+    let labels: Vec<f32> = match task {
+        TaskId::Sst => vec![0.0, 4.0, 2.0],
+        TaskId::Para => vec![1.0, 0.0, 1.0],
+        TaskId::Sts => vec![0.5, 4.0, 2.5],
+    };
+    let shape = [sequences, length];
+    TaskPart {
+        task,
+        batches: vec![TaskBatch {
+            task,
+            tokens: TokenBatch {
+                input_ids: Tensor::from_data(TensorData::new(ids, shape), device),
+                token_type_ids: Tensor::zeros(shape, device),
+                attention_mask: Tensor::from_data(TensorData::new(mask, shape), device),
+            },
+            labels: Some(Tensor::from_data(
+                TensorData::new(labels, [examples]),
+                device,
+            )),
+            examples,
+            token_count: 1,
+        }],
+    }
+}
+
+/// SMART from a start that does not depend on the backend's random numbers.
+struct FromStart(Smart);
+
+impl<B: AutodiffBackend> Regulariser<B> for FromStart {
+    fn name(&self) -> &'static str {
+        "smart_penalty"
+    }
+
+    fn weight(&self) -> f64 {
+        self.0.config().lambda
+    }
+
+    fn penalty(&self, model: &dyn Classifier<B>, clean: &Clean<B>) -> Penalty<B> {
+        let shape = clean.embedded.dims();
+        let start = numbers(shape.iter().product(), 77);
+        let start = Tensor::from_data(TensorData::new(start, shape), &clean.embedded.device());
+        let found = self
+            .0
+            .perturbation(model, clean, start * self.0.config().sigma);
+        Penalty {
+            value: self.0.penalty_at(model, clean, &found),
+            measures: Vec::new(),
+        }
+    }
+}
+
+/// Every number that a few updates leave behind.
+struct Trace {
+    losses: Vec<f64>,
+    penalties: Vec<f64>,
+    divergences: Vec<f64>,
+    cosines: Vec<f64>,
+    weights: Vec<f64>,
+    parameters: Vec<f64>,
+}
+
+fn trace<B: AutodiffBackend>() -> Trace {
+    let device = B::Device::default();
+    let mut model = model::<B>(&device);
+    let settings = UpdateSettings {
+        learning_rate: 1e-3,
+        head_learning_rate: 1e-3,
+        max_grad_norm: 1.0,
+        weights: HashMap::new(),
+        aggregator: AggregatorConfig {
+            kind: AggregatorKind::Pcgrad,
+            ..AggregatorConfig::default()
+        },
+        regularisers: RegulariserSettings {
+            bregman: Some(BregmanConfig {
+                beta: 0.5,
+                late_beta: 0.5,
+                ..BregmanConfig::default()
+            }),
+            ..RegulariserSettings::default()
+        },
+        updates: UPDATES,
+    };
+    let state = UpdateState {
+        teacher: Some(Teacher::of(&model)),
+        // A large eps keeps parameters without much gradient from stepping by its sign.
+        ..UpdateState::plain(AdamWConfig {
+            eps: 1e-3,
+            ..AdamWConfig::default()
+        })
+    };
+    let mut updater = Updater::new(settings, state, &model);
+    for task in TaskId::ALL {
+        // Wide enough that the penalty is more than f32's rounding.
+        let smart = Smart::new(SmartConfig {
+            epsilon: Some(0.1),
+            sigma: 0.05,
+            eta: 0.2,
+            ..SmartConfig::default()
+        });
+        updater.add_regulariser(task, Box::new(FromStart(smart)));
+    }
+    let mut trace = Trace {
+        losses: Vec::new(),
+        penalties: Vec::new(),
+        divergences: Vec::new(),
+        cosines: Vec::new(),
+        weights: Vec::new(),
+        parameters: Vec::new(),
+    };
+    for number in 0..UPDATES {
+        let parts = TaskId::ALL.map(|task| part::<B>(task, number, &device));
+        let plan = UpdatePlan {
+            parts: &parts,
+            merge: Merge::Aggregate,
+            optimizer: OptimizerSlot::Main,
+            number,
+            factor: 1.0,
+            look: true,
+            seed: number as u64,
+        };
+        let (next, output) = updater.update(model, &plan);
+        model = next;
+        let host = |value: Tensor<B::InnerBackend, 1>| value.into_scalar().elem::<f64>();
+        trace
+            .losses
+            .extend(output.losses.into_iter().map(|(_, loss)| host(loss)));
+        for (_, measure) in output.measures {
+            match measure.name {
+                "bregman" => trace.divergences.push(host(measure.value)),
+                _ => trace.penalties.push(host(measure.value)),
+            }
+        }
+        let merged = output.merged.expect("three tasks");
+        for (i, j) in [(0, 1), (0, 2), (1, 2)] {
+            trace.cosines.push(merged.gram.cosine(i, j));
+        }
+        trace.weights.extend(merged.weights);
+    }
+    let mut read = Read(Vec::new());
+    Module::<B>::visit(&model, &mut read);
+    trace.parameters = read.0;
+    trace
+}
+
+struct Read(Vec<f64>);
+
+impl<B: Backend> ModuleVisitor<B> for Read {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        self.0.extend(param.val().into_data().iter::<f64>());
+    }
+}
+
+fn close(what: &str, ours: &[f64], theirs: &[f64], tolerance: f64) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    let scale = theirs
+        .iter()
+        .fold(0.0f64, |max, value| max.max(value.abs()));
+    for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        assert!(
+            (ours - theirs).abs() <= tolerance * scale,
+            "{what} {index}: {ours} is not {theirs} (largest {scale})"
+        );
+    }
+}
+
+fn same(ours: &Trace, theirs: &Trace) {
+    close("loss", &ours.losses, &theirs.losses, 1e-4);
+    close("penalty", &ours.penalties, &theirs.penalties, 1e-3);
+    close("divergence", &ours.divergences, &theirs.divergences, 1e-2);
+    close("cosine", &ours.cosines, &theirs.cosines, 2e-3);
+    close("weight", &ours.weights, &theirs.weights, 2e-3);
+    close("parameter", &ours.parameters, &theirs.parameters, 1e-4);
+}
+
+#[test]
+fn ndarray_and_flex_agree() {
+    let flex = trace::<Autodiff<Flex>>();
+    assert_eq!(flex.losses.len(), 3 * UPDATES);
+    assert_eq!(flex.penalties.len(), 3 * UPDATES);
+    assert!(flex.penalties.iter().all(|penalty| *penalty > 1e-6));
+    assert!(
+        flex.divergences[..3].iter().all(|value| *value < 1e-9),
+        "the teacher begins as the model"
+    );
+    assert!(flex.divergences[3..].iter().all(|value| *value > 0.0));
+    assert!(
+        flex.cosines.iter().any(|cosine| *cosine < 0.0),
+        "there is a conflict to project: {:?}",
+        flex.cosines
+    );
+    same(&trace::<Autodiff<NdArray>>(), &flex);
+}
+
+#[cfg(feature = "wgpu")]
+#[test]
+fn wgpu_agrees() {
+    same(
+        &trace::<Autodiff<burn::backend::Wgpu>>(),
+        &trace::<Autodiff<Flex>>(),
+    );
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn cuda_agrees() {
+    same(
+        &trace::<Autodiff<burn::backend::Cuda>>(),
+        &trace::<Autodiff<Flex>>(),
+    );
+}
