@@ -2,6 +2,7 @@
 //! backend. On a GPU: `--features bertram-tests/vulkan` or `bertram-tests/cuda`.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use bertram_core::data::{TaskBatch, TokenBatch};
 use bertram_core::encoder::{BertConfig, Pooling};
@@ -11,8 +12,8 @@ use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId};
 use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
 use bertram_train::optim::AdamWConfig;
 use bertram_train::regulariser::{
-    BregmanConfig, Classifier, Clean, Penalty, Regulariser, RegulariserSettings, Smart,
-    SmartConfig, Teacher,
+    BregmanConfig, Classifier, Clean, Penalty, RDropConfig, Regulariser, RegulariserSettings,
+    Smart, SmartConfig, Teacher,
 };
 use bertram_train::schedule::{Merge, OptimizerSlot};
 use bertram_train::step::{TaskPart, UpdatePlan, UpdateSettings, UpdateState, Updater};
@@ -23,6 +24,9 @@ use burn::tensor::{ElementConversion, Tensor, TensorData};
 
 const UPDATES: usize = 3;
 const HIDDEN: usize = 16;
+
+/// A backend's random numbers belong to the process: tests that draw some take turns.
+static RANDOM: Mutex<()> = Mutex::new(());
 
 /// Numbers in [-1, 1] without a pattern: backends draw different random numbers, and these are the same on all.
 fn numbers(count: usize, seed: usize) -> Vec<f32> {
@@ -51,7 +55,7 @@ impl<B: Backend> ModuleMapper<B> for Fill {
     }
 }
 
-fn model<B: Backend>(device: &B::Device) -> MultitaskModel<B> {
+fn model<B: Backend>(device: &B::Device, dropout: f64) -> MultitaskModel<B> {
     let config = BertConfig {
         vocab_size: 30,
         hidden_size: HIDDEN,
@@ -59,8 +63,8 @@ fn model<B: Backend>(device: &B::Device) -> MultitaskModel<B> {
         num_attention_heads: 2,
         intermediate_size: 32,
         max_position_embeddings: 12,
-        hidden_dropout_prob: 0.0,
-        attention_probs_dropout_prob: 0.0,
+        hidden_dropout_prob: dropout,
+        attention_probs_dropout_prob: dropout,
         // Almost nothing, so that what `Fill` adds is what counts.
         initializer_range: 1e-9,
         ..BertConfig::default()
@@ -159,8 +163,9 @@ struct Trace {
 }
 
 fn trace<B: AutodiffBackend>() -> Trace {
+    let _turn = RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
     let device = B::Device::default();
-    let mut model = model::<B>(&device);
+    let mut model = model::<B>(&device, 0.0);
     let settings = UpdateSettings {
         learning_rate: 1e-3,
         head_learning_rate: 1e-3,
@@ -289,6 +294,82 @@ fn ndarray_and_flex_agree() {
         flex.cosines
     );
     same(&trace::<Autodiff<NdArray>>(), &flex);
+}
+
+/// Parameters after an update of all tasks, with dropout: a term that draws a random number too many shows.
+fn parameters_after(regularisers: RegulariserSettings) -> Vec<f64> {
+    type B = Autodiff<Flex>;
+    let _turn = RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
+    let device = Default::default();
+    B::seed(&device, 5);
+    let model = model::<B>(&device, 0.1);
+    let state = UpdateState {
+        teacher: regularisers.bregman.as_ref().map(|_| Teacher::of(&model)),
+        ..UpdateState::plain(AdamWConfig::default())
+    };
+    let settings = UpdateSettings {
+        learning_rate: 1e-3,
+        head_learning_rate: 1e-3,
+        max_grad_norm: 0.0,
+        weights: HashMap::new(),
+        aggregator: AggregatorConfig::default(),
+        regularisers,
+        updates: 1,
+    };
+    let parts = TaskId::ALL.map(|task| part::<B>(task, 0, &device));
+    let plan = UpdatePlan {
+        parts: &parts,
+        merge: Merge::Aggregate,
+        optimizer: OptimizerSlot::Main,
+        number: 0,
+        factor: 1.0,
+        look: false,
+        seed: 0,
+    };
+    let mut updater = Updater::new(settings, state, &model);
+    let (model, _) = updater.update(model, &plan);
+    let mut read = Read(Vec::new());
+    Module::<B>::visit(&model, &mut read);
+    read.0
+}
+
+#[test]
+fn a_regulariser_of_weight_0_changes_nothing() {
+    let none = parameters_after(RegulariserSettings::default());
+    let smart = |lambda| RegulariserSettings {
+        smart: Some(SmartConfig {
+            lambda,
+            ..SmartConfig::default()
+        }),
+        ..RegulariserSettings::default()
+    };
+    let r_drop = |alpha| RegulariserSettings {
+        r_drop: Some(RDropConfig {
+            alpha,
+            ..RDropConfig::default()
+        }),
+        ..RegulariserSettings::default()
+    };
+    let bregman = |mu| RegulariserSettings {
+        bregman: Some(BregmanConfig {
+            mu,
+            ..BregmanConfig::default()
+        }),
+        ..RegulariserSettings::default()
+    };
+    let every: [(&str, &dyn Fn(f64) -> RegulariserSettings); 3] = [
+        ("smart", &smart),
+        ("r-drop", &r_drop),
+        ("bregman", &bregman),
+    ];
+    for (name, settings) in every {
+        assert_eq!(parameters_after(settings(0.0)), none, "{name}");
+        assert_ne!(
+            parameters_after(settings(1.0)),
+            none,
+            "{name} does something"
+        );
+    }
 }
 
 #[cfg(feature = "wgpu")]

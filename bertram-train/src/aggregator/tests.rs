@@ -72,7 +72,8 @@ proptest! {
 
     #[test]
     fn permuting_tasks_permutes_the_result(rows in gradients(3..=3)) {
-        // PCGrad and GradVac draw an order for each task: equal draws belong to other tasks after a permutation.
+        // PCGrad and GradVac draw an order for each task: equal draws belong to other tasks after a permutation,
+        // and the next test gives each task its own.
         let drawn = [AggregatorKind::Pcgrad, AggregatorKind::Gradvac];
         for kind in AggregatorKind::ALL.into_iter().filter(|kind| !drawn.contains(kind)) {
             let before = merged(&rows, &weights(kind, &rows));
@@ -80,6 +81,40 @@ proptest! {
             let after = merged(&turned, &weights(kind, &turned));
             for (one, other) in before.iter().zip(&after) {
                 prop_assert!((one - other).abs() < 1e-4 * (1.0 + one.abs()), "{:?}: {:?} {:?}", kind, before, after);
+            }
+        }
+    }
+
+    #[test]
+    fn permuting_tasks_and_orders_permutes_what_is_projected(
+        rows in gradients(3..=3),
+        seed: u64,
+        with_itself: bool,
+    ) {
+        // Task 2 comes first, then 0, then 1; each keeps the order that was drawn for it.
+        const TO: [usize; 3] = [1, 2, 0];
+        let orders = pcgrad::random_orders(3, with_itself, &mut StepRng::seed_from_u64(seed));
+        let mut turned = vec![Vec::new(); 3];
+        let mut turned_orders = vec![Vec::new(); 3];
+        for task in 0..3 {
+            turned[TO[task]] = rows[task].clone();
+            turned_orders[TO[task]] = orders[task].iter().map(|&other| TO[other]).collect();
+        }
+        let mut one = GradVac::new(0.01);
+        let mut other = GradVac::new(0.01);
+        let both = |one: Vec<f64>, other: Vec<f64>| (merged(&rows, &one), merged(&turned, &other));
+        for (before, after) in [
+            both(
+                PcGrad::weights_in_order(&gram(&rows), &orders),
+                PcGrad::weights_in_order(&gram(&turned), &turned_orders),
+            ),
+            both(
+                one.weights_in_order(&gram(&rows), &orders),
+                other.weights_in_order(&gram(&turned), &turned_orders),
+            ),
+        ] {
+            for (before, after) in before.iter().zip(&after) {
+                prop_assert!((before - after).abs() < 1e-9 * (1.0 + before.abs()));
             }
         }
     }
