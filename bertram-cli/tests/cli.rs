@@ -22,7 +22,7 @@ fn run_in(dir: &Path, args: &[&str]) -> Output {
 #[test]
 fn help() {
     insta::assert_snapshot!("help", shown(&run(&["--help"])));
-    for command in ["train", "evaluate", "predict", "encode"] {
+    for command in ["train", "evaluate", "predict", "encode", "report"] {
         insta::assert_snapshot!(format!("help_{command}"), shown(&run(&[command, "--help"])));
     }
     for command in [
@@ -49,6 +49,7 @@ fn examples_are_not_wrapped() {
         &["evaluate"],
         &["predict"],
         &["encode"],
+        &["report"],
         &["config", "validate"],
         &["data", "demo"],
         &["completions"],

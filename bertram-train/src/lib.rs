@@ -1,18 +1,21 @@
 //! How a multitask BERT learns: settings, schedules, optimiser, the training loop, checkpoints and run folders.
 
 pub mod aggregator;
+pub mod analysis;
 pub mod baseline;
 pub mod bench;
 pub mod config;
 pub mod corpus;
 pub mod epoch;
 pub mod evaluate;
+pub mod experiment;
 pub mod learner;
 pub mod merge;
 pub mod objective;
 pub mod optim;
 pub mod pipeline;
 pub mod regulariser;
+pub mod report;
 pub mod run_folder;
 pub mod schedule;
 pub mod step;

@@ -10,6 +10,7 @@ use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::{Analysis, TaskAnalysis};
 use crate::config::{ConfigError, RandomModel, Settings};
 use crate::corpus::{DataFile, TaskCorpus, TaskData, data_files, read_corpus, tokenize_corpus};
 use crate::epoch::mix;
@@ -100,7 +101,10 @@ impl PipelineError {
     pub fn is_input(&self) -> bool {
         match self {
             PipelineError::Run(error) => {
-                matches!(error, RunError::Exists(_) | RunError::NotARun(..))
+                matches!(
+                    error,
+                    RunError::Exists(_) | RunError::NotARun(..) | RunError::Locked(_)
+                )
             }
             PipelineError::Weights(WeightsError::Write { .. })
             | PipelineError::ModelFolder(_)
@@ -346,7 +350,7 @@ pub fn finish<B: Backend>(
         .collect();
     let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)?;
     corpus.clear();
-    let scores = predict_split(
+    let (scores, analysis) = predict_and_analyse(
         &model,
         &settings,
         &tasks,
@@ -369,6 +373,7 @@ pub fn finish<B: Backend>(
         },
     )?;
     save_model_folder(&run.model(), &config, &tokenizer, &model)?;
+    write_json(&run.analysis(), &analysis)?;
 
     let state = &outcome.state;
     let mut data = info.data.clone();
@@ -413,8 +418,22 @@ pub fn predict_split<B: Backend>(
     split: Split,
     run: &RunFolder,
     device: &B::Device,
-    mut progress: impl FnMut(usize, usize),
+    progress: impl FnMut(usize, usize),
 ) -> Result<SplitScores, PipelineError> {
+    let (scores, _) = predict_and_analyse(model, settings, tasks, split, run, device, progress)?;
+    Ok(scores)
+}
+
+/// As [`predict_split`], and looks at where the predictions are right and wrong.
+fn predict_and_analyse<B: Backend>(
+    model: &MultitaskModel<B>,
+    settings: &Settings,
+    tasks: &[TaskData],
+    split: Split,
+    run: &RunFolder,
+    device: &B::Device,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<(SplitScores, Analysis), PipelineError> {
     let sets: Vec<EvaluationSet<'_>> = tasks
         .iter()
         .filter_map(|task| {
@@ -438,6 +457,7 @@ pub fn predict_split<B: Backend>(
     );
     let folder = run.predictions();
     std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
+    let mut analysis = Analysis::default();
     for set in &sets {
         let task = set.config.task;
         let Some(logits) = logits.get(&task).filter(|logits| !logits.is_empty()) else {
@@ -454,8 +474,13 @@ pub fn predict_split<B: Backend>(
                 message: error.to_string(),
             }
         })?;
+        if let Some(labels) = &set.data.labels {
+            analysis
+                .tasks
+                .insert(task, TaskAnalysis::new(set.config, logits, labels));
+        }
     }
-    Ok(scores)
+    Ok((scores, analysis))
 }
 
 /// What updates change beside the model, at the start of a run.
@@ -588,8 +613,17 @@ pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), RunError> {
 #[cfg(unix)]
 pub fn peak_memory_bytes() -> Option<u64> {
     use nix::sys::resource::{UsageWho, getrusage};
+    // Linux counts what the parent held before `exec` in `getrusage`; the kernel's own high-water mark does not.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let high_water = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"))
+        .and_then(|kibibytes| kibibytes.trim().parse::<u64>().ok());
+    if let Some(kibibytes) = high_water {
+        return Some(kibibytes * 1024);
+    }
     let peak = getrusage(UsageWho::RUSAGE_SELF).ok()?.max_rss();
-    // Linux counts kibibytes, macOS bytes.
+    // macOS counts bytes, other systems kibibytes.
     let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
     u64::try_from(peak).ok().map(|peak| peak * unit)
 }

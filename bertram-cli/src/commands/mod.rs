@@ -7,5 +7,7 @@ pub mod config;
 pub mod data;
 pub mod encode;
 pub mod evaluate;
+pub mod experiments;
 pub mod predict;
+pub mod report;
 pub mod train;

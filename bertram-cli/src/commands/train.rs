@@ -8,7 +8,7 @@ use bertram_train::baseline::run_baseline;
 use bertram_train::config::Settings;
 use bertram_train::learner::{Dashboard, Outcome, StopFlag, TrainError, TrainingSession, train};
 use bertram_train::pipeline::{self, PipelineError, Place, Summary};
-use bertram_train::run_folder::{RunFolder, read_json};
+use bertram_train::run_folder::{RunFolder, RunLock, read_json};
 use burn::tensor::backend::AutodiffBackend;
 
 use crate::args::TrainArgs;
@@ -57,6 +57,7 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
     }
     .map_err(PipelineError::from)
     .map_err(pipeline_error)?;
+    let _lock = lock(&run)?;
     log_to_file(&run.log())?;
     if let Some(baseline) = settings.baseline {
         let command = std::env::args().collect();
@@ -86,6 +87,7 @@ fn resume(args: &TrainArgs, run: &Path, dashboard: Dashboard, stop: StopFlag) ->
     let run = RunFolder::open(run)
         .map_err(PipelineError::from)
         .map_err(pipeline_error)?;
+    let _lock = lock(&run)?;
     // The backend the run was begun with, unless another is asked for.
     let info: pipeline::RunInfo = read_json(&run.run_info())
         .map_err(PipelineError::from)
@@ -265,6 +267,12 @@ fn complete<B: AutodiffBackend>(
         .map_err(pipeline_error)?;
     bar.finish();
     report(&summary, run)
+}
+
+fn lock(run: &RunFolder) -> CliResult<RunLock> {
+    run.lock()
+        .map_err(PipelineError::from)
+        .map_err(pipeline_error)
 }
 
 fn report(summary: &Summary, run: &RunFolder) -> CliResult {

@@ -46,6 +46,7 @@ pub(super) fn settings(mut source: Source) -> Result<Settings, ConfigError> {
         );
     }
     let optimizer = optimizer(s);
+    let experiment = super::experiment::experiment(s);
     if let Some(random) = &model.random
         && data.max_length > random.max_positions
     {
@@ -68,6 +69,7 @@ pub(super) fn settings(mut source: Source) -> Result<Settings, ConfigError> {
         aggregator,
         regulariser,
         optimizer,
+        experiment,
     })
 }
 

@@ -4,6 +4,7 @@
 //! anything is checked.
 
 mod check;
+mod experiment;
 mod extends;
 mod names;
 mod regulariser;
@@ -11,6 +12,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use experiment::{ExperimentSettings, LEVEL_NAMES, PaperScores, PaperSplit};
 pub use source::{ConfigError, Problem};
 
 use std::path::{Path, PathBuf};
@@ -51,6 +53,9 @@ pub struct Settings {
     /// `[optimizer]`.
     #[serde(serialize_with = "optimizer_with_kind")]
     pub optimizer: AdamWConfig,
+    /// `[experiment]`: what the run is called in reports; changes nothing that is computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<ExperimentSettings>,
 }
 
 /// `[model]`: the encoder.

@@ -195,6 +195,9 @@ impl Source {
             // Naming a pretrained model on the command line takes the place of the file's random one.
             self.leaves
                 .retain(|key, _| !key.starts_with("model.random."));
+        } else if key.starts_with("model.random") {
+            // And the other way round.
+            self.leaves.remove("model.path");
         }
         self.flatten(&key, &Item::Value(value), &|_, set| set.clone(), &place);
     }

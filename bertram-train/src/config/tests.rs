@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bertram_core::task::TaskId;
 use proptest::prelude::*;
 
-use super::{ConfigError, Limit, Settings};
+use super::{ConfigError, Limit, PaperSplit, Settings};
 use crate::regulariser::{RegulariserSettings, SmartConfig};
 use crate::schedule::ScheduleKind;
 use burn::backend::{Autodiff, NdArray};
@@ -71,6 +71,14 @@ fn a_config_says_only_how_it_differs_from_what_it_extends() {
     );
     let error = parse("extends = \"base.toml\"\n", &[]).expect_err("no file");
     assert_eq!(error.to_string(), "x.toml:1: extends: works in files only");
+}
+
+#[test]
+fn set_model_random_takes_the_place_of_a_pretrained_model() {
+    let text = "[model]\npath = \"a-bert\"\n";
+    let settings = parse(text, &["model.random.layers=1"]).expect("valid");
+    assert_eq!(settings.model.path, None);
+    assert_eq!(settings.model.random.map(|random| random.layers), Some(1));
 }
 
 #[test]
@@ -491,4 +499,42 @@ proptest! {
         let settings = parse(&text, &[]).expect("valid");
         prop_assert_eq!(parse(&settings.to_toml(), &[]).expect("resolved"), settings);
     }
+}
+
+#[test]
+fn an_experiment_reads_back_and_is_absent_where_it_is_not_said() {
+    for text in ["", "[experiment]\n", "[experiment.levels]\n"] {
+        let settings = parse(text, &[]).expect("no experiment");
+        assert_eq!(settings.experiment, None, "{text:?}");
+        assert!(!settings.to_toml().contains("experiment"), "{text:?}");
+    }
+    let text = "\
+[experiment]
+id = \"e06\"
+title = \"e04 + SMART on sentiment\"
+paper = { sst = 0.463, para = 0.534, sts = -0.548, overall = 0.590 }
+levels = { smart = \"on\", r-drop = \"off\" }
+";
+    let settings = parse(text, &["experiment.paper.split=\"test\""]).expect("experiment");
+    let experiment = settings.experiment.as_ref().expect("said");
+    assert_eq!(experiment.id.as_deref(), Some("e06"));
+    assert_eq!(experiment.levels["r-drop"], "off");
+    let paper = experiment.paper.expect("paper");
+    assert_eq!((paper.sts, paper.split), (Some(-0.548), PaperSplit::Test));
+    let again = parse(&settings.to_toml(), &[]).expect("resolved");
+    assert_eq!(again, settings);
+}
+
+#[test]
+fn experiments_know_their_factors_and_scores() {
+    only_problem(
+        "[experiment.levels]\nsmrat = \"on\"\n",
+        &[],
+        "x.toml:2: experiment.levels.smrat: unknown key; did you mean experiment.levels.smart?",
+    );
+    only_problem(
+        "[experiment.paper]\nsst = 46.3\n",
+        &[],
+        "x.toml:2: experiment.paper.sst: 46.3 is not a score from -1 to 1",
+    );
 }

@@ -9,6 +9,7 @@
 //! base/                what training started from: encoder config and tokenizer
 //! model/               the export: encoder, tokenizer, heads
 //! predictions/         the course's leaderboard files
+//! analysis.json        where the exported model is right and wrong on dev
 //! summary.json         scores and cost
 //! ```
 
@@ -32,6 +33,9 @@ pub enum RunError {
         "{0} already exists and is not empty: a run never overwrites another; name another folder with --out, or go on with --resume {0}"
     )]
     Exists(PathBuf),
+    /// Another process holds the lock.
+    #[error("{0}: another process is at work in this run; wait for it, or stop it")]
+    Locked(PathBuf),
     /// Not a run folder.
     #[error("{0} is not a run folder: it has no {1}")]
     NotARun(PathBuf, &'static str),
@@ -63,6 +67,15 @@ impl RunError {
             source,
         }
     }
+}
+
+/// The lock's file in a run folder.
+const LOCK: &str = ".lock";
+
+/// Holds a run's lock. See [`RunFolder::lock`].
+#[derive(Debug)]
+pub struct RunLock {
+    _file: std::fs::File,
 }
 
 /// A run's folder.
@@ -115,6 +128,27 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// Keeps other processes out of the run until the lock is dropped, or this process ends in whatever way.
+    pub fn lock(&self) -> Result<RunLock, RunError> {
+        let path = self.path.join(LOCK);
+        let file = std::fs::File::create(&path).map_err(RunError::io(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(RunLock { _file: file }),
+            Err(std::fs::TryLockError::WouldBlock) => Err(RunError::Locked(self.path.clone())),
+            Err(std::fs::TryLockError::Error(error)) => {
+                // Some network file systems have no locks: then there is nothing to wait for.
+                tracing::debug!("{}: no lock: {error}", path.display());
+                Ok(RunLock { _file: file })
+            }
+        }
+    }
+
+    /// Whether a process is at work in the run.
+    pub fn is_locked(&self) -> bool {
+        std::fs::File::open(self.path.join(LOCK))
+            .is_ok_and(|file| matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
@@ -133,6 +167,11 @@ impl RunFolder {
     /// `summary.json`.
     pub fn summary(&self) -> PathBuf {
         self.path.join("summary.json")
+    }
+
+    /// `analysis.json`.
+    pub fn analysis(&self) -> PathBuf {
+        self.path.join("analysis.json")
     }
 
     /// `train.log`.

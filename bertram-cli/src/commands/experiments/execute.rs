@@ -1,0 +1,301 @@
+//! Makes planned runs, each in a process of its own: what is done is not done again, what was interrupted goes on, and one
+//! that fails does not stop the others.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bertram_train::pipeline::Summary;
+use bertram_train::run_folder::{RunFolder, read_json};
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::plan::PlannedRun;
+use crate::args::RunsArgs;
+use crate::error::{CliError, CliResult, work};
+use crate::out;
+
+/// Exit code of a process that Ctrl-C stopped.
+const INTERRUPTED: u8 = 130;
+
+/// How a run stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Done,
+    /// Another process is at work on it: a runner that was killed leaves its runs behind, and array tasks share folders.
+    Elsewhere,
+    Interrupted,
+    New,
+}
+
+fn state(run: &PlannedRun) -> State {
+    let Ok(folder) = RunFolder::open(&run.folder) else {
+        return State::New;
+    };
+    if folder.summary().is_file() {
+        return State::Done;
+    }
+    if folder.is_locked() {
+        return State::Elsewhere;
+    }
+    let has_checkpoint =
+        std::fs::read_dir(folder.checkpoints()).is_ok_and(|mut entries| entries.next().is_some());
+    if has_checkpoint {
+        State::Interrupted
+    } else {
+        State::New
+    }
+}
+
+struct Running<'a> {
+    run: &'a PlannedRun,
+    child: Child,
+}
+
+/// Makes all of them, `--jobs` at a time.
+pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
+    std::fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot make {}", args.out.display()))
+        .map_err(work)?;
+    let stop = Arc::new(AtomicUsize::new(0));
+    let count = stop.clone();
+    ctrlc::set_handler(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+    })
+    .context("cannot listen for Ctrl-C")
+    .map_err(work)?;
+
+    let mut waiting: VecDeque<&PlannedRun> = VecDeque::new();
+    let mut done = 0;
+    for run in runs {
+        match state(run) {
+            State::Done => done += 1,
+            State::Interrupted | State::New | State::Elsewhere => waiting.push_back(run),
+        }
+    }
+    if done > 0 {
+        out::note(&format!("{done} of {} runs are done already", runs.len()));
+    }
+    let bar = ProgressBar::new(runs.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{pos}/{len} runs {wide_bar} {msg}") {
+        bar.set_style(style);
+    }
+    bar.set_position(done as u64);
+    let begun = Instant::now();
+    let mut finished_here = 0;
+    let mut failed: Vec<&PlannedRun> = Vec::new();
+    let mut running: Vec<Running<'_>> = Vec::new();
+    let mut told = 0;
+    while !(running.is_empty() && (waiting.is_empty() || asked(&stop) > 0)) {
+        while running.len() < args.jobs && asked(&stop) == 0 {
+            let ready = waiting
+                .iter()
+                .position(|run| state(run) != State::Elsewhere);
+            let Some(run) = ready.and_then(|index| waiting.remove(index)) else {
+                break;
+            };
+            if state(run) == State::Done {
+                done += 1;
+                continue;
+            }
+            bar.println(format!("{}: begun", label(run)));
+            if bar.is_hidden() {
+                out::note(&format!("{}: begun", label(run)));
+            }
+            running.push(Running {
+                run,
+                child: start(run, args)?,
+            });
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        // Children are in groups of their own and hear of a stop from here: once, so that they end their step.
+        if told < asked(&stop) {
+            told = asked(&stop);
+            for one in &running {
+                interrupt(&one.child);
+            }
+        }
+        let mut still = Vec::new();
+        for mut one in running {
+            let Some(status) = one.child.try_wait().map_err(work)? else {
+                still.push(one);
+                continue;
+            };
+            let summary: Option<Summary> = read_json(&one.run.folder.join("summary.json")).ok();
+            let text = match (&summary, status.code()) {
+                (Some(summary), _) => {
+                    done += 1;
+                    finished_here += 1;
+                    format!("{}: overall {:.3}", label(one.run), summary.dev.overall)
+                }
+                (None, Some(code)) if code == i32::from(INTERRUPTED) => {
+                    format!("{}: interrupted", label(one.run))
+                }
+                (None, _) => {
+                    failed.push(one.run);
+                    format!(
+                        "{}: failed: {}",
+                        label(one.run),
+                        last_words(&one.run.folder.with_extension("log"))
+                    )
+                }
+            };
+            bar.set_position(done as u64);
+            if bar.is_hidden() {
+                out::note(&text);
+            } else {
+                bar.println(text);
+            }
+        }
+        running = still;
+        let left = (waiting.len() + running.len()) as u32;
+        if finished_here > 0 && left > 0 {
+            let each = begun.elapsed() / finished_here;
+            let left = (each * left).as_secs_f64() / 60.0;
+            bar.set_message(format!("{left:.0} min left"));
+        }
+    }
+    bar.finish_and_clear();
+    out::line(&table(runs).to_string())?;
+    if asked(&stop) > 0 {
+        out::note("stopped; the same command goes on");
+        return Err(CliError::Status(INTERRUPTED));
+    }
+    if !failed.is_empty() {
+        let names: Vec<String> = failed.iter().map(|run| label(run)).collect();
+        return Err(work(anyhow::anyhow!(
+            "{} of {} runs failed: {}; what each said lies beside its folder, in NAME.log",
+            failed.len(),
+            runs.len(),
+            names.join(", ")
+        )));
+    }
+    out::line(&format!(
+        "report: bertram-cli report {} --out report.html",
+        args.out.display()
+    ))
+}
+
+/// How often a stop was asked for.
+fn asked(stop: &AtomicUsize) -> usize {
+    stop.load(Ordering::SeqCst)
+}
+
+#[cfg(unix)]
+fn interrupt(child: &Child) {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    if let Ok(pid) = i32::try_from(child.id()) {
+        // One that has just ended cannot be told, and need not be.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
+    }
+}
+
+/// Elsewhere a console tells its children itself.
+#[cfg(not(unix))]
+fn interrupt(_child: &Child) {}
+
+fn label(run: &PlannedRun) -> String {
+    format!("{} (seed {})", run.name, run.seed)
+}
+
+/// Starts a run, or goes on with it.
+fn start(run: &PlannedRun, args: &RunsArgs) -> CliResult<Child> {
+    let log = run.folder.with_extension("log");
+    let log = std::fs::File::create(&log)
+        .with_context(|| format!("cannot write {}", log.display()))
+        .map_err(work)?;
+    let mut command = Command::new(std::env::current_exe().map_err(work)?);
+    command.args(["train", "--dashboard", "plain"]);
+    if let Some(kind) = args.backend.backend {
+        command.args(["--backend", kind.name()]);
+    }
+    command.args(["--device", &args.backend.device.to_string()]);
+    match state(run) {
+        State::Interrupted => {
+            command.arg("--resume").arg(&run.folder);
+        }
+        State::New | State::Done | State::Elsewhere => {
+            set_aside(&run.folder)?;
+            command.arg("--config").arg(&run.config);
+            command.arg("--out").arg(&run.folder);
+            command.args(["--seed", &run.seed.to_string()]);
+            for set in &run.sets {
+                command.args(["--set", set]);
+            }
+        }
+    }
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().map_err(work)?)
+        .stderr(log)
+        .spawn()
+        .context("cannot start a run")
+        .map_err(work)
+}
+
+/// A folder that a run left before its first checkpoint gives way, and is kept.
+fn set_aside(folder: &Path) -> CliResult {
+    let occupied = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    if !occupied {
+        return Ok(());
+    }
+    let mut number = 1;
+    let aside = loop {
+        let mut name = folder.as_os_str().to_owned();
+        name.push(format!(".broken-{number}"));
+        let path = std::path::PathBuf::from(name);
+        if !path.exists() {
+            break path;
+        }
+        number += 1;
+    };
+    std::fs::rename(folder, &aside)
+        .with_context(|| format!("cannot move {} aside", folder.display()))
+        .map_err(work)
+}
+
+/// The last line that a run said.
+fn last_words(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let error = text.lines().rfind(|line| line.starts_with("error"));
+    let last = error.or_else(|| text.lines().rfind(|line| !line.trim().is_empty()));
+    last.unwrap_or("it said nothing").to_owned()
+}
+
+fn table(runs: &[PlannedRun]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["run", "seed", "sst", "para", "sts", "overall"]);
+    for run in runs {
+        let summary: Option<Summary> = read_json(&run.folder.join("summary.json")).ok();
+        let score = |task: &str| {
+            let scores = summary.as_ref()?.dev.tasks.iter();
+            let found = scores.into_iter().find(|(id, _)| id.name() == task)?;
+            Some(format!("{:.3}", found.1.primary()))
+        };
+        let cell = |task: &str| score(task).unwrap_or_else(|| "-".into());
+        table.add_row([
+            run.name.clone(),
+            run.seed.to_string(),
+            cell("sst"),
+            cell("para"),
+            cell("sts"),
+            summary.as_ref().map_or("not done".into(), |summary| {
+                format!("{:.3}", summary.dev.overall)
+            }),
+        ]);
+    }
+    for column in 1..6 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}

@@ -1,0 +1,77 @@
+//! `bertram-cli experiments`: the experiments of Table 1 and ablations, as many runs as they take.
+
+mod execute;
+mod plan;
+mod slurm;
+
+use std::path::Path;
+
+use bertram_train::config::Settings;
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::args::{
+    AblateArgs, ExperimentsArgs, ExperimentsCommand, ExperimentsListArgs, ExperimentsRunArgs,
+};
+use crate::error::{CliResult, input};
+use crate::out;
+
+/// Runs the command.
+pub fn run(args: &ExperimentsArgs) -> CliResult {
+    match &args.command {
+        ExperimentsCommand::List(args) => list(args),
+        ExperimentsCommand::Run(args) => run_all(args),
+        ExperimentsCommand::Ablate(args) => ablate(args),
+        ExperimentsCommand::Report(args) => super::report::run(args),
+    }
+}
+
+fn list(args: &ExperimentsListArgs) -> CliResult {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["", "what", "sst", "para", "sts", "overall", "file"]);
+    let score = |score: Option<f64>| score.map_or("-".to_owned(), |score| format!("{score:.3}"));
+    for file in plan::experiment_files(&args.configs)? {
+        let settings = Settings::load(&file.path, &[]).map_err(input)?;
+        let experiment = settings.experiment.unwrap_or_default();
+        let paper = experiment.paper.unwrap_or_default();
+        table.add_row([
+            file.id,
+            experiment.title.unwrap_or_default(),
+            score(paper.sst),
+            score(paper.para),
+            score(paper.sts),
+            score(paper.overall),
+            file.path.display().to_string(),
+        ]);
+    }
+    for column in 2..6 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    out::line(&table.to_string())?;
+    out::line("scores: the paper's (Table 1)")
+}
+
+fn run_all(args: &ExperimentsRunArgs) -> CliResult {
+    let runs = plan::experiments(args)?;
+    if args.emit.is_some() {
+        return slurm::emit(args, &runs);
+    }
+    execute::all(&runs, &args.common)
+}
+
+fn ablate(args: &AblateArgs) -> CliResult {
+    let runs = plan::ablation(args)?;
+    execute::all(&runs, &args.common)
+}
+
+/// The name of a run's folder.
+fn run_folder_name(name: &str, seed: u64) -> String {
+    format!("{name}-seed{seed}")
+}
+
+/// A path as `--set` takes it.
+fn quoted(path: &Path) -> String {
+    format!("{:?}", path.to_string_lossy())
+}

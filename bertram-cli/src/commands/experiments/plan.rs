@@ -1,0 +1,276 @@
+//! Which runs there are to make.
+
+use std::path::{Path, PathBuf};
+
+use bertram_train::config::Settings;
+use bertram_train::experiment::{Factor, full_factorial, half_fraction};
+use bertram_train::schedule::ScheduleKind;
+
+use super::{quoted, run_folder_name};
+use crate::args::{AblateArgs, ExperimentsRunArgs, RunsArgs};
+use crate::error::{CliResult, input};
+
+/// One run to make.
+#[derive(Clone, Debug)]
+pub struct PlannedRun {
+    /// What it is called: `e04`, or `smart=on,order=fixed`.
+    pub name: String,
+    /// Its config.
+    pub config: PathBuf,
+    /// Its seed.
+    pub seed: u64,
+    /// What is set over the config.
+    pub sets: Vec<String>,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+/// A file `e01.toml` of a folder of experiments.
+pub struct ExperimentFile {
+    /// `e01`.
+    pub id: String,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
+/// The experiments of a folder, in the order of their names. What others extend is none.
+pub fn experiment_files(folder: &Path) -> CliResult<Vec<ExperimentFile>> {
+    let entries = std::fs::read_dir(folder).map_err(|error| {
+        input(anyhow::anyhow!(
+            "{}: {error}; name the folder of experiment configs with --configs",
+            folder.display()
+        ))
+    })?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(input)?.path();
+        let is_config = path.extension().is_some_and(|it| it == "toml");
+        if let (true, Some(stem)) = (is_config, path.file_stem())
+            && stem != "base"
+        {
+            files.push(ExperimentFile {
+                id: stem.to_string_lossy().into_owned(),
+                path,
+            });
+        }
+    }
+    files.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(files)
+}
+
+/// The runs of `experiments run`.
+pub fn experiments(args: &ExperimentsRunArgs) -> CliResult<Vec<PlannedRun>> {
+    let files = experiment_files(&args.configs)?;
+    for wanted in &args.only {
+        if !files.iter().any(|file| file.id == *wanted) {
+            let known: Vec<&str> = files.iter().map(|file| file.id.as_str()).collect();
+            return Err(input(anyhow::anyhow!(
+                "--only {wanted}: {} has {}",
+                args.configs.display(),
+                known.join(", ")
+            )));
+        }
+    }
+    let wanted = |file: &ExperimentFile| args.only.is_empty() || args.only.contains(&file.id);
+    let mut runs = Vec::new();
+    // Seeds outermost: a stopped grid has whole replicates.
+    let files: Vec<ExperimentFile> = files.into_iter().filter(wanted).collect();
+    let mut checked = Vec::new();
+    for file in &files {
+        // All configs are checked before the first one costs an hour.
+        let (sets, settings) = load(&file.path, &args.common)?;
+        checked.push((file, sets, seeds(&args.common, &settings)));
+    }
+    for replicate in 0..args.common.replicates() {
+        for (file, sets, seeds) in &checked {
+            let seed = seeds[replicate];
+            runs.push(PlannedRun {
+                name: file.id.clone(),
+                config: file.path.clone(),
+                seed,
+                sets: sets.clone(),
+                folder: args.common.out.join(run_folder_name(&file.id, seed)),
+            });
+        }
+    }
+    Ok(runs)
+}
+
+/// The runs of `experiments ablate`.
+pub fn ablation(args: &AblateArgs) -> CliResult<Vec<PlannedRun>> {
+    let (common, base) = load(&args.config, &args.common)?;
+    let combined = base.train.schedule == ScheduleKind::Combined;
+    let factors: Vec<Factor> = args
+        .factors
+        .iter()
+        .map(String::as_str)
+        .map(factor)
+        .collect::<CliResult<_>>()?;
+    let cells = if args.half {
+        half_fraction(&factors).map_err(input)?
+    } else {
+        full_factorial(&factors)
+    };
+    let mut checked = Vec::new();
+    for cell in cells {
+        let name: Vec<String> = factors
+            .iter()
+            .filter_map(|factor| Some(format!("{}={}", factor.name, cell.get(&factor.name)?)))
+            .collect();
+        let name = name.join(",");
+        let mut sets = common.clone();
+        let combined = cell
+            .get("schedule")
+            .map_or(combined, |level| level == "combined");
+        for (factor, level) in &cell {
+            sets.extend(level_sets(factor, level, combined)?);
+            sets.push(format!("experiment.levels.{factor}={level:?}"));
+        }
+        sets.push(format!("experiment.title={name:?}"));
+        let settings = Settings::load(&args.config, &sets).map_err(input)?;
+        checked.push((name, sets, seeds(&args.common, &settings)));
+    }
+    let mut runs = Vec::new();
+    for replicate in 0..args.common.replicates() {
+        for (name, sets, seeds) in &checked {
+            let seed = seeds[replicate];
+            runs.push(PlannedRun {
+                name: name.clone(),
+                config: args.config.clone(),
+                seed,
+                sets: sets.clone(),
+                folder: args.common.out.join(run_folder_name(name, seed)),
+            });
+        }
+    }
+    Ok(runs)
+}
+
+fn seeds(args: &RunsArgs, settings: &Settings) -> Vec<u64> {
+    match args.seed {
+        Some(seed) => vec![seed],
+        None => (0..args.seeds as u64)
+            .map(|replicate| settings.train.seed + replicate)
+            .collect(),
+    }
+}
+
+/// A config with what all runs share set over it, and what that is.
+fn load(config: &Path, args: &RunsArgs) -> CliResult<(Vec<String>, Settings)> {
+    let mut sets = common_sets(args);
+    let settings = Settings::load(config, &sets).map_err(input)?;
+    let Some(scale) = args.epochs_scale else {
+        return Ok((sets, settings));
+    };
+    if !(scale > 0.0 && scale.is_finite()) {
+        return Err(input(anyhow::anyhow!(
+            "--epochs-scale {scale}: a number above 0"
+        )));
+    }
+    if settings.train.epochs > 0 {
+        let epochs = (settings.train.epochs as f64 * scale).round().max(1.0);
+        sets.push(format!("train.epochs={epochs}"));
+    }
+    let settings = Settings::load(config, &sets).map_err(input)?;
+    Ok((sets, settings))
+}
+
+fn common_sets(args: &RunsArgs) -> Vec<String> {
+    let mut sets = Vec::new();
+    if let Some(data) = &args.data {
+        sets.push(format!("data.dir={}", quoted(data)));
+    }
+    if let Some(model) = &args.model {
+        sets.push(format!("model.path={model:?}"));
+    }
+    if let Some(scale) = args.rows_scale {
+        sets.push(format!("data.rows-scale={scale}"));
+    }
+    if let Some(rows) = args.dev_rows {
+        sets.push(format!("data.dev-limit={rows}"));
+    }
+    if let Some(epochs) = args.epochs {
+        sets.push(format!("train.epochs={epochs}"));
+    }
+    sets.extend(args.set.iter().cloned());
+    sets
+}
+
+/// A factor `smart`, or `order=fixed+rotating` with levels named.
+fn factor(text: &str) -> CliResult<Factor> {
+    let (name, levels) = match text.split_once('=') {
+        Some((name, levels)) => (name, levels.split('+').map(str::to_owned).collect()),
+        None => (text, default_levels(text)?),
+    };
+    if levels.len() < 2 {
+        return Err(input(anyhow::anyhow!(
+            "--factors {text}: a factor has two levels at least: {name}=ONE+OTHER"
+        )));
+    }
+    for level in &levels {
+        level_sets(name, level, false)?;
+    }
+    Ok(Factor {
+        name: name.to_owned(),
+        levels,
+    })
+}
+
+/// What can be switched, and how.
+const FACTORS: &str = "smart, r-drop, bregman, pcgrad (off, on); order (fixed, rotating, lowest-last); \
+schedule (sequential, combined, ...); loss (of sts: bce, mse, cosine-embedding); head (of para and sts: cosine, concat, cross-encoder); \
+pooling (cls, mean, pooler)";
+
+fn default_levels(name: &str) -> CliResult<Vec<String>> {
+    let levels: &[&str] = match name {
+        "smart" | "r-drop" | "bregman" | "pcgrad" => &["off", "on"],
+        "order" => &["fixed", "rotating"],
+        "schedule" => &["sequential", "combined"],
+        "loss" => &["bce", "mse"],
+        "head" => &["cosine", "concat"],
+        "pooling" => &["cls", "mean"],
+        _ => {
+            return Err(input(anyhow::anyhow!(
+                "--factors {name}: unknown; there are {FACTORS}"
+            )));
+        }
+    };
+    Ok(levels.iter().map(|level| (*level).to_owned()).collect())
+}
+
+/// What a level sets, in a cell whose schedule is combined or not.
+fn level_sets(factor: &str, level: &str, combined: bool) -> CliResult<Vec<String>> {
+    let on = match level {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    };
+    let weight = |key: &str, on: bool| vec![format!("{key}={}", u8::from(on))];
+    Ok(match (factor, on) {
+        ("smart", Some(on)) => weight("regulariser.smart.lambda", on),
+        ("r-drop", Some(on)) => weight("regulariser.r-drop.alpha", on),
+        ("bregman", Some(on)) => weight("regulariser.bregman.mu", on),
+        ("pcgrad", Some(on)) => {
+            let mut sets = vec![format!(
+                "aggregator.kind={:?}",
+                if on { "pcgrad" } else { "sum" }
+            )];
+            // Where updates have one task each, surgery comes at the end of an epoch, as in the paper.
+            if !combined {
+                sets.push(format!("train.epoch-end-surgery={on}"));
+            }
+            sets
+        }
+        ("order" | "schedule", None) => vec![format!("train.{factor}={level:?}")],
+        ("loss", None) => vec![format!("tasks.sts.loss={level:?}")],
+        ("head", None) => ["para", "sts"]
+            .map(|task| format!("tasks.{task}.head={level:?}"))
+            .into(),
+        ("pooling", None) => vec![format!("model.pooling={level:?}")],
+        _ => {
+            return Err(input(anyhow::anyhow!(
+                "--factors {factor}={level}: there are {FACTORS}"
+            )));
+        }
+    })
+}

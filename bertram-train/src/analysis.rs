@@ -1,0 +1,240 @@
+//! Where a model is right and wrong on a split: `analysis.json`.
+
+use std::collections::BTreeMap;
+
+use bertram_core::task::{LabelKind, TaskConfig, TaskId};
+use serde::{Deserialize, Serialize};
+
+/// Bins of a calibration table.
+const BINS: usize = 10;
+
+/// Most points of a scatter plot: enough for its shape, and little enough for a file that a person opens.
+const MOST_POINTS: usize = 2000;
+
+/// `analysis.json`: what is looked at, by task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Analysis {
+    /// By task.
+    pub tasks: BTreeMap<TaskId, TaskAnalysis>,
+}
+
+/// What is looked at in one task; follows from its [`LabelKind`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum TaskAnalysis {
+    /// Classes.
+    Confusion {
+        /// Rows by gold class (first index) and predicted class (second index).
+        counts: Vec<Vec<u64>>,
+    },
+    /// Yes or no.
+    Calibration {
+        /// Equal bins of the predicted probability of "yes", from 0 to 1.
+        bins: Vec<CalibrationBin>,
+        /// Expected calibration error (Naeini et al. 2015): the mean over rows of their bin's
+        /// `|mean_probability - positives|`.
+        ece: f64,
+        /// Rows.
+        rows: u64,
+    },
+    /// Scores.
+    Scatter {
+        /// `[gold, predicted]`, on the label's scale.
+        points: Vec<[f64; 2]>,
+        /// Rows of the split, of which the points are taken evenly.
+        rows: u64,
+    },
+}
+
+/// One bin of a calibration table.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CalibrationBin {
+    /// Least probability of the bin.
+    pub from: f64,
+    /// Where the next bin begins; the last one holds 1 too.
+    pub to: f64,
+    /// Rows.
+    pub count: u64,
+    /// Mean probability; `None` in an empty bin.
+    pub mean_probability: Option<f64>,
+    /// Share of gold "yes"; `None` in an empty bin.
+    pub positives: Option<f64>,
+}
+
+impl TaskAnalysis {
+    /// Looks at `logits` and `labels` of each row of a split, in the same order.
+    pub fn new(config: &TaskConfig, logits: &[Vec<f32>], labels: &[f32]) -> Self {
+        let rows = logits.iter().zip(labels);
+        match config.task.spec().label {
+            LabelKind::Classes { classes } => {
+                let mut counts = vec![vec![0; classes]; classes];
+                for (logits, &label) in rows {
+                    let predicted = config.predict(logits).value as usize;
+                    if let Some(count) = counts
+                        .get_mut(label as usize)
+                        .and_then(|row: &mut Vec<u64>| row.get_mut(predicted))
+                    {
+                        *count += 1;
+                    }
+                }
+                TaskAnalysis::Confusion { counts }
+            }
+            LabelKind::Binary => {
+                let rows: Vec<(f64, bool)> = rows
+                    .map(|(logits, &label)| {
+                        let yes = config.predict(logits).probabilities.get(1).copied();
+                        (yes.unwrap_or(f64::NAN), label > 0.5)
+                    })
+                    .filter(|(yes, _)| yes.is_finite())
+                    .collect();
+                calibration(&rows)
+            }
+            LabelKind::Score { .. } => {
+                let points: Vec<[f64; 2]> = rows
+                    .map(|(logits, &label)| [f64::from(label), config.predict(logits).value])
+                    .collect();
+                TaskAnalysis::Scatter {
+                    rows: points.len() as u64,
+                    points: evenly(&points, MOST_POINTS),
+                }
+            }
+        }
+    }
+}
+
+/// At most `most` of the items, at even distances.
+pub(crate) fn evenly<T: Copy>(items: &[T], most: usize) -> Vec<T> {
+    let count = items.len().min(most);
+    (0..count)
+        .map(|index| items[index * items.len() / count])
+        .collect()
+}
+
+fn calibration(rows: &[(f64, bool)]) -> TaskAnalysis {
+    let mut sums = [(0u64, 0.0, 0u64); BINS];
+    for &(yes, positive) in rows {
+        let (count, probability, positives) =
+            &mut sums[((yes * BINS as f64) as usize).min(BINS - 1)];
+        *count += 1;
+        *probability += yes;
+        *positives += u64::from(positive);
+    }
+    let bins: Vec<CalibrationBin> = sums
+        .iter()
+        .enumerate()
+        .map(|(index, &(count, probability, positives))| CalibrationBin {
+            from: index as f64 / BINS as f64,
+            to: (index + 1) as f64 / BINS as f64,
+            count,
+            mean_probability: (count > 0).then(|| probability / count as f64),
+            positives: (count > 0).then(|| positives as f64 / count as f64),
+        })
+        .collect();
+    TaskAnalysis::Calibration {
+        ece: expected_calibration_error(&bins),
+        rows: rows.len() as u64,
+        bins,
+    }
+}
+
+/// The mean over rows of their bin's distance between mean probability and share of positives; 0 for no rows.
+pub(crate) fn expected_calibration_error(bins: &[CalibrationBin]) -> f64 {
+    let rows: u64 = bins.iter().map(|bin| bin.count).sum();
+    let distances: f64 = bins
+        .iter()
+        .filter_map(|bin| Some(bin.count as f64 * (bin.mean_probability? - bin.positives?).abs()))
+        .sum();
+    distances / (rows.max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use bertram_core::encoder::Pooling;
+    use bertram_core::head::{HeadKind, Threshold};
+    use bertram_core::loss::LossKind;
+
+    use super::*;
+
+    fn config(task: TaskId, head: HeadKind, loss: LossKind) -> TaskConfig {
+        TaskConfig {
+            task,
+            head,
+            loss,
+            pooling: Pooling::Cls,
+            head_dropout: 0.0,
+            threshold: Threshold::AsPublished,
+            margin: 0.0,
+        }
+    }
+
+    #[test]
+    fn classes_give_a_confusion_matrix() {
+        let config = config(TaskId::Sst, HeadKind::Linear, LossKind::CrossEntropy);
+        let says = |class: usize| {
+            let mut logits = vec![0.0; 5];
+            logits[class] = 1.0;
+            logits
+        };
+        let analysis = TaskAnalysis::new(
+            &config,
+            &[says(0), says(4), says(4), says(3)],
+            &[0.0, 4.0, 3.0, 3.0],
+        );
+        let TaskAnalysis::Confusion { counts } = analysis else {
+            panic!("{analysis:?}");
+        };
+        assert_eq!((counts[0][0], counts[4][4], counts[3][4]), (1, 1, 1));
+        assert_eq!(counts.iter().flatten().sum::<u64>(), 4);
+    }
+
+    #[test]
+    fn binary_labels_give_a_calibration_table() {
+        let config = config(TaskId::Para, HeadKind::Concat, LossKind::Bce);
+        // sigmoid(0) = .5 twice, one of them a yes: calibrated. sigmoid(50) = 1, a no: off by 1.
+        let analysis = TaskAnalysis::new(
+            &config,
+            &[vec![0.0], vec![0.0], vec![50.0], vec![-50.0]],
+            &[1.0, 0.0, 0.0, 0.0],
+        );
+        let TaskAnalysis::Calibration { bins, ece, rows } = &analysis else {
+            panic!("{analysis:?}");
+        };
+        assert_eq!((bins.len(), *rows), (10, 4));
+        assert_eq!((bins[5].count, bins[5].positives), (2, Some(0.5)));
+        assert_eq!((bins[9].count, bins[9].positives), (1, Some(0.0)));
+        assert_eq!(bins[3].mean_probability, None);
+        assert!((ece - 0.25).abs() < 1e-9, "{ece}");
+        let json = serde_json::to_value(&analysis).expect("JSON");
+        assert_eq!(json["kind"], "calibration");
+        assert_eq!(
+            serde_json::from_value::<TaskAnalysis>(json).expect("reads back"),
+            analysis
+        );
+    }
+
+    #[test]
+    fn scores_give_points_on_the_scale_of_the_labels() {
+        let config = config(TaskId::Sts, HeadKind::Cosine, LossKind::Mse);
+        let logits = vec![vec![0.5]; 4001];
+        let labels: Vec<f32> = (0..4001).map(|row| (row % 6) as f32).collect();
+        let analysis = TaskAnalysis::new(&config, &logits, &labels);
+        let TaskAnalysis::Scatter { points, rows } = analysis else {
+            panic!("{analysis:?}");
+        };
+        assert_eq!((points.len(), rows), (2000, 4001));
+        assert_eq!((points[0], points[1]), ([0.0, 2.5], [2.0, 2.5]));
+    }
+
+    #[test]
+    fn nothing_gives_nothing() {
+        let config = config(TaskId::Sts, HeadKind::Cosine, LossKind::Mse);
+        assert_eq!(
+            TaskAnalysis::new(&config, &[], &[]),
+            TaskAnalysis::Scatter {
+                points: Vec::new(),
+                rows: 0
+            }
+        );
+    }
+}

@@ -1,0 +1,266 @@
+//! Where models are right and wrong on dev: confusion, calibration, scatter.
+
+use bertram_core::metric::TaskScores;
+use bertram_core::task::{LabelKind, TaskId};
+
+use crate::analysis::{CalibrationBin, TaskAnalysis, evenly, expected_calibration_error};
+use crate::report::chart;
+use crate::report::document::{Block, Figure, Section, Table};
+use crate::report::group::Group;
+use crate::report::number;
+use crate::report::{Report, ReportError, Statistic};
+
+/// Points of a drawn scatter plot; more make the page large and the picture no clearer.
+const MOST_POINTS: usize = 500;
+
+/// Pictures of one setting: the best and the baseline are shown, the others on demand.
+pub(super) fn predictions(report: &Report) -> Result<Option<Section>, ReportError> {
+    let best = report.best().map(|group| group.label.as_str());
+    let mut open = Vec::new();
+    let mut closed = Vec::new();
+    for group in &report.groups {
+        let Some(block) = pictures(group, report.groups.len() > 1)? else {
+            continue;
+        };
+        if Some(group.label.as_str()) == best || group.label == report.baseline().label {
+            open.push(block);
+        } else {
+            closed.push(block);
+        }
+    }
+    if open.is_empty() && closed.is_empty() {
+        return Ok(None);
+    }
+    let mut blocks = vec![Block::text("On dev, all seeds of a setting together.")];
+    blocks.append(&mut open);
+    if !closed.is_empty() {
+        blocks.push(Block::Details {
+            summary: format!("The other {}", number::of(closed.len(), "setting")),
+            blocks: closed,
+        });
+    }
+    Ok(Some(Section {
+        id: "predictions",
+        heading: "Predictions".into(),
+        blocks,
+    }))
+}
+
+fn pictures(group: &Group, named: bool) -> Result<Option<Block>, ReportError> {
+    let mut figures = Vec::new();
+    let mut tables = Vec::new();
+    for task in TaskId::ALL {
+        let Some(analysis) = pooled(group, task) else {
+            continue;
+        };
+        let name = if named {
+            format!("{}, {}", group.label, task.spec().title)
+        } else {
+            task.spec().title.to_owned()
+        };
+        let (svg, note, table) = picture(group, task, &analysis, &name)?;
+        figures.push(Figure {
+            title: name,
+            note,
+            svg,
+        });
+        tables.push(table);
+    }
+    let note = "A cell of a confusion matrix is shaded by its share of the gold class. A calibrated model is on the dashed \
+                line of the calibration plot, whose grey bars are shares of rows; a perfect one is on that of the scatter \
+                plot.";
+    Ok((!figures.is_empty()).then_some(Block::Figures {
+        note: note.into(),
+        legend: Vec::new(),
+        figures,
+        tables,
+    }))
+}
+
+/// The analyses of a group's runs as one.
+pub(in crate::report) fn pooled(group: &Group, task: TaskId) -> Option<TaskAnalysis> {
+    let analyses = group
+        .runs
+        .iter()
+        .filter_map(|run| run.analysis.as_ref()?.tasks.get(&task));
+    analyses.cloned().reduce(|one, other| match (one, other) {
+        (TaskAnalysis::Confusion { mut counts }, TaskAnalysis::Confusion { counts: more }) => {
+            for (row, more) in counts.iter_mut().zip(more) {
+                for (count, more) in row.iter_mut().zip(more) {
+                    *count += more;
+                }
+            }
+            TaskAnalysis::Confusion { counts }
+        }
+        (
+            TaskAnalysis::Calibration { bins, rows, .. },
+            TaskAnalysis::Calibration {
+                bins: more,
+                rows: more_rows,
+                ..
+            },
+        ) => {
+            let bins: Vec<CalibrationBin> = bins
+                .into_iter()
+                .zip(more)
+                .map(|(one, other)| merged(one, other))
+                .collect();
+            TaskAnalysis::Calibration {
+                ece: expected_calibration_error(&bins),
+                rows: rows + more_rows,
+                bins,
+            }
+        }
+        (
+            TaskAnalysis::Scatter { mut points, rows },
+            TaskAnalysis::Scatter {
+                points: mut more,
+                rows: more_rows,
+            },
+        ) => {
+            points.append(&mut more);
+            TaskAnalysis::Scatter {
+                points,
+                rows: rows + more_rows,
+            }
+        }
+        // Runs of one setting have one kind of analysis.
+        (one, _) => one,
+    })
+}
+
+fn merged(one: CalibrationBin, other: CalibrationBin) -> CalibrationBin {
+    let count = one.count + other.count;
+    let mean = |of: fn(&CalibrationBin) -> Option<f64>| {
+        let sum = |bin: &CalibrationBin| of(bin).unwrap_or(0.0) * bin.count as f64;
+        (count > 0).then(|| (sum(&one) + sum(&other)) / count as f64)
+    };
+    CalibrationBin {
+        count,
+        mean_probability: mean(|bin| bin.mean_probability),
+        positives: mean(|bin| bin.positives),
+        ..one
+    }
+}
+
+/// Picture, remark and table.
+fn picture(
+    group: &Group,
+    task: TaskId,
+    analysis: &TaskAnalysis,
+    name: &str,
+) -> Result<(String, String, Table), ReportError> {
+    match analysis {
+        TaskAnalysis::Confusion { counts } => Ok((
+            chart::matrix(&format!("{name}: confusion matrix"), counts)?,
+            "Confusion matrix".into(),
+            confusion_table(name, counts),
+        )),
+        TaskAnalysis::Calibration { bins, ece, .. } => Ok((
+            chart::calibration(&format!("{name}: calibration"), bins, *ece)?,
+            format!(
+                "Share of yes by predicted probability; expected calibration error {}",
+                number::score(*ece)
+            ),
+            calibration_table(name, bins, *ece),
+        )),
+        TaskAnalysis::Scatter { points, rows } => {
+            let scale = match task.spec().label {
+                LabelKind::Score { min, max } => (f64::from(min), f64::from(max)),
+                LabelKind::Classes { .. } | LabelKind::Binary => (0.0, 1.0),
+            };
+            let r: Vec<f64> = group
+                .runs
+                .iter()
+                .filter_map(|run| run.summary.dev.tasks.get(&task).map(TaskScores::primary))
+                .collect();
+            let r = Statistic::new(&r).map(|statistic| statistic.mean);
+            let shown = evenly(points, MOST_POINTS);
+            let note = format!(
+                "Predicted by gold score, {} of {} rows; Pearson r {}",
+                number::count(shown.len() as u64),
+                number::count(*rows),
+                number::optional(r)
+            );
+            Ok((
+                chart::scatter(
+                    &format!("{name}: predicted by gold scores"),
+                    &shown,
+                    scale,
+                    r,
+                )?,
+                note,
+                scatter_table(name, points),
+            ))
+        }
+    }
+}
+
+fn confusion_table(name: &str, counts: &[Vec<u64>]) -> Table {
+    let mut table = Table::new(
+        format!("{name}: gold classes down, predicted classes across, counts of rows."),
+        ["Gold".to_owned()]
+            .into_iter()
+            .chain((0..counts.len()).map(|class| format!("#{class}")))
+            .chain(["#Recall".to_owned()]),
+    );
+    for (gold, row) in counts.iter().enumerate() {
+        let rows: u64 = row.iter().sum();
+        let right = row.get(gold).copied().unwrap_or(0);
+        let recall = (rows > 0).then(|| right as f64 / rows as f64);
+        table.row(
+            [gold.to_string()]
+                .into_iter()
+                .chain(row.iter().map(|&count| number::count(count)))
+                .chain([number::optional(recall)]),
+        );
+    }
+    table
+}
+
+fn calibration_table(name: &str, bins: &[CalibrationBin], ece: f64) -> Table {
+    let mut table = Table::new(
+        format!(
+            "{name}: share of yes by predicted probability; expected calibration error {}.",
+            number::score(ece)
+        ),
+        ["Bin", "#Rows", "#Mean probability", "#Share of yes"],
+    );
+    for bin in bins {
+        table.row([
+            format!("{:.1} to {:.1}", bin.from, bin.to),
+            number::count(bin.count),
+            number::optional(bin.mean_probability),
+            number::optional(bin.positives),
+        ]);
+    }
+    table
+}
+
+fn scatter_table(name: &str, points: &[[f64; 2]]) -> Table {
+    let mut table = Table::new(
+        format!("{name}: predicted scores by rounded gold score."),
+        ["Gold", "#Points", "#Mean predicted", "#Standard deviation"],
+    );
+    let mut golds: Vec<i64> = points.iter().map(|point| point[0].round() as i64).collect();
+    golds.sort_unstable();
+    golds.dedup();
+    for gold in golds {
+        let predicted: Vec<f64> = points
+            .iter()
+            .filter(|point| point[0].round() as i64 == gold)
+            .map(|point| point[1])
+            .collect();
+        if let Some(statistic) = Statistic::new(&predicted) {
+            table.row([
+                gold.to_string(),
+                number::count(predicted.len() as u64),
+                number::decimals(statistic.mean, 2),
+                statistic
+                    .sd
+                    .map_or_else(|| number::NONE.into(), |sd| number::decimals(sd, 2)),
+            ]);
+        }
+    }
+    table
+}
