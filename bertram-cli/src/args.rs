@@ -330,18 +330,8 @@ pub enum ExperimentsCommand {
     /// List the experiments and the paper's scores.
     List(ExperimentsListArgs),
     /// Make the runs of experiments: what is done is not done again, what was interrupted goes on.
-    #[command(after_help = "Examples:
-  bertram-cli experiments run --data data --model bert-base-uncased
-  bertram-cli experiments run --only e04,e06,e11 --seeds 3 --data data --rows-scale 0.1 --epochs-scale 0.3
-  bertram-cli experiments run --seeds 5 --data data --emit slurm")]
     Run(ExperimentsRunArgs),
     /// Make the runs of a factorial grid: which change contributes what.
-    #[command(after_help = "Examples:
-  bertram-cli experiments ablate --config configs/quickstart.toml --factors smart,pcgrad --seeds 3
-  bertram-cli experiments ablate --config configs/experiments/e11.toml --factors smart,pcgrad,order=fixed+rotating --seeds 3 --data data
-
-Factors: smart, r-drop, bregman, pcgrad (off, on); order, schedule, loss, head, pooling. NAME=ONE+OTHER names levels.
-The report of the runs (`bertram-cli report OUT`) shows main effects and interactions with intervals.")]
     Ablate(AblateArgs),
     /// Report on runs: the same as `bertram-cli report`.
     Report(ReportArgs),
@@ -405,6 +395,10 @@ impl RunsArgs {
 
 /// Arguments of `experiments run`.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  bertram-cli experiments run --data data --model bert-base-uncased
+  bertram-cli experiments run --only e04,e06 --data data --rows-scale 0.1 --epochs-scale 0.3
+  bertram-cli experiments run --seeds 5 --data data --emit slurm")]
 pub struct ExperimentsRunArgs {
     /// Folder of experiment configs.
     #[arg(long, default_value = "configs/experiments", value_name = "DIR")]
@@ -428,6 +422,12 @@ pub enum JobScheduler {
 
 /// Arguments of `experiments ablate`.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  bertram-cli experiments ablate --config configs/ablation-demo.toml --factors smart,pcgrad
+  bertram-cli experiments ablate --config C.toml --factors smart,order=fixed+lowest-last
+
+Factors: smart, r-drop, bregman, pcgrad (off, on); order, schedule, loss, head, pooling. NAME=ONE+OTHER names levels.
+The report of the runs (`bertram-cli report OUT`) shows main effects and interactions with intervals.")]
 pub struct AblateArgs {
     /// Config that the grid varies.
     #[arg(long, value_name = "FILE")]
@@ -462,14 +462,14 @@ pub enum BenchCommand {
     ///
     /// The methods take turns in one process on random weights and tokens; times are medians. Memory is that of a
     /// process which runs one method alone.
-    #[command(after_help = "Examples:
-  bertram-cli bench methods
-  bertram-cli bench methods --shape base --sequence 128 --backend cuda --json")]
     Methods(BenchMethodsArgs),
 }
 
 /// Arguments of `bench methods`.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  bertram-cli bench methods
+  bertram-cli bench methods --shape base --sequence 128 --backend cuda --json")]
 pub struct BenchMethodsArgs {
     #[command(flatten)]
     pub backend: BackendArgs,

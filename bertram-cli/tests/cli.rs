@@ -25,8 +25,15 @@ fn help() {
     for command in ["train", "evaluate", "predict", "encode", "report"] {
         insta::assert_snapshot!(format!("help_{command}"), shown(&run(&[command, "--help"])));
     }
+    for (name, command) in [
+        ("experiments_run", ["experiments", "run", "--help"]),
+        ("experiments_ablate", ["experiments", "ablate", "--help"]),
+    ] {
+        insta::assert_snapshot!(format!("help_{name}"), shown(&run(&command)));
+    }
     for command in [
         &["backends"][..],
+        &["experiments", "list"],
         &["config", "validate"],
         &["data", "demo"],
         &["completions"],
@@ -50,6 +57,9 @@ fn examples_are_not_wrapped() {
         &["predict"],
         &["encode"],
         &["report"],
+        &["experiments", "run"],
+        &["experiments", "ablate"],
+        &["bench", "methods"],
         &["config", "validate"],
         &["data", "demo"],
         &["completions"],

@@ -9,7 +9,7 @@ use crate::args::ExperimentsRunArgs;
 use crate::error::{CliResult, work};
 use crate::out;
 
-/// Writes `experiments.sbatch` into the runs' folder. Submit it from the folder that this command was called in.
+/// Writes `experiments.sbatch` into the runs' folder. Its tasks work in the folder that this command was called in.
 pub fn emit(args: &ExperimentsRunArgs, runs: &[PlannedRun]) -> CliResult {
     std::fs::create_dir_all(&args.common.out).map_err(work)?;
     let path = args.common.out.join("experiments.sbatch");
@@ -21,6 +21,8 @@ pub fn emit(args: &ExperimentsRunArgs, runs: &[PlannedRun]) -> CliResult {
         let _ = writeln!(script, "{text}");
     };
     line(format!("#SBATCH --array=0-{}", runs.len().max(1) - 1));
+    let folder = std::env::current_dir().map_err(work)?;
+    line(format!("#SBATCH --chdir={}", folder.display()));
     line(format!(
         "#SBATCH --output={}/slurm-%A_%a.log",
         args.common.out.display()
