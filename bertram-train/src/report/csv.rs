@@ -89,16 +89,22 @@ pub(super) fn table(report: &Report) -> Result<String, ReportError> {
     }
     for effect in effect_numbers(report) {
         let name = format!("{}: {}", effect.factors.join(" × "), effect.contrast);
-        out.row(Row {
-            section: "effect",
-            task: &effect.response,
-            name: &name,
-            value: number(effect.estimate),
-            low: effect.low,
-            high: effect.high,
-            count: Some(effect.seeds as u64),
-            ..Row::default()
-        })?;
+        let mut row = |section, low, high| {
+            out.row(Row {
+                section,
+                task: &effect.response,
+                name: &name,
+                value: number(effect.estimate),
+                low,
+                high,
+                count: Some(effect.seeds as u64),
+                ..Row::default()
+            })
+        };
+        row("effect", effect.low, effect.high)?;
+        if let Some(ends) = effect.bootstrap {
+            row("effect-bootstrap", Some(ends.low), Some(ends.high))?;
+        }
     }
     let bytes = out
         .0

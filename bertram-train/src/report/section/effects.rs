@@ -157,6 +157,7 @@ fn blocks(
             "#Low",
             "#High",
             "#p",
+            "#Bootstrap",
             "#Seeds",
             "Contrast",
         ],
@@ -185,6 +186,13 @@ fn blocks(
             effect
                 .p_value
                 .map_or_else(|| number::NONE.into(), number::score),
+            effect.bootstrap.map_or_else(
+                || number::NONE.into(),
+                |ends| {
+                    let [low, high] = [ends.low, ends.high].map(number::difference);
+                    format!("{low} to {high}")
+                },
+            ),
             effect.seeds.to_string(),
             effect.contrast.clone(),
         ]);
@@ -196,7 +204,8 @@ fn blocks(
     let mut text = format!(
         "Factors, with the level that the others are compared with first: {}. A main effect is the mean change of a \
          score over all levels of the other factors; an interaction (×) is half of how much one change is worth more \
-         with the other than without it. Intervals are t intervals over seeds.",
+         with the other than without it. Low and high are the ends of a t interval over seeds; the bootstrap over seeds \
+         (percentiles) is shown beside it, and is too short where seeds are few.",
         described.join("; ")
     );
     if design == Design::Half {
