@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::burn_parts::{NoBatches, NoMetricFiles, Trainee};
 use super::dashboard::Dashboard;
 use super::series::{Series, SeriesItem};
-use super::window::{Window, WindowNumbers, measure_series};
+use super::window::{Window, WindowNumbers, gradient_norm_series, measure_series};
 use crate::config::Settings;
 use crate::corpus::TaskData;
 use crate::epoch::{Epoch, mix};
@@ -161,6 +161,10 @@ pub fn train<B: AutodiffBackend>(
             }
         }
         training = training.metric_train_numeric(Series::new("conflict share", None, false));
+        for task in &tasks {
+            let name = gradient_norm_series(task.name());
+            training = training.metric_train_numeric(Series::new(name, None, false));
+        }
     }
     for measure in measures {
         training = training.metric_train_numeric(Series::new(measure, None, false));

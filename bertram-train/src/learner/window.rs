@@ -158,11 +158,14 @@ impl WindowNumbers {
         let cosines = cosines.map(|(pair, cosine)| (format!("cosine {pair}"), *cosine));
         let conflicts = self.conflict_share;
         let conflicts = conflicts.map(|share| ("conflict share".to_owned(), share));
+        let norms = self.gradient_norms.iter();
+        let norms = norms.map(|(of, norm)| (gradient_norm_series(of), *norm));
         let speed = ("tokens/s".to_owned(), self.tokens_per_second);
         losses
             .chain(measures)
             .chain(cosines)
             .chain(conflicts)
+            .chain(norms)
             .chain([speed])
             .collect()
     }
@@ -171,6 +174,11 @@ impl WindowNumbers {
 /// Name of the dashboard's series for a task's measure: `sst smart penalty`.
 pub(super) fn measure_series(name: &str, task: TaskId) -> String {
     format!("{task} {}", name.replace('_', " "))
+}
+
+/// Name of the dashboard's series for the norm of a task's gradient.
+pub(super) fn gradient_norm_series(of: &str) -> String {
+    format!("gradient norm {of}")
 }
 
 fn by_name(values: &BTreeMap<TaskId, f64>) -> BTreeMap<String, f64> {
