@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bertram_core::data::Split;
 use bertram_core::encoder::Pooling;
 use bertram_core::task::TaskId;
+use bertram_kernels::KernelKind;
 use bertram_train::learner::Dashboard;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -485,12 +486,33 @@ pub struct BenchMethodsArgs {
     /// Seconds for each method.
     #[arg(long, default_value_t = 6.0, value_name = "S")]
     pub seconds: f64,
+    /// The backend's fused operations, where it has them, or Burn's, one by one.
+    #[arg(long, value_enum, default_value = "fused")]
+    pub kernels: Kernels,
     /// One method alone.
     #[arg(long, value_name = "METHOD")]
     pub only: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which kernels compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kernels {
+    /// The backend's own.
+    Fused,
+    /// Composed of Burn's operations.
+    Composed,
+}
+
+impl From<Kernels> for KernelKind {
+    fn from(kernels: Kernels) -> Self {
+        match kernels {
+            Kernels::Fused => KernelKind::Fused,
+            Kernels::Composed => KernelKind::Composed,
+        }
+    }
 }
 
 /// Arguments of `data`.

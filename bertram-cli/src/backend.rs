@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 
+use bertram_kernels::TrainBackend;
 use burn::backend::Autodiff;
-use burn::tensor::backend::AutodiffBackend;
 use clap::ValueEnum;
 
 use crate::error::{CliResult, input};
@@ -93,7 +93,7 @@ pub trait BackendJob {
     type Output;
 
     /// Runs on a backend's device.
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Self::Output;
+    fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output;
 }
 
 /// Runs a job on device number `number` of a backend.
@@ -349,7 +349,7 @@ mod tests {
         struct Nothing;
         impl BackendJob for Nothing {
             type Output = ();
-            fn run<B: AutodiffBackend>(self, _device: B::Device) {}
+            fn run<B: TrainBackend>(self, _device: B::Device) {}
         }
         assert_eq!(
             BackendKind::default_of_build().ok(),

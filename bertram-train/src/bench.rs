@@ -8,6 +8,7 @@ use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
 use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId};
+use bertram_kernels::{KernelKind, TrainBackend};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Distribution, Tensor};
 use serde::Serialize;
@@ -129,15 +130,22 @@ pub struct MethodBench<B: AutodiffBackend> {
     device: B::Device,
 }
 
-impl<B: AutodiffBackend> MethodBench<B> {
+impl<B: TrainBackend> MethodBench<B> {
     /// A random model of a shape, with dropout as the shape says, and random batches.
-    pub fn new(method: Method, config: &BertConfig, shape: BatchShape, device: &B::Device) -> Self {
+    pub fn new(
+        method: Method,
+        config: &BertConfig,
+        kernels: KernelKind,
+        shape: BatchShape,
+        device: &B::Device,
+    ) -> Self {
         B::seed(device, 1);
         let heads = method
             .tasks()
             .iter()
             .map(|task| head(*task, config, device));
-        let model = MultitaskModel::new(config.init::<B>(device), heads.collect());
+        let encoder = config.init::<B>(device).with_kernels(kernels);
+        let model = MultitaskModel::new(encoder, heads.collect());
         let regularisers = method.regularisers();
         let state = UpdateState {
             teacher: regularisers.bregman.as_ref().map(|_| Teacher::of(&model)),
@@ -275,8 +283,13 @@ mod tests {
             seq_len: 4,
         };
         for method in Method::ALL {
-            let mut bench =
-                MethodBench::<Autodiff<Flex>>::new(method, &config, shape, &Default::default());
+            let mut bench = MethodBench::<Autodiff<Flex>>::new(
+                method,
+                &config,
+                KernelKind::default(),
+                shape,
+                &Default::default(),
+            );
             bench.run(Duration::ZERO);
             bench.run(Duration::ZERO);
             assert_eq!(bench.seconds.len(), 2);

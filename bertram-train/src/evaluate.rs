@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bertram_core::data::{Batcher, TokenizedDataset};
 use bertram_core::metric::SplitScores;
 use bertram_core::task::{MultitaskModel, TaskConfig, TaskId, score};
-use burn::tensor::{Tensor, backend::Backend};
+use bertram_kernels::Kernels;
+use burn::tensor::Tensor;
 
 /// One task's rows of a split, ready to be batched.
 #[derive(Clone, Copy)]
@@ -22,7 +23,7 @@ pub struct EvaluationSet<'a> {
 ///
 /// Rows go through the model sorted by length, so that little padding is computed, and the device is read once.
 /// `progress` is called after each batch with the number of rows done.
-pub fn split_logits<B: Backend>(
+pub fn split_logits<B: Kernels>(
     model: &MultitaskModel<B>,
     set: EvaluationSet<'_>,
     batch_size: usize,
@@ -57,7 +58,7 @@ pub fn split_logits<B: Backend>(
 }
 
 /// Scores of every set that has labels, and the logits of all.
-pub fn evaluate<B: Backend>(
+pub fn evaluate<B: Kernels>(
     model: &MultitaskModel<B>,
     sets: &[EvaluationSet<'_>],
     batch_size: usize,

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use bertram_core::data::{TaskBatch, TokenBatch};
 use bertram_core::loss::{OutputKind, divergence};
 use bertram_core::task::{MultitaskModel, TaskHead};
+use bertram_kernels::TrainBackend;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
@@ -24,7 +25,7 @@ pub struct Objective<B: AutodiffBackend> {
 /// The objective of a batch; `None` where it has no labels or the model has no head for its task.
 ///
 /// `bregman` is the teacher and the weight `mu` of the divergence from it.
-pub fn objective<B: AutodiffBackend>(
+pub fn objective<B: TrainBackend>(
     model: &MultitaskModel<B>,
     batch: &TaskBatch<B>,
     regularisers: &[Box<dyn Regulariser<B>>],
@@ -83,7 +84,7 @@ pub fn objective<B: AutodiffBackend>(
 }
 
 /// What the teacher makes of a batch, without dropout and without a graph. Shape `[examples, outputs]`.
-fn teacher_logits<B: AutodiffBackend>(
+fn teacher_logits<B: TrainBackend>(
     teacher: &Teacher<B, MultitaskModel<B>>,
     batch: &TaskBatch<B>,
 ) -> Option<Tensor<B::InnerBackend, 2>> {
@@ -111,7 +112,7 @@ struct TaskPass<'a, B: AutodiffBackend> {
     frozen: OnceCell<MultitaskModel<B>>,
 }
 
-impl<B: AutodiffBackend> Classifier<B> for TaskPass<'_, B> {
+impl<B: TrainBackend> Classifier<B> for TaskPass<'_, B> {
     fn embed(&self) -> Tensor<B, 3> {
         self.model.embed(self.batch)
     }

@@ -6,6 +6,7 @@ use bertram_core::data::{BertTokenizer, DataError, Split, TokenizerError, write_
 use bertram_core::encoder::{Bert, BertConfig, WeightsError, load_encoder, read_config};
 use bertram_core::metric::SplitScores;
 use bertram_core::task::{ModelFolderError, MultitaskModel, TaskHead, save_model_folder};
+use bertram_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde::{Deserialize, Serialize};
@@ -329,7 +330,7 @@ pub struct Versions {
 }
 
 /// Ends a run: scores its best model, writes predictions, the export and `summary.json`.
-pub fn finish<B: Backend>(
+pub fn finish<B: Kernels>(
     run: &RunFolder,
     outcome: &Outcome,
     device: &B::Device,
@@ -411,7 +412,7 @@ pub fn finish<B: Backend>(
 }
 
 /// Predicts a split of every task, writes the course's files, and scores where there are labels.
-pub fn predict_split<B: Backend>(
+pub fn predict_split<B: Kernels>(
     model: &MultitaskModel<B>,
     settings: &Settings,
     tasks: &[TaskData],
@@ -425,7 +426,7 @@ pub fn predict_split<B: Backend>(
 }
 
 /// As [`predict_split`], and looks at where the predictions are right and wrong.
-fn predict_and_analyse<B: Backend>(
+fn predict_and_analyse<B: Kernels>(
     model: &MultitaskModel<B>,
     settings: &Settings,
     tasks: &[TaskData],
@@ -519,6 +520,7 @@ fn build_model<B: Backend>(
             .attention
             .unwrap_or(config.attention_probs_dropout_prob),
     );
+    encoder = encoder.with_kernels(settings.train.kernels);
     if settings.model.freeze {
         encoder = encoder.no_grad();
     }

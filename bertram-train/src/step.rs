@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use bertram_core::data::TaskBatch;
 use bertram_core::task::{MultitaskModel, TaskId};
+use bertram_kernels::TrainBackend;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
@@ -149,9 +150,20 @@ pub struct Updater<B: AutodiffBackend> {
     encoder_params: HashSet<ParamId>,
 }
 
-impl<B: AutodiffBackend> Updater<B> {
+impl<B: TrainBackend> Updater<B> {
     /// An updater for `model` and its successors.
-    pub fn new(settings: UpdateSettings, state: UpdateState<B>, model: &MultitaskModel<B>) -> Self {
+    ///
+    /// The optimiser takes the kernels that the encoder does.
+    pub fn new(
+        settings: UpdateSettings,
+        mut state: UpdateState<B>,
+        model: &MultitaskModel<B>,
+    ) -> Self {
+        let kernels = model.encoder.kernels();
+        state.optimizer.set_kernels(kernels);
+        if let Some(surgery) = &mut state.surgery_optimizer {
+            surgery.set_kernels(kernels);
+        }
         let mut ids = ParamIds(HashSet::new());
         Module::<B>::visit(&model.encoder, &mut ids);
         Self {

@@ -1,6 +1,7 @@
 //! Loss-side weighting: fixed weights (`tasks.X.weight`), or weights learnt from each task's uncertainty.
 
 use bertram_core::task::{LabelKind, TaskId};
+use bertram_kernels::TrainBackend;
 use burn::module::{Module, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
@@ -87,14 +88,6 @@ impl<B: AutodiffBackend> Uncertainty<B> {
         GradientsParams::from_params::<B, _>(gradients, &self.log_variances, &ids)
     }
 
-    /// One step of its own optimiser, at `factor` times its learning rate.
-    pub fn step(&mut self, gradients: GradientsParams, factor: f64) {
-        let rate = self.learning_rate * factor;
-        self.log_variances = self
-            .optimizer
-            .step(self.log_variances.clone(), gradients, |_| rate);
-    }
-
     /// The learnt numbers, for a checkpoint.
     pub fn log_variances(&self) -> &LogVariances<B> {
         &self.log_variances
@@ -116,6 +109,16 @@ impl<B: AutodiffBackend> Uncertainty<B> {
             log_variances,
             ..self
         }
+    }
+}
+
+impl<B: TrainBackend> Uncertainty<B> {
+    /// One step of its own optimiser, at `factor` times its learning rate.
+    pub fn step(&mut self, gradients: GradientsParams, factor: f64) {
+        let rate = self.learning_rate * factor;
+        self.log_variances = self
+            .optimizer
+            .step(self.log_variances.clone(), gradients, |_| rate);
     }
 }
 

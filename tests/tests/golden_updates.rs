@@ -14,6 +14,7 @@ use bertram_core::encoder::{
 use bertram_core::head::{HeadKind, Threshold, cosine_similarity};
 use bertram_core::loss::LossKind;
 use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId};
+use bertram_kernels::TrainBackend;
 use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
 use bertram_train::optim::{AdamW, AdamWConfig};
 use bertram_train::regulariser::{BregmanConfig, RegulariserSettings, Teacher};
@@ -161,7 +162,7 @@ struct Case<B: AutodiffBackend> {
     model: MultitaskModel<B>,
 }
 
-impl<B: AutodiffBackend> Case<B> {
+impl<B: TrainBackend> Case<B> {
     fn new(on: On) -> Self {
         Self::with_sts(on, LossKind::Mse, 0.0)
     }
@@ -326,7 +327,7 @@ on_both_backends! {
 }
 
 /// Weight decay, a large eps, two learning rates, and heads that take fewer steps than the encoder.
-fn adamw<B: AutodiffBackend>(on: On) {
+fn adamw<B: TrainBackend>(on: On) {
     let mut case = Case::<B>::new(on);
     let section = case.reference["adamw"].clone();
     let state = UpdateState::plain(case.adamw("adamw"));
@@ -357,7 +358,7 @@ fn adamw<B: AutodiffBackend>(on: On) {
 const NO_GAP: f64 = 1e-12;
 
 /// Five updates of single tasks with the Bregman term; the divergences that were measured and the last teacher.
-fn bregman<B: AutodiffBackend>(
+fn bregman<B: TrainBackend>(
     case: &mut Case<B>,
     beta: f64,
     late_beta: f64,
@@ -392,7 +393,7 @@ fn bregman<B: AutodiffBackend>(
     (divergences, teacher)
 }
 
-fn bregman_with_teacher<B: AutodiffBackend>(on: On) {
+fn bregman_with_teacher<B: TrainBackend>(on: On) {
     let mut case = Case::<B>::new(on);
     let section = case.reference["bregman"].clone();
     let betas = [number(&section["beta"]), number(&section["late_beta"])];
@@ -408,7 +409,7 @@ fn bregman_with_teacher<B: AutodiffBackend>(on: On) {
     case.check_parameters(&teacher, "bregman", "teacher/");
 }
 
-fn bregman_basic<B: AutodiffBackend>(on: On) {
+fn bregman_basic<B: TrainBackend>(on: On) {
     let mut case = Case::<B>::new(on);
     let (divergences, teacher) = bregman(&mut case, 0.0, 0.0);
     // Without dropout the teacher agrees.
@@ -424,7 +425,7 @@ fn listed(update: &Update) -> String {
     parts.join("+")
 }
 
-fn epoch_end_surgery<B: AutodiffBackend>(on: On) {
+fn epoch_end_surgery<B: TrainBackend>(on: On) {
     let mut case = Case::<B>::new(on);
     let section = case.reference["surgery"].clone();
     let mut settings = case.settings("surgery");
@@ -485,7 +486,7 @@ fn epoch_end_surgery<B: AutodiffBackend>(on: On) {
 
 /// One update on a batch of every task, clipped: gradients added, and by PCGrad. Its orders are drawn; each seed's
 /// result must be that of one of the orders, and every result must turn up.
-fn combined<B: AutodiffBackend>(on: On) {
+fn combined<B: TrainBackend>(on: On) {
     let start = Case::<B>::new(on).model;
     let section = reference()["combined"].clone();
     let update = |merge, seed| {
@@ -553,7 +554,7 @@ fn combined<B: AutodiffBackend>(on: On) {
 }
 
 /// Value and gradient at given vectors, and one update of the model.
-fn cosine_embedding<B: AutodiffBackend>(on: On) {
+fn cosine_embedding<B: TrainBackend>(on: On) {
     let section = reference()["cosine_embedding"].clone();
     let device = B::Device::default();
     for expected in section["cases"].as_array().expect("cases") {

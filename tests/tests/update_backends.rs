@@ -9,6 +9,7 @@ use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
 use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId};
+use bertram_kernels::TrainBackend;
 use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
 use bertram_train::optim::AdamWConfig;
 use bertram_train::regulariser::{
@@ -162,7 +163,7 @@ struct Trace {
     parameters: Vec<f64>,
 }
 
-fn trace<B: AutodiffBackend>() -> Trace {
+fn trace<B: TrainBackend>() -> Trace {
     let _turn = RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
     let device = B::Device::default();
     let mut model = model::<B>(&device, 0.0);

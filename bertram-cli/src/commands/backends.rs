@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use bertram_kernels::TrainBackend;
+use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
 use comfy_table::{Table, presets};
 
@@ -52,7 +53,7 @@ struct Product;
 impl BackendJob for Product {
     type Output = f64;
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> f64 {
+    fn run<B: TrainBackend>(self, device: B::Device) -> f64 {
         let random =
             || Tensor::<B::InnerBackend, 2>::random([SIDE, SIDE], Distribution::Default, &device);
         let (a, mut b) = (random(), random());

@@ -5,9 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use bertram_core::encoder::BertConfig;
+use bertram_kernels::{KernelKind, TrainBackend};
 use bertram_train::bench::{BatchShape, Method, MethodBench, median};
 use bertram_train::pipeline::peak_memory_bytes;
-use burn::tensor::backend::AutodiffBackend;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
@@ -71,8 +71,9 @@ struct Methods {
 impl BackendJob for Methods {
     type Output = CliResult;
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> CliResult {
+    fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
         let args = &self.args;
+        let kernels = KernelKind::from(args.kernels);
         let shape = BatchShape {
             examples: args.batch,
             seq_len: args.sequence,
@@ -88,7 +89,7 @@ impl BackendJob for Methods {
         }
         let mut benches: Vec<MethodBench<B>> = methods
             .into_iter()
-            .map(|method| MethodBench::new(method, &self.config, shape, &device))
+            .map(|method| MethodBench::new(method, &self.config, kernels, shape, &device))
             .collect();
         for bench in &mut benches {
             // The first updates warm up caches, allocators and, on a GPU, compile kernels.
@@ -136,6 +137,7 @@ impl BackendJob for Methods {
                 "shape": args.shape,
                 "batch": args.batch,
                 "sequence": args.sequence,
+                "kernels": kernels.name(),
                 "methods": lines,
             });
             return out::line(&report.to_string());
@@ -151,6 +153,7 @@ fn memory_of(args: &BenchMethodsArgs, method: Method) -> CliResult<Option<u64>> 
         .args(["--only", method.name(), "--shape", &args.shape])
         .args(["--batch", &args.batch.to_string()])
         .args(["--sequence", &args.sequence.to_string()])
+        .args(["--kernels", KernelKind::from(args.kernels).name()])
         .args(["--backend", args.backend.kind()?.name()])
         .args(["--device", &args.backend.device.to_string()])
         .output()

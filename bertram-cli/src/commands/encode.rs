@@ -5,8 +5,8 @@ use std::path::Path;
 
 use bertram_core::data::{BertTokenizer, sequence_batch};
 use bertram_core::encoder::{Bert, Pooling, load_encoder};
-use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Tensor, backend::Backend};
+use bertram_kernels::{Kernels, TrainBackend};
+use burn::tensor::Tensor;
 use serde_json::json;
 
 use super::predict::{read_lines, write_output};
@@ -33,12 +33,12 @@ struct Encode {
 impl BackendJob for Encode {
     type Output = CliResult;
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> CliResult {
+    fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
         encode::<B::InnerBackend>(&self.args, &device)
     }
 }
 
-fn encode<B: Backend>(args: &EncodeArgs, device: &B::Device) -> CliResult {
+fn encode<B: Kernels>(args: &EncodeArgs, device: &B::Device) -> CliResult {
     let dir = resolve_model(&args.model, &args.revision)?;
     let tokenizer =
         BertTokenizer::from_folder(&dir).map_err(|error| pipeline_error(error.into()))?;
@@ -72,7 +72,7 @@ fn encode<B: Backend>(args: &EncodeArgs, device: &B::Device) -> CliResult {
     write_output(path, &output)
 }
 
-fn embed<B: Backend>(
+fn embed<B: Kernels>(
     encoder: &Bert<B>,
     tokenizer: &BertTokenizer,
     texts: &[String],

@@ -2,11 +2,11 @@
 
 use bertram_core::data::Split;
 use bertram_core::task::{ModelFolder, load_model_folder};
+use bertram_kernels::TrainBackend;
 use bertram_train::config::Settings;
 use bertram_train::corpus::{read_corpus, tokenize_corpus};
 use bertram_train::pipeline::{PipelineError, predict_split};
 use bertram_train::run_folder::{RunFolder, write_json};
-use burn::tensor::backend::AutodiffBackend;
 
 use super::train::pipeline_error;
 use crate::args::EvaluateArgs;
@@ -32,7 +32,7 @@ struct Evaluate {
 impl BackendJob for Evaluate {
     type Output = CliResult;
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> CliResult {
+    fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
         let args = &self.args;
         let pipeline = |error: PipelineError| pipeline_error(error);
         let run = RunFolder::open(&args.run).map_err(|error| pipeline(error.into()))?;

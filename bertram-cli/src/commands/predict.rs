@@ -5,10 +5,10 @@ use std::path::Path;
 
 use bertram_core::data::{Batcher, Dataset, Example, TokenizedDataset};
 use bertram_core::task::{Inputs, ModelFolder, TaskId, load_model_folder};
+use bertram_kernels::TrainBackend;
 use bertram_train::config::Settings;
 use bertram_train::evaluate::{EvaluationSet, split_logits};
 use bertram_train::run_folder::RunFolder;
-use burn::tensor::backend::AutodiffBackend;
 use serde_json::{Value, json};
 
 use super::train::pipeline_error;
@@ -32,7 +32,7 @@ struct Predict {
 impl BackendJob for Predict {
     type Output = CliResult;
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> CliResult {
+    fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
         let args = &self.args;
         let task = args.task;
         let run = RunFolder::open(&args.run).map_err(|error| pipeline_error(error.into()))?;

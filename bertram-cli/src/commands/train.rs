@@ -4,12 +4,12 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use bertram_kernels::TrainBackend;
 use bertram_train::baseline::run_baseline;
 use bertram_train::config::Settings;
 use bertram_train::learner::{Dashboard, Outcome, StopFlag, TrainError, TrainingSession, train};
 use bertram_train::pipeline::{self, PipelineError, Place, Summary};
 use bertram_train::run_folder::{RunFolder, RunLock, read_json};
-use burn::tensor::backend::AutodiffBackend;
 
 use crate::args::TrainArgs;
 use crate::backend::{BackendJob, BackendKind, dispatch};
@@ -174,7 +174,7 @@ struct Start {
 impl BackendJob for Start {
     type Output = CliResult;
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> CliResult {
+    fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
         let place = Place {
             backend: self.backend.name().into(),
             number: self.number,
@@ -214,7 +214,7 @@ struct Resume {
 impl BackendJob for Resume {
     type Output = CliResult;
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> CliResult {
+    fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
         let place = Place {
             backend: self.backend.name().into(),
             number: self.number,
@@ -227,7 +227,7 @@ impl BackendJob for Resume {
 }
 
 /// Trains under a dashboard, to which the terminal belongs meanwhile.
-fn show<B: AutodiffBackend>(
+fn show<B: TrainBackend>(
     session: TrainingSession<B>,
     dashboard: Dashboard,
 ) -> Result<Outcome, TrainError> {
@@ -237,7 +237,7 @@ fn show<B: AutodiffBackend>(
     outcome
 }
 
-fn complete<B: AutodiffBackend>(
+fn complete<B: TrainBackend>(
     outcome: Result<Outcome, TrainError>,
     run: &RunFolder,
     place: &Place<B::Device>,

@@ -1,5 +1,6 @@
 //! Activations of the feed-forward sub-layer.
 
+use bertram_kernels::composed;
 use burn::tensor::{Tensor, activation, backend::Backend};
 use serde::{Deserialize, Serialize};
 
@@ -20,19 +21,11 @@ impl HiddenAct {
     /// Applies the activation element by element; the shape stays.
     pub fn forward<B: Backend, const D: usize>(self, input: Tensor<B, D>) -> Tensor<B, D> {
         match self {
-            HiddenAct::Gelu if B::ad_enabled(&input.device()) => gelu(input),
-            HiddenAct::Gelu => activation::gelu(input),
+            HiddenAct::Gelu => composed::gelu(input),
             HiddenAct::GeluNew => gelu_new(input),
             HiddenAct::Relu => activation::relu(input),
         }
     }
-}
-
-/// The exact GELU with its exact derivative: Burn 0.21's own (`gelu_backward`) is the derivative of the tanh
-/// approximation, off by up to 1e-3, which golden gradients show.
-fn gelu<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
-    let phi = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0;
-    x * phi * 0.5
 }
 
 /// Written with products: a power of a negative number is NaN on some GPUs.

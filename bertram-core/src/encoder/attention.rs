@@ -1,10 +1,12 @@
 //! Multi-head self-attention.
 
+use bertram_kernels::{AttentionOptions, KernelKind, Kernels};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
-use burn::tensor::{Tensor, activation::softmax, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
 
 use super::BertConfig;
+use super::kernel::linear;
 
 /// What is added to the score of a masked key.
 ///
@@ -39,6 +41,9 @@ pub struct BertAttention<B: Backend> {
     pub dropout: Dropout,
     /// Number of heads.
     pub heads: usize,
+    /// Which kernels compute it.
+    #[module(skip)]
+    pub kernels: KernelKind,
 }
 
 impl<B: Backend> BertAttention<B> {
@@ -51,10 +56,14 @@ impl<B: Backend> BertAttention<B> {
             output: square(),
             dropout: DropoutConfig::new(config.attention_probs_dropout_prob).init(),
             heads: config.num_attention_heads,
+            kernels: KernelKind::default(),
         }
     }
+}
 
-    /// Attends within each sequence; masked keys get a probability of exactly 0.
+impl<B: Kernels> BertAttention<B> {
+    /// Attends within each sequence; masked keys get a probability of exactly 0. The output projection is applied without
+    /// its bias, which the layer adds.
     ///
     /// # Shapes
     /// - hidden: `[batch * sequence, hidden]` (rows flattened, so that each projection is one matrix product and its
@@ -62,23 +71,17 @@ impl<B: Backend> BertAttention<B> {
     /// - bias: `[batch, 1, 1, sequence]`, of [`attention_bias`]
     /// - result: `[batch * sequence, hidden]`
     pub fn forward(&self, hidden: Tensor<B, 2>, bias: &Tensor<B, 4>) -> Tensor<B, 2> {
-        let [batch, _, _, sequence] = bias.dims();
-        let [rows, width] = hidden.dims();
-        let head = width / self.heads;
-        let split = [batch, sequence, self.heads, head];
-
-        // The scale goes on the queries, the smallest of the tensors it could go on.
-        let query = self.query.forward(hidden.clone()) * (1.0 / (head as f64).sqrt());
-        let query = query.reshape(split).swap_dims(1, 2);
-        let key = self.key.forward(hidden.clone()).reshape(split);
-        let key = key.permute([0, 2, 3, 1]);
-        let value = self.value.forward(hidden).reshape(split).swap_dims(1, 2);
-
-        let scores = query.matmul(key) + bias.clone();
-        let probabilities = self.dropout.forward(softmax(scores, 3));
-        let context = probabilities.matmul(value);
-        self.output
-            .forward(context.swap_dims(1, 2).reshape([rows, width]))
+        let query = linear(self.kernels, &self.query, hidden.clone());
+        let key = linear(self.kernels, &self.key, hidden.clone());
+        let value = linear(self.kernels, &self.value, hidden);
+        let options = AttentionOptions {
+            heads: self.heads,
+            dropout: self.dropout.prob,
+        };
+        let bias = bias.clone();
+        self.kernels
+            .self_attention(query, key, value, bias, options)
+            .matmul(self.output.weight.val())
     }
 }
 
@@ -86,6 +89,7 @@ impl<B: Backend> BertAttention<B> {
 mod tests {
     use super::*;
     use burn::backend::{Flex, NdArray};
+    use burn::tensor::activation::softmax;
 
     fn masked_keys_get_exactly_nothing<B: Backend>() {
         let device = Default::default();

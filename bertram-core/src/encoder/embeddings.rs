@@ -1,10 +1,12 @@
 //! Word, position and token-type embeddings.
 
+use bertram_kernels::{KernelKind, Kernels};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig};
 use burn::tensor::{Tensor, backend::Backend, s};
 
 use super::BertConfig;
+use super::kernel::norm as norm_of;
 use crate::data::TokenBatch;
 
 /// Sum of word, position and token-type embeddings, then LayerNorm and dropout (Devlin et al. 2019, fig. 2).
@@ -18,8 +20,13 @@ pub struct BertEmbeddings<B: Backend> {
     pub token_type: Embedding<B>,
     /// LayerNorm over the hidden dimension.
     pub norm: LayerNorm<B>,
+    /// Its epsilon.
+    pub norm_eps: f64,
     /// Dropout of the result.
     pub dropout: Dropout,
+    /// Which kernels compute the LayerNorm and the dropout.
+    #[module(skip)]
+    pub kernels: KernelKind,
 }
 
 impl<B: Backend> BertEmbeddings<B> {
@@ -47,10 +54,14 @@ impl<B: Backend> BertEmbeddings<B> {
             norm: LayerNormConfig::new(config.hidden_size)
                 .with_epsilon(config.layer_norm_eps)
                 .init(device),
+            norm_eps: config.layer_norm_eps,
             dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+            kernels: KernelKind::default(),
         }
     }
+}
 
+impl<B: Kernels> BertEmbeddings<B> {
     /// Embeds a batch.
     ///
     /// # Shapes
@@ -72,11 +83,10 @@ impl<B: Backend> BertEmbeddings<B> {
         let embedded = self.word.forward(tokens.input_ids.clone())
             + self.token_type.forward(tokens.token_type_ids.clone())
             + positions;
-        let normed = self
-            .norm
-            .forward(embedded.reshape([batch * sequence, hidden]));
-        self.dropout
-            .forward(normed)
+        let rows = embedded.reshape([batch * sequence, hidden]);
+        let norm = norm_of(&self.norm, self.norm_eps);
+        self.kernels
+            .layer_norm_dropout(rows, norm, self.dropout.prob)
             .reshape([batch, sequence, hidden])
     }
 }

@@ -10,6 +10,7 @@ mod activation;
 mod attention;
 mod config;
 mod embeddings;
+mod kernel;
 mod layer;
 mod pooler;
 pub mod weights;
@@ -24,6 +25,7 @@ pub use weights::{
     Imported, WeightsError, load_encoder, load_tensors, read_config, save_encoder, save_tensors,
 };
 
+use bertram_kernels::{KernelKind, Kernels};
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 
@@ -93,6 +95,23 @@ impl<B: Backend> Bert<B> {
         self
     }
 
+    /// Which kernels compute.
+    pub fn kernels(&self) -> KernelKind {
+        self.embeddings.kernels
+    }
+
+    /// Sets which kernels compute: the backend's fused ones (the default), or Burn's operations one by one.
+    pub fn with_kernels(mut self, kernels: KernelKind) -> Self {
+        self.embeddings.kernels = kernels;
+        for layer in &mut self.layers {
+            layer.kernels = kernels;
+            layer.attention.kernels = kernels;
+        }
+        self
+    }
+}
+
+impl<B: Kernels> Bert<B> {
     /// The embedding module's output: word, position and token-type embeddings, LayerNorm, dropout. This is what
     /// SMART perturbs.
     ///

@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
+use bertram_kernels::Kernels;
 use burn::backend::{Autodiff, Flex, NdArray};
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::{Tensor, TensorData, backend::Backend};
@@ -45,7 +46,7 @@ fn vec<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().to_vec().unwrap()
 }
 
-fn padding_changes_nothing<B: Backend>() {
+fn padding_changes_nothing<B: Kernels>() {
     let device = Default::default();
     let model = tiny().init::<B>(&device);
     let row: &[i32] = &[2, 7, 9, 3];
@@ -130,6 +131,39 @@ fn all_parameters_get_gradients_and_dropout_is_for_training_only() {
     // The key bias shifts all scores of a query alike: its gradient is zero but there.
     let key = still.layers[0].attention.key.bias.as_ref().unwrap();
     assert!(key.val().grad(&grads).is_some());
+}
+
+#[test]
+fn fused_and_composed_kernels_agree() {
+    type AB = Autodiff<Flex>;
+    let device = Default::default();
+    let fused = tiny().init::<AB>(&device).with_dropout(0.0, 0.0);
+    let composed = fused.clone().with_kernels(KernelKind::Composed);
+    let batch = tokens::<AB>(&[&[2, 7, 9, 3], &[2, 4, 3], &[]], 6, &device);
+    let gradients = |model: &Bert<AB>| {
+        let hidden = model.forward(&batch);
+        let grads = hidden.clone().powi_scalar(3).sum().backward();
+        let layer = &model.layers[0];
+        let bias = layer.attention.value.bias.as_ref().unwrap();
+        let word = model.embeddings.word.weight.val().grad(&grads);
+        let gamma = layer.attention_norm.gamma.val().grad(&grads);
+        [
+            vec(hidden),
+            vec(word.unwrap()),
+            vec(gamma.unwrap()),
+            vec(bias.val().grad(&grads).unwrap()),
+        ]
+    };
+    let parts = gradients(&fused).into_iter().zip(gradients(&composed));
+    for (fused, composed) in parts {
+        let largest = composed.iter().fold(1.0f32, |most, x| most.max(x.abs()));
+        for (fused, composed) in fused.iter().zip(composed) {
+            assert!(
+                (fused - composed).abs() < 1e-5 * largest,
+                "{fused} {composed}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One encoder, a head a task.
 
+use bertram_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
@@ -144,7 +145,9 @@ impl<B: Backend> MultitaskModel<B> {
     pub fn tasks(&self) -> impl Iterator<Item = TaskId> + '_ {
         self.heads.iter().map(|head| head.config.task)
     }
+}
 
+impl<B: Kernels> MultitaskModel<B> {
     /// What the embedding module makes of a batch: the space in which SMART perturbs.
     ///
     /// # Shapes

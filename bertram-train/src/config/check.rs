@@ -349,6 +349,7 @@ fn train(s: &mut Source) -> TrainSettings {
             .map_or(0, |count| count as usize),
         keep_checkpoints: size(s, "train.keep-checkpoints", 2),
         precision: s.choice("train.precision").unwrap_or(Precision::F32),
+        kernels: s.choice("train.kernels").unwrap_or_default(),
     }
 }
 

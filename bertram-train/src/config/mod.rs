@@ -22,6 +22,7 @@ use bertram_core::encoder::Pooling;
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
 use bertram_core::task::{TaskConfig, TaskId};
+use bertram_kernels::KernelKind;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -294,6 +295,8 @@ pub struct TrainSettings {
     pub keep_checkpoints: usize,
     /// Type of the numbers.
     pub precision: Precision,
+    /// Whether the encoder and the optimiser take the backend's fused operations.
+    pub kernels: KernelKind,
 }
 
 /// Type of the numbers that are computed with.

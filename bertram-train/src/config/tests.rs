@@ -197,7 +197,12 @@ fn an_empty_file_is_all_defaults_and_resolved_settings_read_back() {
     assert_eq!(settings.tasks.len(), 3);
     assert_eq!(settings.train.seed, 11711);
     let resolved = settings.to_toml();
-    for key in ["precision = \"f32\"", "kind = \"adamw\"", "eps = 0.000001"] {
+    for key in [
+        "precision = \"f32\"",
+        "kernels = \"fused\"",
+        "kind = \"adamw\"",
+        "eps = 0.000001",
+    ] {
         assert!(resolved.contains(key), "no {key:?} in\n{resolved}");
     }
     assert_eq!(parse(&resolved, &[]).expect("resolved"), settings);

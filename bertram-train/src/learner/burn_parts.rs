@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bertram_core::data::TaskBatch;
 use bertram_core::task::MultitaskModel;
+use bertram_kernels::{Kernels, TrainBackend};
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::Backend;
 use burn::train::logger::MetricLogger;
 use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn::train::metric::{MetricDefinition, NumericEntry};
@@ -23,7 +24,7 @@ pub struct Trainee<B: Backend> {
     pub model: MultitaskModel<B>,
 }
 
-impl<B: AutodiffBackend> TrainStep for Trainee<B> {
+impl<B: TrainBackend> TrainStep for Trainee<B> {
     type Input = TaskBatch<B>;
     type Output = SeriesItem;
 
@@ -39,7 +40,7 @@ impl<B: AutodiffBackend> TrainStep for Trainee<B> {
     }
 }
 
-impl<B: Backend> InferenceStep for Trainee<B> {
+impl<B: Kernels> InferenceStep for Trainee<B> {
     type Input = TaskBatch<B>;
     type Output = SeriesItem;
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use bertram_core::data::{TokenizedDataset, sample_rows};
 use bertram_core::metric::SplitScores;
 use bertram_core::task::{MultitaskModel, TaskId};
+use bertram_kernels::TrainBackend;
 use burn::data::dataloader::Progress;
 use burn::module::AutodiffModule;
 use burn::optim::adaptor::OptimizerAdaptor;
@@ -108,7 +109,7 @@ type Components<B> =
     LearningComponentsMarker<B, f64, Trainee<B>, OptimizerAdaptor<BurnAdamW, Trainee<B>, B>>;
 
 /// Trains to the end of the settings' epochs, to early stopping, or until the stop flag is set.
-pub fn train<B: AutodiffBackend>(
+pub fn train<B: TrainBackend>(
     session: TrainingSession<B>,
     dashboard: Dashboard,
 ) -> Result<Outcome, TrainError> {
@@ -197,7 +198,7 @@ struct MultitaskStrategy<B: AutodiffBackend> {
     result: Slot,
 }
 
-impl<B: AutodiffBackend> SupervisedLearningStrategy<Components<B>> for MultitaskStrategy<B> {
+impl<B: TrainBackend> SupervisedLearningStrategy<Components<B>> for MultitaskStrategy<B> {
     fn fit(
         &self,
         components: TrainingComponents<Components<B>>,
@@ -242,7 +243,7 @@ struct TrainLoop<B: AutodiffBackend> {
     seconds_before: f64,
 }
 
-impl<B: AutodiffBackend> TrainLoop<B> {
+impl<B: TrainBackend> TrainLoop<B> {
     fn run(
         session: TrainingSession<B>,
         events: &mut Events<B>,

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use bertram_kernels::{AdamWStep, KernelKind, Moments, TrainBackend};
 use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, backend::AutodiffBackend};
@@ -46,6 +47,7 @@ impl Default for AdamWConfig {
 /// cannot stand in for this one. `t` counts a parameter's own steps: one without a gradient is left as it is.
 pub struct AdamW<B: AutodiffBackend> {
     config: AdamWConfig,
+    kernels: KernelKind,
     first_moments: GradientsParams,
     second_moments: GradientsParams,
     steps: HashMap<ParamId, u32>,
@@ -57,6 +59,7 @@ impl<B: AutodiffBackend> AdamW<B> {
     pub fn new(config: AdamWConfig) -> Self {
         Self {
             config,
+            kernels: KernelKind::default(),
             first_moments: GradientsParams::new(),
             second_moments: GradientsParams::new(),
             steps: HashMap::new(),
@@ -64,20 +67,9 @@ impl<B: AutodiffBackend> AdamW<B> {
         }
     }
 
-    /// One step on every parameter that has a gradient.
-    ///
-    /// `learning_rate` gives each parameter its rate.
-    pub fn step<M: AutodiffModule<B>>(
-        &mut self,
-        module: M,
-        gradients: GradientsParams,
-        learning_rate: impl Fn(ParamId) -> f64,
-    ) -> M {
-        module.map(&mut Step {
-            optimizer: self,
-            gradients,
-            learning_rate,
-        })
+    /// Sets which kernel makes its steps.
+    pub fn set_kernels(&mut self, kernels: KernelKind) {
+        self.kernels = kernels;
     }
 
     /// The moments as two modules of the shape of `module` (zeros where a parameter has none yet), and the step counts
@@ -126,6 +118,24 @@ impl<B: AutodiffBackend> AdamW<B> {
     }
 }
 
+impl<B: TrainBackend> AdamW<B> {
+    /// One step on every parameter that has a gradient.
+    ///
+    /// `learning_rate` gives each parameter its rate.
+    pub fn step<M: AutodiffModule<B>>(
+        &mut self,
+        module: M,
+        gradients: GradientsParams,
+        learning_rate: impl Fn(ParamId) -> f64,
+    ) -> M {
+        module.map(&mut Step {
+            optimizer: self,
+            gradients,
+            learning_rate,
+        })
+    }
+}
+
 /// What a checkpoint keeps of an [`AdamW`].
 pub struct AdamWState<M> {
     /// First moments, in the place of the parameters.
@@ -142,7 +152,7 @@ struct Step<'a, B: AutodiffBackend, F> {
     learning_rate: F,
 }
 
-impl<B: AutodiffBackend, F: Fn(ParamId) -> f64> ModuleMapper<B> for Step<'_, B, F> {
+impl<B: TrainBackend, F: Fn(ParamId) -> f64> ModuleMapper<B> for Step<'_, B, F> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let (id, tensor, mapper) = param.consume();
         let Some(gradient) = self.gradients.remove::<B::InnerBackend, D>(id) else {
@@ -159,38 +169,28 @@ impl<B: AutodiffBackend, F: Fn(ParamId) -> f64> ModuleMapper<B> for Step<'_, B, 
         let t = f64::from(*steps);
         let learning_rate = (self.learning_rate)(id);
 
-        let first = (gradient.clone() * (1.0 - beta1))
-            .add_moment(self.optimizer.first_moments.remove(id), beta1);
-        let second = (gradient.square() * (1.0 - beta2))
-            .add_moment(self.optimizer.second_moments.remove(id), beta2);
-        let corrected = learning_rate * (1.0 - beta2.powf(t)).sqrt() / (1.0 - beta1.powf(t));
+        let optimizer = &mut *self.optimizer;
+        let first = optimizer.first_moments.remove(id);
+        let second = optimizer.second_moments.remove(id);
+        let moments = (first.zip(second)).map(|(first, second)| Moments { first, second });
         let requires_grad = tensor.is_require_grad();
-        let mut value = tensor.inner();
-        value = value - first.clone() / (second.clone().sqrt() + eps) * corrected;
-        if weight_decay > 0.0 {
-            value = value * (1.0 - learning_rate * weight_decay);
-        }
-        self.optimizer.first_moments.register(id, first);
-        self.optimizer.second_moments.register(id, second);
+        let step = AdamWStep {
+            beta1,
+            beta2,
+            eps,
+            rate: learning_rate * (1.0 - beta2.powf(t)).sqrt() / (1.0 - beta1.powf(t)),
+            shrink: 1.0 - learning_rate * weight_decay,
+        };
+        let value = tensor.inner();
+        let (value, moments) = optimizer.kernels.adamw(value, gradient, moments, &step);
+        optimizer.first_moments.register(id, moments.first);
+        optimizer.second_moments.register(id, moments.second);
 
         let mut value = Tensor::from_inner(value);
         if requires_grad {
             value = value.require_grad();
         }
         Param::from_mapped_value(id, value, mapper)
-    }
-}
-
-trait AddMoment: Sized {
-    fn add_moment(self, previous: Option<Self>, decay: f64) -> Self;
-}
-
-impl<B: burn::tensor::backend::Backend, const D: usize> AddMoment for Tensor<B, D> {
-    fn add_moment(self, previous: Option<Self>, decay: f64) -> Self {
-        match previous {
-            Some(previous) => previous * decay + self,
-            None => self,
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bertram_core::data::TokenBatch;
 use bertram_core::encoder::{Pooling, load_encoder};
+use bertram_kernels::Kernels;
 use burn::backend::{Flex, NdArray};
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use serde_json::Value;
@@ -43,7 +44,7 @@ fn shared_model(name: &str) -> Option<PathBuf> {
     None
 }
 
-fn minilm<B: Backend>(device: &B::Device) {
+fn minilm<B: Kernels>(device: &B::Device) {
     let Some(dir) = shared_model("all-MiniLM-L6-v2") else {
         return;
     };

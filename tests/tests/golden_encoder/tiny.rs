@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bertram_core::data::TokenBatch;
 use bertram_core::encoder::{Bert, Pooling, load_encoder};
+use bertram_kernels::{Kernels, TrainBackend};
 use burn::backend::{Autodiff, Flex, NdArray};
 use burn::module::Param;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -49,7 +50,7 @@ impl Tiny {
     }
 
     /// Compares a model's results; hidden states at padding are nobody's business.
-    pub fn check<B: Backend>(&self, model: &Bert<B>, device: &B::Device, tolerance: f32) {
+    pub fn check<B: Kernels>(&self, model: &Bert<B>, device: &B::Device, tolerance: f32) {
         let tokens = self.tokens::<B>(device);
         let hidden = model.forward(&tokens);
         assert_eq!(hidden.dims(), self.shape);
@@ -73,7 +74,7 @@ fn rows(value: &Value) -> Vec<f32> {
     value.as_array().unwrap().iter().flat_map(floats).collect()
 }
 
-fn tiny_values<B: Backend>(device: &B::Device) {
+fn tiny_values<B: Kernels>(device: &B::Device) {
     let (_, model, imported) = load_encoder::<B>(&golden("tiny"), device).unwrap();
     assert!(!imported.missing_pooler && imported.ignored.is_empty());
     Tiny::new().check(&model, device, TOLERANCE);
@@ -86,7 +87,7 @@ fn tiny_model_matches() {
 }
 
 /// Compares gradients; `tolerance` is relative to the largest value of each gradient.
-fn tiny_gradients<B: AutodiffBackend>(device: &B::Device, tolerance: f32) {
+fn tiny_gradients<B: TrainBackend>(device: &B::Device, tolerance: f32) {
     let tiny = Tiny::new();
     let (_, model, _) = load_encoder::<B>(&golden("tiny"), device).unwrap();
     let model = model.with_dropout(0.0, 0.0);

@@ -1,0 +1,134 @@
+//! The operations composed of Burn's own.
+
+use burn::nn::Dropout;
+use burn::tensor::{Tensor, TensorPrimitive, activation, backend::Backend, module};
+
+use crate::{AdamWStep, AttentionOptions, Moments, Norm};
+
+/// [`Kernels::linear_layer`](crate::Kernels::linear_layer).
+pub fn linear_layer<B: Backend>(
+    input: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    bias: Tensor<B, 1>,
+) -> Tensor<B, 2> {
+    module::linear(input, weight, Some(bias))
+}
+
+/// [`Kernels::self_attention`](crate::Kernels::self_attention).
+pub fn self_attention<B: Backend>(
+    query: Tensor<B, 2>,
+    key: Tensor<B, 2>,
+    value: Tensor<B, 2>,
+    bias: Tensor<B, 4>,
+    options: AttentionOptions,
+) -> Tensor<B, 2> {
+    self_attention_with(query, key, value, bias, options.heads, |probabilities| {
+        dropout(probabilities, options.dropout)
+    })
+}
+
+/// [`self_attention`] with a dropout of the caller's, which gets the probabilities `[batch, heads, sequence, sequence]`.
+pub fn self_attention_with<B: Backend>(
+    query: Tensor<B, 2>,
+    key: Tensor<B, 2>,
+    value: Tensor<B, 2>,
+    bias: Tensor<B, 4>,
+    heads: usize,
+    dropout: impl FnOnce(Tensor<B, 4>) -> Tensor<B, 4>,
+) -> Tensor<B, 2> {
+    let [batch, _, _, sequence] = bias.dims();
+    let [rows, width] = query.dims();
+    let head = width / heads;
+    let split = [batch, sequence, heads, head];
+
+    // The scale goes on the queries, the smallest of the tensors it could go on.
+    let query = query * (1.0 / (head as f64).sqrt());
+    let query = query.reshape(split).swap_dims(1, 2);
+    let key = key.reshape(split).permute([0, 2, 3, 1]);
+    let value = value.reshape(split).swap_dims(1, 2);
+    let scores = query.matmul(key) + bias;
+    let probabilities = dropout(activation::softmax(scores, 3));
+    let context = probabilities.matmul(value);
+    context.swap_dims(1, 2).reshape([rows, width])
+}
+
+/// [`Kernels::bias_gelu`](crate::Kernels::bias_gelu).
+pub fn bias_gelu<B: Backend>(input: Tensor<B, 2>, bias: Tensor<B, 1>) -> Tensor<B, 2> {
+    gelu(input + bias.unsqueeze())
+}
+
+/// The exact GELU, element by element, with its exact derivative: Burn 0.21's own (`gelu_backward`) is the derivative of
+/// the tanh approximation, off by up to 1e-3, which golden gradients show.
+pub fn gelu<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
+    if !B::ad_enabled(&x.device()) {
+        return activation::gelu(x);
+    }
+    let phi = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0;
+    x * phi * 0.5
+}
+
+/// [`Kernels::residual_layer_norm`](crate::Kernels::residual_layer_norm).
+pub fn residual_layer_norm<B: Backend>(
+    input: Tensor<B, 2>,
+    bias: Tensor<B, 1>,
+    residual: Tensor<B, 2>,
+    norm: Norm<B>,
+    prob: f64,
+) -> Tensor<B, 2> {
+    residual_layer_norm_with(input, bias, residual, norm, |x| dropout(x, prob))
+}
+
+/// [`residual_layer_norm`] with a dropout of the caller's.
+pub fn residual_layer_norm_with<B: Backend>(
+    input: Tensor<B, 2>,
+    bias: Tensor<B, 1>,
+    residual: Tensor<B, 2>,
+    norm: Norm<B>,
+    dropout: impl FnOnce(Tensor<B, 2>) -> Tensor<B, 2>,
+) -> Tensor<B, 2> {
+    layer_norm(dropout(input + bias.unsqueeze()) + residual, norm)
+}
+
+/// [`Kernels::layer_norm_dropout`](crate::Kernels::layer_norm_dropout).
+pub fn layer_norm_dropout<B: Backend>(
+    input: Tensor<B, 2>,
+    norm: Norm<B>,
+    prob: f64,
+) -> Tensor<B, 2> {
+    dropout(layer_norm(input, norm), prob)
+}
+
+/// LayerNorm over the rows of `[rows, hidden]` (Ba et al. 2016).
+pub fn layer_norm<B: Backend>(input: Tensor<B, 2>, norm: Norm<B>) -> Tensor<B, 2> {
+    Tensor::from_primitive(TensorPrimitive::Float(B::layer_norm(
+        input.into_primitive().tensor(),
+        norm.gamma.into_primitive().tensor(),
+        Some(norm.beta.into_primitive().tensor()),
+        norm.eps,
+    )))
+}
+
+fn dropout<B: Backend, const D: usize>(input: Tensor<B, D>, prob: f64) -> Tensor<B, D> {
+    Dropout { prob }.forward(input)
+}
+
+/// [`Kernels::adamw`](crate::Kernels::adamw).
+pub fn adamw<B: Backend, const D: usize>(
+    parameter: Tensor<B, D>,
+    gradient: Tensor<B, D>,
+    moments: Option<Moments<B, D>>,
+    step: &AdamWStep,
+) -> (Tensor<B, D>, Moments<B, D>) {
+    let mut first = gradient.clone() * (1.0 - step.beta1);
+    let mut second = gradient.square() * (1.0 - step.beta2);
+    if let Some(before) = moments {
+        first = before.first * step.beta1 + first;
+        second = before.second * step.beta2 + second;
+    }
+    let change = first.clone() / (second.clone().sqrt() + step.eps) * step.rate;
+    let mut parameter = parameter - change;
+    if step.shrink < 1.0 {
+        parameter = parameter * step.shrink;
+    }
+    (parameter, Moments { first, second })
+}

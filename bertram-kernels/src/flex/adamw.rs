@@ -1,0 +1,92 @@
+//! AdamW in one pass over a parameter, in place.
+
+use burn::backend::Flex;
+use burn::tensor::{Tensor, TensorMetadata};
+use rayon::prelude::*;
+
+use super::simd::vectorised;
+use super::tensor::{all_f32, contiguous, from_values, primitive, tensor, values, values_mut};
+use crate::{AdamWStep, Moments, composed};
+
+/// Elements that a thread takes at once: the pass is bound by memory, and small parameters stay on one thread.
+const BLOCK: usize = 32 * 1024;
+
+/// [`AdamWStep`] in the numbers' own type.
+#[derive(Clone, Copy)]
+struct Step {
+    beta1: f32,
+    rest1: f32,
+    beta2: f32,
+    rest2: f32,
+    eps: f32,
+    rate: f32,
+    shrink: f32,
+}
+
+impl Step {
+    fn new(step: &AdamWStep) -> Self {
+        Self {
+            beta1: step.beta1 as f32,
+            rest1: (1.0 - step.beta1) as f32,
+            beta2: step.beta2 as f32,
+            rest2: (1.0 - step.beta2) as f32,
+            eps: step.eps as f32,
+            rate: step.rate as f32,
+            shrink: step.shrink as f32,
+        }
+    }
+}
+
+vectorised! {
+fn update(parameter: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32], step: Step) {
+    let moments = first.iter_mut().zip(second);
+    for ((parameter, gradient), (first, second)) in parameter.iter_mut().zip(gradient).zip(moments) {
+        let m = *first * step.beta1 + gradient * step.rest1;
+        let v = *second * step.beta2 + gradient * gradient * step.rest2;
+        // The first moment of a row that is no longer used would decay into the denormal numbers, where some processors
+        // take a hundred times as long, and stay there.
+        *first = if m.abs() < f32::MIN_POSITIVE { 0.0 } else { m };
+        *second = if v < f32::MIN_POSITIVE { 0.0 } else { v };
+        *parameter = (*parameter - m / (v.sqrt() + step.eps) * step.rate) * step.shrink;
+    }
+}
+}
+
+/// [`Kernels::adamw`](crate::Kernels::adamw).
+pub(super) fn step<const D: usize>(
+    parameter: Tensor<Flex, D>,
+    gradient: Tensor<Flex, D>,
+    moments: Option<Moments<Flex, D>>,
+    step: &AdamWStep,
+) -> (Tensor<Flex, D>, Moments<Flex, D>) {
+    let mut dtypes = vec![parameter.dtype(), gradient.dtype()];
+    if let Some(moments) = &moments {
+        dtypes.extend([moments.first.dtype(), moments.second.dtype()]);
+    }
+    if !all_f32(&dtypes) {
+        return composed::adamw(parameter, gradient, moments, step);
+    }
+    let mut parameter = contiguous(primitive(parameter));
+    let gradient = contiguous(primitive(gradient));
+    let [mut first, mut second] = match moments {
+        Some(moments) => [moments.first, moments.second].map(|it| contiguous(primitive(it))),
+        None => [(); 2].map(|()| {
+            let shape = parameter.shape();
+            from_values(vec![0.0; shape.num_elements()], shape)
+        }),
+    };
+    let step = Step::new(step);
+    let blocks = values_mut(&mut parameter)
+        .par_chunks_mut(BLOCK)
+        .zip(values(&gradient).par_chunks(BLOCK))
+        .zip(values_mut(&mut first).par_chunks_mut(BLOCK))
+        .zip(values_mut(&mut second).par_chunks_mut(BLOCK));
+    blocks.for_each(|(((parameter, gradient), first), second)| {
+        update(parameter, gradient, first, second, step);
+    });
+    let moments = Moments {
+        first: tensor(first),
+        second: tensor(second),
+    };
+    (tensor(parameter), moments)
+}

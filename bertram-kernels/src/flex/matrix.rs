@@ -1,0 +1,173 @@
+//! Products of small matrices that lie within larger ones, each on one thread.
+
+#![allow(
+    unsafe_code,
+    reason = "`gemm` takes pointers, and heads are interleaved columns that slices cannot split"
+)]
+
+use std::marker::PhantomData;
+
+/// A matrix within a slice.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// A row-major matrix that begins a slice, its rows `stride` apart.
+    ///
+    /// # Panics
+    /// If the slice is too short.
+    pub(super) fn new(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        check(values.len(), rows, columns, stride);
+        Self {
+            values,
+            rows,
+            columns,
+            row_stride: stride,
+            column_stride: 1,
+        }
+    }
+
+    /// Its transpose.
+    pub(super) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// A row-major matrix within memory that is borrowed for it alone.
+pub(super) struct MatrixMut<'a> {
+    start: *mut f32,
+    rows: usize,
+    columns: usize,
+    stride: usize,
+    borrow: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: it stands for a `&mut [f32]` to each of its rows, which may go to another thread.
+unsafe impl Send for MatrixMut<'_> {}
+
+impl<'a> MatrixMut<'a> {
+    /// As [`Matrix::new`].
+    ///
+    /// # Panics
+    /// If the slice is too short.
+    pub(super) fn new(values: &'a mut [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        check(values.len(), rows, columns, stride);
+        Self {
+            start: values.as_mut_ptr(),
+            rows,
+            columns,
+            stride,
+            borrow: PhantomData,
+        }
+    }
+
+    /// `self <- factor left right`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub(super) fn set_product(&mut self, factor: f32, left: Matrix<'_>, right: Matrix<'_>) {
+        assert_eq!(
+            (left.rows, right.columns, left.columns),
+            (self.rows, self.columns, right.rows),
+            "shapes of a matrix product"
+        );
+        // SAFETY: the constructors have checked that all elements of the three matrices lie within their slices. The
+        // result is borrowed for itself alone, so it overlaps neither factor. It is written, not read (`read_dst` is
+        // false).
+        unsafe {
+            gemm::gemm(
+                self.rows,
+                self.columns,
+                left.columns,
+                self.start,
+                1,
+                self.stride.cast_signed(),
+                false,
+                left.values.as_ptr(),
+                left.column_stride.cast_signed(),
+                left.row_stride.cast_signed(),
+                right.values.as_ptr(),
+                right.column_stride.cast_signed(),
+                right.row_stride.cast_signed(),
+                0.0,
+                factor,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
+    }
+}
+
+fn check(length: usize, rows: usize, columns: usize, stride: usize) {
+    assert!(columns <= stride, "rows overlap");
+    let needed = match (rows, columns) {
+        (0, _) | (_, 0) => 0,
+        _ => (rows - 1) * stride + columns,
+    };
+    assert!(needed <= length, "a matrix reaches beyond its slice");
+}
+
+/// How hidden states `[batch * sequence, heads * width]` are laid out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heads {
+    pub(super) batch: usize,
+    pub(super) sequence: usize,
+    pub(super) heads: usize,
+    pub(super) width: usize,
+}
+
+impl Heads {
+    fn hidden(self) -> usize {
+        self.heads * self.width
+    }
+
+    /// Elements of the hidden states.
+    pub(super) fn len(self) -> usize {
+        self.batch * self.sequence * self.hidden()
+    }
+
+    fn offset(self, index: usize) -> usize {
+        let (sequence, head) = (index / self.heads, index % self.heads);
+        sequence * self.sequence * self.hidden() + head * self.width
+    }
+
+    /// Head `index % heads` of sequence `index / heads`: `[sequence, width]`.
+    pub(super) fn get(self, values: &[f32], index: usize) -> Matrix<'_> {
+        let values = &values[self.offset(index)..];
+        Matrix::new(values, self.sequence, self.width, self.hidden())
+    }
+
+    /// All heads of all sequences, to be written by as many threads.
+    ///
+    /// # Panics
+    /// If `values` are not the hidden states.
+    pub(super) fn split(self, values: &mut [f32]) -> Vec<MatrixMut<'_>> {
+        assert_eq!(values.len(), self.len(), "elements of the hidden states");
+        let start = values.as_mut_ptr();
+        (0..self.batch * self.heads)
+            .map(|index| MatrixMut {
+                // SAFETY: the offset of an existing head's first element is within the slice.
+                start: unsafe { start.add(self.offset(index)) },
+                rows: self.sequence,
+                columns: self.width,
+                // Heads are disjoint sets of elements: rows of a sequence, columns of a head.
+                stride: self.hidden(),
+                borrow: PhantomData,
+            })
+            .collect()
+    }
+}

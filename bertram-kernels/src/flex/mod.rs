@@ -1,0 +1,103 @@
+//! Fused kernels of `Flex`, Burn's CPU backend, for tensors of 32-bit floats; others take the composed way.
+//!
+//! One file an operation: its passes over memory, its backward pass, and its place on the graph. Loops are compiled for
+//! AVX-512, for AVX2 with FMA and for the target's baseline, and chosen at run time ([`simd`]); work is split over
+//! rayon's threads by rows, into blocks that do not depend on the number of threads, so that results do not either.
+
+mod adamw;
+mod attention;
+mod dropout;
+mod gelu;
+mod graph;
+mod layer_norm;
+mod linear;
+mod matrix;
+mod rows;
+mod simd;
+mod tensor;
+#[cfg(test)]
+mod tests;
+
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::Tensor;
+
+use crate::{AdamWStep, AttentionOptions, Kernels, Moments, Norm};
+
+impl Kernels for Flex {
+    fn linear_layer_on_graph<C: CheckpointStrategy>(
+        input: Tensor<Autodiff<Self, C>, 2>,
+        weight: Tensor<Autodiff<Self, C>, 2>,
+        bias: Tensor<Autodiff<Self, C>, 1>,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        linear::on_graph(input, weight, bias)
+    }
+
+    fn self_attention(
+        query: Tensor<Self, 2>,
+        key: Tensor<Self, 2>,
+        value: Tensor<Self, 2>,
+        bias: Tensor<Self, 4>,
+        options: AttentionOptions,
+    ) -> Tensor<Self, 2> {
+        attention::without_graph(query, key, value, bias, options)
+    }
+
+    fn self_attention_on_graph<C: CheckpointStrategy>(
+        query: Tensor<Autodiff<Self, C>, 2>,
+        key: Tensor<Autodiff<Self, C>, 2>,
+        value: Tensor<Autodiff<Self, C>, 2>,
+        bias: Tensor<Autodiff<Self, C>, 4>,
+        options: AttentionOptions,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        attention::on_graph(query, key, value, bias, options)
+    }
+
+    fn bias_gelu(input: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
+        gelu::without_graph(input, bias)
+    }
+
+    fn bias_gelu_on_graph<C: CheckpointStrategy>(
+        input: Tensor<Autodiff<Self, C>, 2>,
+        bias: Tensor<Autodiff<Self, C>, 1>,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        gelu::on_graph(input, bias)
+    }
+
+    fn residual_layer_norm(
+        input: Tensor<Self, 2>,
+        bias: Tensor<Self, 1>,
+        residual: Tensor<Self, 2>,
+        norm: Norm<Self>,
+        dropout: f64,
+    ) -> Tensor<Self, 2> {
+        layer_norm::residual_without_graph(input, bias, residual, norm, dropout)
+    }
+
+    fn residual_layer_norm_on_graph<C: CheckpointStrategy>(
+        input: Tensor<Autodiff<Self, C>, 2>,
+        bias: Tensor<Autodiff<Self, C>, 1>,
+        residual: Tensor<Autodiff<Self, C>, 2>,
+        norm: Norm<Autodiff<Self, C>>,
+        dropout: f64,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        layer_norm::residual_on_graph(input, bias, residual, norm, dropout)
+    }
+
+    fn layer_norm_dropout_on_graph<C: CheckpointStrategy>(
+        input: Tensor<Autodiff<Self, C>, 2>,
+        norm: Norm<Autodiff<Self, C>>,
+        dropout: f64,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        layer_norm::dropout_on_graph(input, norm, dropout)
+    }
+
+    fn adamw<const D: usize>(
+        parameter: Tensor<Self, D>,
+        gradient: Tensor<Self, D>,
+        moments: Option<Moments<Self, D>>,
+        step: &AdamWStep,
+    ) -> (Tensor<Self, D>, Moments<Self, D>) {
+        adamw::step(parameter, gradient, moments, step)
+    }
+}

@@ -1,0 +1,213 @@
+//! The trait.
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+
+use crate::adamw::{AdamWStep, Moments};
+use crate::composed;
+
+/// Scale, shift and epsilon of a LayerNorm.
+#[derive(Clone, Debug)]
+pub struct Norm<B: Backend> {
+    /// Scale, `[hidden]`.
+    pub gamma: Tensor<B, 1>,
+    /// Shift, `[hidden]`.
+    pub beta: Tensor<B, 1>,
+    /// Added to the variance.
+    pub eps: f64,
+}
+
+/// How attention is computed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AttentionOptions {
+    /// Number of heads; divides the width of the hidden states.
+    pub heads: usize,
+    /// Dropout of the probabilities, in `[0, 1)`.
+    pub dropout: f64,
+}
+
+/// A backend with the operations of a BERT encoder.
+///
+/// Every method has a form composed of Burn's operations. A backend with something faster replaces a method, and with it
+/// its twin that ends in `_on_graph`: what `Autodiff<Self, C>` does in that method's place, with a backward pass of its
+/// own. So `Autodiff` needs one implementation for all backends, and a backend's fused backward pass lies beside its
+/// forward pass.
+///
+/// Dropout acts under `Autodiff` alone, as Burn's does. Its mask comes from the backend's random numbers: `Backend::seed`
+/// makes it repeatable. No mask is kept for the backward pass where it can be computed again.
+///
+/// Hidden states are matrices `[rows, hidden]`, a row a token.
+pub trait Kernels: Backend {
+    /// `input weight + bias`.
+    ///
+    /// # Shapes
+    /// - input: `[rows, d_input]`; weight: `[d_input, d_output]`; bias: `[d_output]`
+    /// - result: `[rows, d_output]`
+    fn linear_layer(
+        input: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        bias: Tensor<Self, 1>,
+    ) -> Tensor<Self, 2> {
+        composed::linear_layer(input, weight, bias)
+    }
+
+    /// [`linear_layer`](Self::linear_layer) of `Autodiff`.
+    fn linear_layer_on_graph<C: CheckpointStrategy>(
+        input: Tensor<Autodiff<Self, C>, 2>,
+        weight: Tensor<Autodiff<Self, C>, 2>,
+        bias: Tensor<Autodiff<Self, C>, 1>,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        composed::linear_layer(input, weight, bias)
+    }
+
+    /// Multi-head attention within each sequence (Vaswani et al. 2017, section 3.2), without projections:
+    /// `dropout(softmax(q k^T / sqrt(d_head) + bias)) v`, head by head. The bias takes no gradient.
+    ///
+    /// A key whose bias puts it 60 or more below a query's best key gets a probability of exactly 0.
+    ///
+    /// # Shapes
+    /// - query, key, value: `[batch * sequence, hidden]`
+    /// - bias: `[batch, 1, 1, sequence]`, added to the scores of each key
+    /// - result: `[batch * sequence, hidden]`
+    fn self_attention(
+        query: Tensor<Self, 2>,
+        key: Tensor<Self, 2>,
+        value: Tensor<Self, 2>,
+        bias: Tensor<Self, 4>,
+        options: AttentionOptions,
+    ) -> Tensor<Self, 2> {
+        composed::self_attention(query, key, value, bias, options)
+    }
+
+    /// [`self_attention`](Self::self_attention) of `Autodiff`.
+    fn self_attention_on_graph<C: CheckpointStrategy>(
+        query: Tensor<Autodiff<Self, C>, 2>,
+        key: Tensor<Autodiff<Self, C>, 2>,
+        value: Tensor<Autodiff<Self, C>, 2>,
+        bias: Tensor<Autodiff<Self, C>, 4>,
+        options: AttentionOptions,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        composed::self_attention(query, key, value, bias, options)
+    }
+
+    /// `gelu(input + bias)`, with the exact GELU, `x Phi(x)` (Hendrycks & Gimpel 2016).
+    ///
+    /// # Shapes
+    /// - input, result: `[rows, width]`; bias: `[width]`
+    fn bias_gelu(input: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
+        composed::bias_gelu(input, bias)
+    }
+
+    /// [`bias_gelu`](Self::bias_gelu) of `Autodiff`.
+    fn bias_gelu_on_graph<C: CheckpointStrategy>(
+        input: Tensor<Autodiff<Self, C>, 2>,
+        bias: Tensor<Autodiff<Self, C>, 1>,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        composed::bias_gelu(input, bias)
+    }
+
+    /// `layer_norm(dropout(input + bias) + residual)`: what follows the last matrix product of a sub-layer.
+    ///
+    /// # Shapes
+    /// - input, residual, result: `[rows, hidden]`; bias: `[hidden]`
+    fn residual_layer_norm(
+        input: Tensor<Self, 2>,
+        bias: Tensor<Self, 1>,
+        residual: Tensor<Self, 2>,
+        norm: Norm<Self>,
+        dropout: f64,
+    ) -> Tensor<Self, 2> {
+        composed::residual_layer_norm(input, bias, residual, norm, dropout)
+    }
+
+    /// [`residual_layer_norm`](Self::residual_layer_norm) of `Autodiff`.
+    fn residual_layer_norm_on_graph<C: CheckpointStrategy>(
+        input: Tensor<Autodiff<Self, C>, 2>,
+        bias: Tensor<Autodiff<Self, C>, 1>,
+        residual: Tensor<Autodiff<Self, C>, 2>,
+        norm: Norm<Autodiff<Self, C>>,
+        dropout: f64,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        composed::residual_layer_norm(input, bias, residual, norm, dropout)
+    }
+
+    /// `dropout(layer_norm(input))`: the end of the embedding module.
+    ///
+    /// # Shapes
+    /// - input, result: `[rows, hidden]`
+    fn layer_norm_dropout(
+        input: Tensor<Self, 2>,
+        norm: Norm<Self>,
+        dropout: f64,
+    ) -> Tensor<Self, 2> {
+        composed::layer_norm_dropout(input, norm, dropout)
+    }
+
+    /// [`layer_norm_dropout`](Self::layer_norm_dropout) of `Autodiff`.
+    fn layer_norm_dropout_on_graph<C: CheckpointStrategy>(
+        input: Tensor<Autodiff<Self, C>, 2>,
+        norm: Norm<Autodiff<Self, C>>,
+        dropout: f64,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        composed::layer_norm_dropout(input, norm, dropout)
+    }
+
+    /// One AdamW step of one parameter; without moments, its first. What is not shared is changed in place.
+    fn adamw<const D: usize>(
+        parameter: Tensor<Self, D>,
+        gradient: Tensor<Self, D>,
+        moments: Option<Moments<Self, D>>,
+        step: &AdamWStep,
+    ) -> (Tensor<Self, D>, Moments<Self, D>) {
+        composed::adamw(parameter, gradient, moments, step)
+    }
+}
+
+impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn linear_layer(
+        input: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        bias: Tensor<Self, 1>,
+    ) -> Tensor<Self, 2> {
+        B::linear_layer_on_graph(input, weight, bias)
+    }
+
+    fn self_attention(
+        query: Tensor<Self, 2>,
+        key: Tensor<Self, 2>,
+        value: Tensor<Self, 2>,
+        bias: Tensor<Self, 4>,
+        options: AttentionOptions,
+    ) -> Tensor<Self, 2> {
+        B::self_attention_on_graph(query, key, value, bias, options)
+    }
+
+    fn bias_gelu(input: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
+        B::bias_gelu_on_graph(input, bias)
+    }
+
+    fn residual_layer_norm(
+        input: Tensor<Self, 2>,
+        bias: Tensor<Self, 1>,
+        residual: Tensor<Self, 2>,
+        norm: Norm<Self>,
+        dropout: f64,
+    ) -> Tensor<Self, 2> {
+        B::residual_layer_norm_on_graph(input, bias, residual, norm, dropout)
+    }
+
+    fn layer_norm_dropout(
+        input: Tensor<Self, 2>,
+        norm: Norm<Self>,
+        dropout: f64,
+    ) -> Tensor<Self, 2> {
+        B::layer_norm_dropout_on_graph(input, norm, dropout)
+    }
+}
+
+/// A backend to train on: it has gradients, and [`Kernels`] with and without them.
+pub trait TrainBackend: AutodiffBackend<InnerBackend: Kernels> + Kernels {}
+
+impl<B: AutodiffBackend<InnerBackend: Kernels> + Kernels> TrainBackend for B {}

@@ -1,0 +1,107 @@
+//! The choice between fused and composed kernels.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::{AdamWStep, AttentionOptions, Kernels, Moments, Norm, composed};
+
+/// Which form of the kernels computes. Both give the same numbers but for rounding, and dropout masks of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelKind {
+    /// The backend's own, where it has one.
+    #[default]
+    Fused,
+    /// Composed of Burn's operations.
+    Composed,
+}
+
+impl KernelKind {
+    /// Its name in a config.
+    pub fn name(self) -> &'static str {
+        match self {
+            KernelKind::Fused => "fused",
+            KernelKind::Composed => "composed",
+        }
+    }
+
+    /// [`Kernels::linear_layer`].
+    pub fn linear_layer<B: Kernels>(
+        self,
+        input: Tensor<B, 2>,
+        weight: Tensor<B, 2>,
+        bias: Tensor<B, 1>,
+    ) -> Tensor<B, 2> {
+        match self {
+            KernelKind::Fused => B::linear_layer(input, weight, bias),
+            KernelKind::Composed => composed::linear_layer(input, weight, bias),
+        }
+    }
+
+    /// [`Kernels::self_attention`].
+    pub fn self_attention<B: Kernels>(
+        self,
+        query: Tensor<B, 2>,
+        key: Tensor<B, 2>,
+        value: Tensor<B, 2>,
+        bias: Tensor<B, 4>,
+        options: AttentionOptions,
+    ) -> Tensor<B, 2> {
+        match self {
+            KernelKind::Fused => B::self_attention(query, key, value, bias, options),
+            KernelKind::Composed => composed::self_attention(query, key, value, bias, options),
+        }
+    }
+
+    /// [`Kernels::bias_gelu`].
+    pub fn bias_gelu<B: Kernels>(self, input: Tensor<B, 2>, bias: Tensor<B, 1>) -> Tensor<B, 2> {
+        match self {
+            KernelKind::Fused => B::bias_gelu(input, bias),
+            KernelKind::Composed => composed::bias_gelu(input, bias),
+        }
+    }
+
+    /// [`Kernels::residual_layer_norm`].
+    pub fn residual_layer_norm<B: Kernels>(
+        self,
+        input: Tensor<B, 2>,
+        bias: Tensor<B, 1>,
+        residual: Tensor<B, 2>,
+        norm: Norm<B>,
+        dropout: f64,
+    ) -> Tensor<B, 2> {
+        match self {
+            KernelKind::Fused => B::residual_layer_norm(input, bias, residual, norm, dropout),
+            KernelKind::Composed => {
+                composed::residual_layer_norm(input, bias, residual, norm, dropout)
+            }
+        }
+    }
+
+    /// [`Kernels::layer_norm_dropout`].
+    pub fn layer_norm_dropout<B: Kernels>(
+        self,
+        input: Tensor<B, 2>,
+        norm: Norm<B>,
+        dropout: f64,
+    ) -> Tensor<B, 2> {
+        match self {
+            KernelKind::Fused => B::layer_norm_dropout(input, norm, dropout),
+            KernelKind::Composed => composed::layer_norm_dropout(input, norm, dropout),
+        }
+    }
+
+    /// [`Kernels::adamw`].
+    pub fn adamw<B: Kernels, const D: usize>(
+        self,
+        parameter: Tensor<B, D>,
+        gradient: Tensor<B, D>,
+        moments: Option<Moments<B, D>>,
+        step: &AdamWStep,
+    ) -> (Tensor<B, D>, Moments<B, D>) {
+        match self {
+            KernelKind::Fused => B::adamw(parameter, gradient, moments, step),
+            KernelKind::Composed => composed::adamw(parameter, gradient, moments, step),
+        }
+    }
+}

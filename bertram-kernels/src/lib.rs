@@ -1,0 +1,17 @@
+//! Operations that a BERT encoder and its optimiser spend their time in, each as one call.
+//!
+//! [`Kernels`] is a Burn backend with these operations. Its provided methods compose them of Burn's own ([`composed`]),
+//! which serves every backend; `Flex`, the CPU backend, has fused ones, alone and under `Autodiff`.
+//! [`KernelKind`] chooses between the two at run time.
+
+mod adamw;
+mod backends;
+pub mod composed;
+#[cfg(feature = "flex")]
+mod flex;
+mod kernels;
+mod kind;
+
+pub use adamw::{AdamWStep, Moments};
+pub use kernels::{AttentionOptions, Kernels, Norm, TrainBackend};
+pub use kind::KernelKind;
