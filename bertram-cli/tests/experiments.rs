@@ -98,6 +98,17 @@ fn all_fourteen_run_on_the_demo_corpus_and_are_reported() {
         after.modified().expect("time")
     );
 
+    // What was made with other settings is not taken for what is asked for now.
+    let mut other = run(&out);
+    other.args(["--only", "e04", "--set", "train.batch-size=4"]);
+    let output = other.output().expect("starts");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("other settings (there: batch-size = 8; now: batch-size = 4)"),
+        "{}",
+        stderr(&output)
+    );
+
     let page = dir.path().join("report.html");
     let mut report = bertram();
     report.arg("report").arg(&out).arg("--out").arg(&page);
@@ -198,7 +209,13 @@ fn an_ablation_gives_effects() {
         .arg(&out)
         .args(["--format", "markdown"]);
     let text = stdout(&finish(report));
-    for word in ["smart", "order", "on vs off"] {
+    for word in [
+        "smart",
+        "order",
+        "on vs off",
+        "| no change: smart=off,order=fixed |",
+        "| smart+rotating: ",
+    ] {
         assert!(text.contains(word), "{word} in\n{text}");
     }
 

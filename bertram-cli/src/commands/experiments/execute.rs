@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use bertram_train::config::Settings;
 use bertram_train::pipeline::Summary;
 use bertram_train::run_folder::{RunFolder, read_json};
 use comfy_table::{CellAlignment, Table, presets};
@@ -16,7 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::plan::PlannedRun;
 use crate::args::RunsArgs;
-use crate::error::{CliError, CliResult, work};
+use crate::error::{CliError, CliResult, input, work};
 use crate::out;
 
 /// Exit code of a process that Ctrl-C stopped.
@@ -51,6 +52,34 @@ fn state(run: &PlannedRun) -> State {
     }
 }
 
+/// A folder that an earlier grid left must be of the run that is planned: else its scores, or what it goes on with, would
+/// pass for another setting's.
+fn check_settings(run: &PlannedRun) -> CliResult {
+    let Ok(folder) = RunFolder::open(&run.folder) else {
+        return Ok(());
+    };
+    let found = Settings::load(&folder.config(), &[]).map_err(input)?;
+    let mut sets = vec![format!("train.seed={}", run.seed)];
+    sets.extend(run.sets.iter().cloned());
+    let planned = Settings::load(&run.config, &sets).map_err(input)?;
+    if found == planned {
+        return Ok(());
+    }
+    let (found, planned) = (found.to_toml(), planned.to_toml());
+    let only = |text: &str, other: &str| {
+        let line = text
+            .lines()
+            .find(|line| !other.lines().any(|it| it == *line));
+        line.unwrap_or("nothing").to_owned()
+    };
+    Err(input(anyhow::anyhow!(
+        "{} was made with other settings (there: {}; now: {}): name another folder with --out, or move it away",
+        run.folder.display(),
+        only(&found, &planned),
+        only(&planned, &found),
+    )))
+}
+
 struct Running<'a> {
     run: &'a PlannedRun,
     child: Child,
@@ -69,6 +98,9 @@ pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
     .context("cannot listen for Ctrl-C")
     .map_err(work)?;
 
+    for run in runs {
+        check_settings(run)?;
+    }
     let mut waiting: VecDeque<&PlannedRun> = VecDeque::new();
     let mut done = 0;
     for run in runs {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bertram_train::config::Settings;
-use bertram_train::experiment::{Factor, full_factorial, half_fraction};
+use bertram_train::experiment::{Cell, Factor, full_factorial, half_fraction};
 use bertram_train::schedule::ScheduleKind;
 
 use super::{quoted, run_folder_name};
@@ -126,6 +126,7 @@ pub fn ablation(args: &AblateArgs) -> CliResult<Vec<PlannedRun>> {
             sets.extend(level_sets(factor, level, combined)?);
             sets.push(format!("experiment.levels.{factor}={level:?}"));
         }
+        sets.push(format!("experiment.id={:?}", changes(&factors, &cell)));
         sets.push(format!("experiment.title={name:?}"));
         let settings = Settings::load(&args.config, &sets).map_err(input)?;
         checked.push((name, sets, seeds(&args.common, &settings)));
@@ -144,6 +145,23 @@ pub fn ablation(args: &AblateArgs) -> CliResult<Vec<PlannedRun>> {
         }
     }
     Ok(runs)
+}
+
+/// A cell's short name, by its levels that are not the first of their factors: `smart+rotating`.
+fn changes(factors: &[Factor], cell: &Cell) -> String {
+    let changed: Vec<&str> = factors
+        .iter()
+        .filter_map(|factor| {
+            let level = cell.get(&factor.name)?;
+            let name = if level == "on" { &factor.name } else { level };
+            (Some(level) != factor.levels.first()).then_some(name.as_str())
+        })
+        .collect();
+    if changed.is_empty() {
+        "no change".into()
+    } else {
+        changed.join("+")
+    }
 }
 
 fn seeds(args: &RunsArgs, settings: &Settings) -> Vec<u64> {
