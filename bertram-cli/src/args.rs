@@ -459,6 +459,19 @@ pub struct BenchArgs {
 /// What to measure.
 #[derive(Clone, Debug, Subcommand)]
 pub enum BenchCommand {
+    /// Tokens a second of a training step: forward, backward, AdamW.
+    #[command(after_help = "Examples:
+  bertram-cli bench train-step --shape minilm --batch 8 --sequence 32 --threads 2
+  bertram-cli bench train-step --shape base --sequence 128 --backend cuda --json")]
+    TrainStep(BenchCommonArgs),
+    /// Tokens a second of an evaluation batch.
+    #[command(after_help = "Examples:
+  bertram-cli bench evaluate --shape minilm --batch 64 --sequence 32 --threads 2")]
+    Evaluate(BenchCommonArgs),
+    /// Time of each kernel, in the backend's fused form and composed of Burn's operations.
+    #[command(after_help = "Examples:
+  bertram-cli bench kernels --shape minilm --batch 8 --sequence 128 --threads 2")]
+    Kernels(BenchCommonArgs),
     /// Time and memory of an update with each method, as ratios: SMART, Bregman, R-Drop, PCGrad.
     ///
     /// The methods take turns in one process on random weights and tokens; times are medians. Memory is that of a
@@ -466,12 +479,9 @@ pub enum BenchCommand {
     Methods(BenchMethodsArgs),
 }
 
-/// Arguments of `bench methods`.
+/// Arguments that every measurement takes.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:
-  bertram-cli bench methods
-  bertram-cli bench methods --shape base --sequence 128 --backend cuda --json")]
-pub struct BenchMethodsArgs {
+pub struct BenchCommonArgs {
     #[command(flatten)]
     pub backend: BackendArgs,
     /// Shape of the encoder: minilm, base, or a model's config.json.
@@ -483,18 +493,31 @@ pub struct BenchMethodsArgs {
     /// Tokens of a sequence.
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub sequence: usize,
-    /// Seconds for each method.
+    /// Threads of a CPU backend; without it, one for each core.
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub threads: Option<usize>,
+    /// Seconds to measure for; for each method or kernel, where there are several.
     #[arg(long, default_value_t = 6.0, value_name = "S")]
     pub seconds: f64,
     /// The backend's fused operations, where it has them, or Burn's, one by one.
     #[arg(long, value_enum, default_value = "fused")]
     pub kernels: Kernels,
-    /// One method alone.
-    #[arg(long, value_name = "METHOD")]
-    pub only: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `bench methods`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  bertram-cli bench methods
+  bertram-cli bench methods --shape base --sequence 128 --backend cuda --json")]
+pub struct BenchMethodsArgs {
+    #[command(flatten)]
+    pub common: BenchCommonArgs,
+    /// One method alone.
+    #[arg(long, value_name = "METHOD")]
+    pub only: Option<String>,
 }
 
 /// Which kernels compute.

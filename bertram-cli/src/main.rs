@@ -1,5 +1,6 @@
 //! `bertram-cli`: train, evaluate, predict and encode with one multitask BERT.
 
+mod allocator;
 mod args;
 mod backend;
 mod commands;
@@ -17,6 +18,7 @@ use clap::Parser;
 use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
+    allocator::keep_memory();
     let cli = Cli::parse();
     logging::start(cli.verbose, cli.quiet);
     report_panics();

@@ -1,9 +1,14 @@
 //! The operations composed of Burn's own.
 
 use burn::nn::Dropout;
-use burn::tensor::{Tensor, TensorPrimitive, activation, backend::Backend, module};
+use burn::tensor::{Int, Tensor, TensorPrimitive, activation, backend::Backend, module};
 
 use crate::{AdamWStep, AttentionOptions, Moments, Norm};
+
+/// [`Kernels::embedding_rows`](crate::Kernels::embedding_rows).
+pub fn embedding_rows<B: Backend>(table: Tensor<B, 2>, ids: Tensor<B, 1, Int>) -> Tensor<B, 2> {
+    module::embedding(table, ids.unsqueeze::<2>()).squeeze_dim(0)
+}
 
 /// [`Kernels::linear_layer`](crate::Kernels::linear_layer).
 pub fn linear_layer<B: Backend>(
@@ -131,4 +136,27 @@ pub fn adamw<B: Backend, const D: usize>(
         parameter = parameter * step.shrink;
     }
     (parameter, Moments { first, second })
+}
+
+/// [`Kernels::inner_products`](crate::Kernels::inner_products).
+pub fn inner_products<B: Backend, const D: usize>(tensors: &[Tensor<B, D>]) -> Vec<Tensor<B, 1>> {
+    let rows = tensors.iter().enumerate();
+    rows.flat_map(|(row, one)| {
+        let others = &tensors[row..];
+        others
+            .iter()
+            .map(move |other| (one.clone() * other.clone()).sum())
+    })
+    .collect()
+}
+
+/// [`Kernels::weighted_sum`](crate::Kernels::weighted_sum).
+pub fn weighted_sum<B: Backend, const D: usize>(
+    terms: Vec<(Tensor<B, D>, f64)>,
+) -> Option<Tensor<B, D>> {
+    let weighted = terms.into_iter().map(|(tensor, weight)| match weight {
+        1.0 => tensor,
+        weight => tensor * weight,
+    });
+    weighted.reduce(|sum, term| sum + term)
 }

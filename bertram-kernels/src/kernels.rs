@@ -2,8 +2,8 @@
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Int, Tensor};
 
 use crate::adamw::{AdamWStep, Moments};
 use crate::composed;
@@ -40,6 +40,23 @@ pub struct AttentionOptions {
 ///
 /// Hidden states are matrices `[rows, hidden]`, a row a token.
 pub trait Kernels: Backend {
+    /// Rows of a table.
+    ///
+    /// # Shapes
+    /// - table: `[entries, hidden]`; ids: `[rows]`, each below `entries`
+    /// - result: `[rows, hidden]`
+    fn embedding_rows(table: Tensor<Self, 2>, ids: Tensor<Self, 1, Int>) -> Tensor<Self, 2> {
+        composed::embedding_rows(table, ids)
+    }
+
+    /// [`embedding_rows`](Self::embedding_rows) of `Autodiff`.
+    fn embedding_rows_on_graph<C: CheckpointStrategy>(
+        table: Tensor<Autodiff<Self, C>, 2>,
+        ids: Tensor<Autodiff<Self, C>, 1, Int>,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        composed::embedding_rows(table, ids)
+    }
+
     /// `input weight + bias`.
     ///
     /// # Shapes
@@ -163,9 +180,25 @@ pub trait Kernels: Backend {
     ) -> (Tensor<Self, D>, Moments<Self, D>) {
         composed::adamw(parameter, gradient, moments, step)
     }
+
+    /// Inner products of tensors of one shape, the upper triangle of their Gram matrix row by row: of the first with
+    /// itself, of the first with the second, and so on. Each of shape `[1]`.
+    fn inner_products<const D: usize>(tensors: &[Tensor<Self, D>]) -> Vec<Tensor<Self, 1>> {
+        composed::inner_products(tensors)
+    }
+
+    /// `sum_k weight_k tensor_k` of tensors of one shape; nothing of none. A first tensor that is not shared is changed
+    /// in place.
+    fn weighted_sum<const D: usize>(terms: Vec<(Tensor<Self, D>, f64)>) -> Option<Tensor<Self, D>> {
+        composed::weighted_sum(terms)
+    }
 }
 
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn embedding_rows(table: Tensor<Self, 2>, ids: Tensor<Self, 1, Int>) -> Tensor<Self, 2> {
+        B::embedding_rows_on_graph(table, ids)
+    }
+
     fn linear_layer(
         input: Tensor<Self, 2>,
         weight: Tensor<Self, 2>,

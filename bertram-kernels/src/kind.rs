@@ -1,6 +1,6 @@
 //! The choice between fused and composed kernels.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::{AdamWStep, AttentionOptions, Kernels, Moments, Norm, composed};
@@ -22,6 +22,18 @@ impl KernelKind {
         match self {
             KernelKind::Fused => "fused",
             KernelKind::Composed => "composed",
+        }
+    }
+
+    /// [`Kernels::embedding_rows`].
+    pub fn embedding_rows<B: Kernels>(
+        self,
+        table: Tensor<B, 2>,
+        ids: Tensor<B, 1, Int>,
+    ) -> Tensor<B, 2> {
+        match self {
+            KernelKind::Fused => B::embedding_rows(table, ids),
+            KernelKind::Composed => composed::embedding_rows(table, ids),
         }
     }
 
@@ -102,6 +114,28 @@ impl KernelKind {
         match self {
             KernelKind::Fused => B::adamw(parameter, gradient, moments, step),
             KernelKind::Composed => composed::adamw(parameter, gradient, moments, step),
+        }
+    }
+
+    /// [`Kernels::inner_products`].
+    pub fn inner_products<B: Kernels, const D: usize>(
+        self,
+        tensors: &[Tensor<B, D>],
+    ) -> Vec<Tensor<B, 1>> {
+        match self {
+            KernelKind::Fused => B::inner_products(tensors),
+            KernelKind::Composed => composed::inner_products(tensors),
+        }
+    }
+
+    /// [`Kernels::weighted_sum`].
+    pub fn weighted_sum<B: Kernels, const D: usize>(
+        self,
+        terms: Vec<(Tensor<B, D>, f64)>,
+    ) -> Option<Tensor<B, D>> {
+        match self {
+            KernelKind::Fused => B::weighted_sum(terms),
+            KernelKind::Composed => composed::weighted_sum(terms),
         }
     }
 }

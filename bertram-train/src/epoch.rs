@@ -1,8 +1,10 @@
 //! The batches and updates of an epoch: a pure function of settings, seed and epoch.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
 
-use bertram_core::data::{TaskBatch, epoch_batches, sample_rows};
+use bertram_core::data::{HostBatch, epoch_batches, sample_rows};
 use bertram_core::task::TaskId;
 use burn::tensor::backend::Backend;
 
@@ -83,36 +85,64 @@ impl Epoch {
         Self { batches, updates }
     }
 
-    /// The batches of an update, on the device.
-    pub fn parts<B: Backend>(
-        &self,
-        update: &Update,
-        tasks: &[TaskData],
-        device: &B::Device,
-    ) -> Vec<TaskPart<B>> {
-        update
-            .parts
-            .iter()
-            .filter_map(|part| {
-                let index = tasks
-                    .iter()
-                    .position(|task| task.config.task == part.task)?;
-                let task = &tasks[index];
-                let batches: Vec<TaskBatch<B>> = part
-                    .batches
-                    .iter()
-                    .map(|&batch| {
-                        task.batcher
-                            .batch(&task.train, &self.batches[index][batch])
-                            .to_device(device)
-                    })
-                    .collect();
-                Some(TaskPart {
-                    task: part.task,
-                    batches,
-                })
+    /// The batches of an update, padded, on the host.
+    pub fn parts(&self, update: &Update, tasks: &[TaskData]) -> Vec<HostPart> {
+        let parts = update.parts.iter().filter_map(|part| {
+            let index = tasks
+                .iter()
+                .position(|task| task.config.task == part.task)?;
+            let task = &tasks[index];
+            let batches = part.batches.iter().map(|&batch| {
+                let rows = &self.batches[index][batch];
+                task.batcher.batch(&task.train, rows)
+            });
+            Some(HostPart {
+                task: part.task,
+                batches: batches.collect(),
             })
-            .collect()
+        });
+        parts.collect()
+    }
+
+    /// Prepares the batches of the updates from number `first` on, on a thread of the scope's, while steps run. It ends
+    /// with the last update, or when the receiver is gone.
+    pub fn prefetch<'scope, 'env>(
+        &'env self,
+        scope: &'scope Scope<'scope, 'env>,
+        tasks: &'env [TaskData],
+        first: usize,
+    ) -> Receiver<Vec<HostPart>> {
+        let (sender, receiver) = sync_channel(PREFETCHED);
+        scope.spawn(move || {
+            for update in self.updates.iter().skip(first) {
+                if sender.send(self.parts(update, tasks)).is_err() {
+                    break;
+                }
+            }
+        });
+        receiver
+    }
+}
+
+/// Updates whose batches wait for their step.
+const PREFETCHED: usize = 2;
+
+/// A task's batches in one update, before they go to a device.
+pub struct HostPart {
+    /// The task.
+    pub task: TaskId,
+    /// The batches.
+    pub batches: Vec<HostBatch>,
+}
+
+impl HostPart {
+    /// The part on a device.
+    pub fn to_device<B: Backend>(self, device: &B::Device) -> TaskPart<B> {
+        let batches = self.batches.into_iter();
+        TaskPart {
+            task: self.task,
+            batches: batches.map(|batch| batch.to_device(device)).collect(),
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use bertram_core::task::TaskId;
-use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
+use bertram_kernels::{KernelKind, TrainBackend};
+use burn::module::{AutodiffModule, Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
@@ -40,15 +41,17 @@ pub struct TaskGradients {
 }
 
 /// Inner products of the tasks' gradients over the parameters in `scope` (all where `None`). One read from the device.
-pub fn gram<B: AutodiffBackend, M: AutodiffModule<B>>(
+pub fn gram<B: TrainBackend, M: AutodiffModule<B>>(
     module: &M,
     tasks: &[TaskGradients],
     scope: Option<&HashSet<ParamId>>,
+    kernels: KernelKind,
 ) -> Gram {
     let count = tasks.len();
     let mut visitor = InnerProducts::<B> {
         tasks,
         scope,
+        kernels,
         products: vec![None; count * (count + 1) / 2],
     };
     module.visit(&mut visitor);
@@ -61,8 +64,7 @@ pub fn gram<B: AutodiffBackend, M: AutodiffModule<B>>(
     }
     .into_iter();
     let mut rows = vec![vec![0.0; count]; count];
-    let pairs = (0..count).flat_map(|i| (i..count).map(move |j| (i, j)));
-    for ((i, j), product) in pairs.zip(&visitor.products) {
+    for ((i, j), product) in upper_triangle(count).zip(&visitor.products) {
         // No parameter is touched by both: their inner product stays 0.
         if product.is_some() {
             let value = values.next().unwrap_or(0.0);
@@ -73,35 +75,38 @@ pub fn gram<B: AutodiffBackend, M: AutodiffModule<B>>(
     Gram::from_rows(&rows)
 }
 
+/// Row and column of each place on or above the diagonal, row by row.
+fn upper_triangle(count: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..count).flat_map(move |i| (i..count).map(move |j| (i, j)))
+}
+
 struct InnerProducts<'a, B: AutodiffBackend> {
     tasks: &'a [TaskGradients],
     scope: Option<&'a HashSet<ParamId>>,
+    kernels: KernelKind,
     /// Sums of the upper triangle, row by row.
     products: Vec<Option<Tensor<B::InnerBackend, 1>>>,
 }
 
-impl<B: AutodiffBackend> ModuleVisitor<B> for InnerProducts<'_, B> {
+impl<B: TrainBackend> ModuleVisitor<B> for InnerProducts<'_, B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if self.scope.is_some_and(|scope| !scope.contains(&param.id)) {
             return;
         }
-        let gradients: Vec<Option<Tensor<B::InnerBackend, D>>> = self
-            .tasks
-            .iter()
-            .map(|task| task.gradients.get(param.id))
-            .collect();
-        let mut index = 0;
-        for i in 0..gradients.len() {
-            for j in i..gradients.len() {
-                if let (Some(one), Some(other)) = (&gradients[i], &gradients[j]) {
-                    let product = (one.clone() * other.clone()).sum();
-                    let sum = self.products[index].take();
-                    self.products[index] = Some(match sum {
-                        Some(sum) => sum + product,
-                        None => product,
-                    });
-                }
-                index += 1;
+        let (touching, gradients): (Vec<usize>, Vec<Tensor<B::InnerBackend, D>>) =
+            (self.tasks.iter().enumerate())
+                .filter_map(|(index, task)| Some((index, task.gradients.get(param.id)?)))
+                .unzip();
+        let mut products = self.kernels.inner_products(&gradients).into_iter();
+        for (pair, sum) in upper_triangle(self.tasks.len()).zip(&mut self.products) {
+            if touching.contains(&pair.0)
+                && touching.contains(&pair.1)
+                && let Some(product) = products.next()
+            {
+                *sum = Some(match sum.take() {
+                    Some(sum) => sum + product,
+                    None => product,
+                });
             }
         }
     }
@@ -109,56 +114,69 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for InnerProducts<'_, B> {
 
 /// `sum_k weights[k] g_k` on the parameters in `scope`, and the plain sum on the others. Each parameter's task gradients
 /// are let go as soon as they are merged.
-pub fn combine<B: AutodiffBackend, M: AutodiffModule<B>>(
+pub fn combine<B: TrainBackend, M: AutodiffModule<B>>(
     module: &M,
     tasks: Vec<TaskGradients>,
     weights: &[f64],
     scope: Option<&HashSet<ParamId>>,
     reduction: Reduction,
+    kernels: KernelKind,
 ) -> GradientsParams {
     let mut visitor = Combine {
-        tasks,
+        tasks: tasks.into_iter().map(|task| task.gradients).collect(),
         weights,
         scope,
         reduction,
+        kernels,
         merged: GradientsParams::new(),
     };
-    module.visit::<Combine<'_>>(&mut visitor);
+    Module::<B>::visit(module, &mut visitor);
+    visitor.merged
+}
+
+/// The sum of two gradients.
+pub fn add<B: TrainBackend, M: AutodiffModule<B>>(
+    module: &M,
+    one: GradientsParams,
+    other: GradientsParams,
+    kernels: KernelKind,
+) -> GradientsParams {
+    let mut visitor = Combine {
+        tasks: vec![one, other],
+        weights: &[1.0, 1.0],
+        scope: None,
+        reduction: Reduction::Sum,
+        kernels,
+        merged: GradientsParams::new(),
+    };
+    Module::<B>::visit(module, &mut visitor);
     visitor.merged
 }
 
 struct Combine<'a> {
-    tasks: Vec<TaskGradients>,
+    tasks: Vec<GradientsParams>,
     weights: &'a [f64],
     scope: Option<&'a HashSet<ParamId>>,
     reduction: Reduction,
+    kernels: KernelKind,
     merged: GradientsParams,
 }
 
-impl<B: AutodiffBackend> ModuleVisitor<B> for Combine<'_> {
+impl<B: TrainBackend> ModuleVisitor<B> for Combine<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         let weighted = self.scope.is_none_or(|scope| scope.contains(&param.id));
-        let mut sum: Option<Tensor<B::InnerBackend, D>> = None;
-        let mut touching = 0;
-        for (task, &weight) in self.tasks.iter_mut().zip(self.weights) {
-            let Some(gradient) = task.gradients.remove::<B::InnerBackend, D>(param.id) else {
-                continue;
-            };
-            touching += 1;
-            let gradient = if weighted && weight != 1.0 {
-                gradient * weight
-            } else {
-                gradient
-            };
-            sum = Some(match sum {
-                Some(sum) => sum + gradient,
-                None => gradient,
-            });
+        let mut terms: Vec<(Tensor<B::InnerBackend, D>, f64)> = (self.tasks.iter_mut())
+            .zip(self.weights)
+            .filter_map(|(gradients, weight)| {
+                let gradient = gradients.remove::<B::InnerBackend, D>(param.id)?;
+                Some((gradient, if weighted { *weight } else { 1.0 }))
+            })
+            .collect();
+        if weighted && self.reduction == Reduction::Mean && terms.len() == self.weights.len() {
+            let share = 1.0 / terms.len() as f64;
+            terms.iter_mut().for_each(|(_, weight)| *weight *= share);
         }
-        if let Some(mut sum) = sum {
-            if weighted && self.reduction == Reduction::Mean && touching == self.weights.len() {
-                sum = sum / touching as f64;
-            }
+        if let Some(sum) = self.kernels.weighted_sum(terms) {
             self.merged.register(param.id, sum);
         }
     }
@@ -168,10 +186,11 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Combine<'_> {
 mod tests {
     use super::*;
     use burn::backend::{Autodiff, NdArray};
-    use burn::module::Module;
     use burn::tensor::backend::Backend;
 
     type B = Autodiff<NdArray>;
+
+    const KERNELS: KernelKind = KernelKind::Fused;
 
     #[derive(Module, Debug)]
     struct Toy<B: Backend> {
@@ -219,10 +238,10 @@ mod tests {
             ]
         };
         let shared: HashSet<ParamId> = [module.shared.id].into();
-        let over_shared = gram::<B, _>(&module, &tasks(), Some(&shared));
+        let over_shared = gram::<B, _>(&module, &tasks(), Some(&shared), KERNELS);
         assert_eq!(over_shared.dot(0, 1), -1.0);
         assert_eq!(over_shared.dot(0, 0), 5.0);
-        let over_all = gram::<B, _>(&module, &tasks(), None);
+        let over_all = gram::<B, _>(&module, &tasks(), None, KERNELS);
         assert_eq!(over_all.dot(0, 0), 30.0);
         assert_eq!(
             over_all.dot(0, 1),
@@ -236,9 +255,16 @@ mod tests {
             (shared.into_data().iter().collect(), head.into_scalar())
         };
         let weights = [2.0, 4.0];
-        let merged = combine::<B, _>(&module, tasks(), &weights, Some(&shared), Reduction::Sum);
+        let merged = combine::<B, _>(
+            &module,
+            tasks(),
+            &weights,
+            Some(&shared),
+            Reduction::Sum,
+            KERNELS,
+        );
         assert_eq!(values(&merged), (vec![-10.0, 8.0], 5.0));
-        let merged = combine::<B, _>(&module, tasks(), &weights, None, Reduction::Mean);
+        let merged = combine::<B, _>(&module, tasks(), &weights, None, Reduction::Mean, KERNELS);
         assert_eq!(values(&merged), (vec![-5.0, 4.0], 10.0));
     }
 }

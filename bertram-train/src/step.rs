@@ -13,7 +13,7 @@ use rand::SeedableRng;
 use serde_json::{Map, Value, json};
 
 use crate::aggregator::{AggregatorConfig, GradientAggregator, Gram, StepRng};
-use crate::merge::{Reduction, Scope, TaskGradients, combine, gram};
+use crate::merge::{Reduction, Scope, TaskGradients, add, combine, gram};
 use crate::objective::objective;
 use crate::optim::{AdamW, AdamWConfig, global_norm, scale_gradients};
 use crate::regulariser::{Measure, OverUpdates, Regulariser, RegulariserSettings, Teacher};
@@ -202,6 +202,7 @@ impl<B: TrainBackend> Updater<B> {
         model: MultitaskModel<B>,
         plan: &UpdatePlan<'_, B>,
     ) -> (MultitaskModel<B>, UpdateOutput<B::InnerBackend>) {
+        let kernels = model.encoder.kernels();
         let mut tasks: Vec<TaskGradients> = Vec::with_capacity(plan.parts.len());
         let mut losses = Vec::with_capacity(plan.parts.len());
         let mut measures = Vec::new();
@@ -222,10 +223,8 @@ impl<B: TrainBackend> Updater<B> {
             tokens += done.tokens;
             match tasks.last_mut() {
                 Some(last) if !apart => {
-                    let mut accumulator = GradientsAccumulator::new();
-                    accumulator.accumulate(&model, std::mem::take(&mut last.gradients));
-                    accumulator.accumulate(&model, done.gradients);
-                    last.gradients = accumulator.grads();
+                    let sum = std::mem::take(&mut last.gradients);
+                    last.gradients = add::<B, _>(&model, sum, done.gradients, kernels);
                 }
                 _ => tasks.push(TaskGradients {
                     task: part.task,
@@ -296,7 +295,8 @@ impl<B: TrainBackend> Updater<B> {
             .filter(|config| config.tasks.contains(&part.task))
             .and_then(|config| Some((self.state.teacher.as_ref()?, config.mu)));
         let share = 1.0 / part.batches.len().max(1) as f64;
-        let mut accumulator = GradientsAccumulator::new();
+        let kernels = model.encoder.kernels();
+        let mut sum: Option<GradientsParams> = None;
         let mut weight_gradients = GradientsAccumulator::new();
         let mut mean: Option<Tensor<B::InnerBackend, 1>> = None;
         let mut measures = Vec::new();
@@ -322,7 +322,11 @@ impl<B: TrainBackend> Updater<B> {
                 let own = uncertainty.take_gradient(part.task, &mut gradients);
                 weight_gradients.accumulate(uncertainty.log_variances(), own);
             }
-            accumulator.accumulate(model, GradientsParams::from_grads(gradients, model));
+            let gradients = GradientsParams::from_grads(gradients, model);
+            sum = Some(match sum.take() {
+                Some(sum) => add::<B, _>(model, sum, gradients, kernels),
+                None => gradients,
+            });
             mean = Some(match mean {
                 Some(sum) => sum + loss,
                 None => loss,
@@ -334,7 +338,7 @@ impl<B: TrainBackend> Updater<B> {
         mean.map(|loss| PartGradients {
             loss,
             measures,
-            gradients: accumulator.grads(),
+            gradients: sum.unwrap_or_default(),
             tokens,
         })
     }
@@ -355,7 +359,8 @@ impl<B: TrainBackend> Updater<B> {
             Scope::Shared => Some(&self.encoder_params),
             Scope::All => None,
         };
-        let gram = gram::<B, _>(model, &tasks, scope);
+        let kernels = model.encoder.kernels();
+        let gram = gram::<B, _>(model, &tasks, scope, kernels);
         let mut rng = StepRng::seed_from_u64(plan.seed);
         let (weights, reduction) = match plan.merge {
             Merge::Aggregate => (self.aggregator.weights(&gram, &mut rng), settings.reduction),
@@ -366,7 +371,7 @@ impl<B: TrainBackend> Updater<B> {
             gram,
             weights: weights.clone(),
         };
-        let gradients = combine::<B, _>(model, tasks, &weights, scope, reduction);
+        let gradients = combine::<B, _>(model, tasks, &weights, scope, reduction, kernels);
         (gradients, Some(merged))
     }
 }

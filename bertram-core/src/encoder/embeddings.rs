@@ -3,7 +3,7 @@
 use bertram_kernels::{KernelKind, Kernels};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig};
-use burn::tensor::{Tensor, backend::Backend, s};
+use burn::tensor::{Int, Tensor, backend::Backend, s};
 
 use super::BertConfig;
 use super::kernel::norm as norm_of;
@@ -80,8 +80,13 @@ impl<B: Kernels> BertEmbeddings<B> {
         );
         // Positions are 0..sequence in every row (padding is on the right), so a slice replaces a gather.
         let positions = positions.slice(s![0..sequence, ..]).unsqueeze::<3>();
-        let embedded = self.word.forward(tokens.input_ids.clone())
-            + self.token_type.forward(tokens.token_type_ids.clone())
+        let rows = |table: &Embedding<B>, ids: &Tensor<B, 2, Int>| {
+            let ids = ids.clone().reshape([batch * sequence]);
+            let rows = self.kernels.embedding_rows(table.weight.val(), ids);
+            rows.reshape([batch, sequence, hidden])
+        };
+        let embedded = rows(&self.word, &tokens.input_ids)
+            + rows(&self.token_type, &tokens.token_type_ids)
             + positions;
         let rows = embedded.reshape([batch * sequence, hidden]);
         let norm = norm_of(&self.norm, self.norm_eps);

@@ -38,18 +38,52 @@ impl Step {
 }
 
 vectorised! {
-fn update(parameter: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32], step: Step) {
-    let moments = first.iter_mut().zip(second);
-    for ((parameter, gradient), (first, second)) in parameter.iter_mut().zip(gradient).zip(moments) {
-        let m = *first * step.beta1 + gradient * step.rest1;
-        let v = *second * step.beta2 + gradient * gradient * step.rest2;
-        // The first moment of a row that is no longer used would decay into the denormal numbers, where some processors
-        // take a hundred times as long, and stay there.
-        *first = if m.abs() < f32::MIN_POSITIVE { 0.0 } else { m };
-        *second = if v < f32::MIN_POSITIVE { 0.0 } else { v };
-        *parameter = (*parameter - m / (v.sqrt() + step.eps) * step.rate) * step.shrink;
+/// Rows whose gradient and moments are all 0 stay as they are, but for weight decay: most of an embedding table, whose
+/// gradient has a row for each token of a batch. They are read and not written.
+fn update(
+    parameter: &mut [f32],
+    gradient: &[f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    width: usize,
+    step: Step,
+) {
+    let gradient = gradient.chunks(width);
+    let moments = first.chunks_mut(width).zip(second.chunks_mut(width));
+    for ((parameter, gradient), (first, second)) in parameter.chunks_mut(width).zip(gradient).zip(moments) {
+        if zero(gradient) && zero(first) && zero(second) {
+            if step.shrink != 1.0 {
+                for parameter in parameter {
+                    *parameter *= step.shrink;
+                }
+            }
+            continue;
+        }
+        let moments = first.iter_mut().zip(second);
+        for ((parameter, gradient), (first, second)) in parameter.iter_mut().zip(gradient).zip(moments) {
+            let m = *first * step.beta1 + gradient * step.rest1;
+            let v = *second * step.beta2 + gradient * gradient * step.rest2;
+            // The first moment of a row that is no longer used would decay into the denormal numbers, where some
+            // processors take a hundred times as long, and stay there.
+            *first = if m.abs() < f32::MIN_POSITIVE { 0.0 } else { m };
+            *second = if v < f32::MIN_POSITIVE { 0.0 } else { v };
+            *parameter = (*parameter - m / (v.sqrt() + step.eps) * step.rate) * step.shrink;
+        }
     }
 }
+}
+
+/// Whether all are 0; of either sign.
+#[inline(always)]
+fn zero(values: &[f32]) -> bool {
+    let (chunks, rest) = values.as_chunks::<16>();
+    let nothing = |chunk: &[f32; 16]| {
+        let bits = chunk
+            .iter()
+            .fold(0, |bits, value| bits | (value.to_bits() << 1));
+        bits == 0
+    };
+    chunks.iter().all(nothing) && rest.iter().all(|value| *value == 0.0)
 }
 
 /// [`Kernels::adamw`](crate::Kernels::adamw).
@@ -76,13 +110,15 @@ pub(super) fn step<const D: usize>(
         }),
     };
     let step = Step::new(step);
+    let width = parameter.shape().iter().last().copied().unwrap_or(1).max(1);
+    let block = (BLOCK / width).max(1) * width;
     let blocks = values_mut(&mut parameter)
-        .par_chunks_mut(BLOCK)
-        .zip(values(&gradient).par_chunks(BLOCK))
-        .zip(values_mut(&mut first).par_chunks_mut(BLOCK))
-        .zip(values_mut(&mut second).par_chunks_mut(BLOCK));
+        .par_chunks_mut(block)
+        .zip(values(&gradient).par_chunks(block))
+        .zip(values_mut(&mut first).par_chunks_mut(block))
+        .zip(values_mut(&mut second).par_chunks_mut(block));
     blocks.for_each(|(((parameter, gradient), first), second)| {
-        update(parameter, gradient, first, second, step);
+        update(parameter, gradient, first, second, width, step);
     });
     let moments = Moments {
         first: tensor(first),

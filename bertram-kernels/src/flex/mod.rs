@@ -6,7 +6,9 @@
 
 mod adamw;
 mod attention;
+mod combine;
 mod dropout;
+mod embedding;
 mod gelu;
 mod graph;
 mod layer_norm;
@@ -20,11 +22,18 @@ mod tests;
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use crate::{AdamWStep, AttentionOptions, Kernels, Moments, Norm};
 
 impl Kernels for Flex {
+    fn embedding_rows_on_graph<C: CheckpointStrategy>(
+        table: Tensor<Autodiff<Self, C>, 2>,
+        ids: Tensor<Autodiff<Self, C>, 1, Int>,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        embedding::on_graph(table, ids)
+    }
+
     fn linear_layer_on_graph<C: CheckpointStrategy>(
         input: Tensor<Autodiff<Self, C>, 2>,
         weight: Tensor<Autodiff<Self, C>, 2>,
@@ -99,5 +108,13 @@ impl Kernels for Flex {
         step: &AdamWStep,
     ) -> (Tensor<Self, D>, Moments<Self, D>) {
         adamw::step(parameter, gradient, moments, step)
+    }
+
+    fn inner_products<const D: usize>(tensors: &[Tensor<Self, D>]) -> Vec<Tensor<Self, 1>> {
+        combine::inner_products(tensors)
+    }
+
+    fn weighted_sum<const D: usize>(terms: Vec<(Tensor<Self, D>, f64)>) -> Option<Tensor<Self, D>> {
+        combine::weighted_sum(terms)
     }
 }

@@ -1,10 +1,10 @@
 //! Fused beside composed: outputs and every gradient.
 
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Distribution, Tensor, TensorData};
+use burn::tensor::{Distribution, Int, Tensor, TensorData};
 
 use super::dropout::Mask;
-use super::{adamw, attention, layer_norm};
+use super::{adamw, attention, combine, layer_norm};
 use crate::{AdamWStep, AttentionOptions, Kernels, Moments, Norm, composed};
 
 type AB = Autodiff<Flex>;
@@ -101,6 +101,26 @@ fn norm(gamma: &Matrix, beta: &Matrix) -> Norm<AB> {
         gamma: vector(gamma),
         beta: vector(beta),
         eps: 1e-12,
+    }
+}
+
+#[test]
+fn embedding_rows() {
+    for (entries, width, ids) in [
+        (1, 1, vec![0]),
+        (5, 3, vec![4, 0, 4, 4]),
+        (700, 33, (0..300).map(|i| i * i % 700).collect()),
+    ] {
+        let ids = Tensor::<AB, 1, Int>::from_data(
+            TensorData::new(ids.clone(), [ids.len()]),
+            &Default::default(),
+        );
+        compare(
+            &format!("embedding {entries} {width}"),
+            &[[entries, width]],
+            |x| AB::embedding_rows(x[0].clone(), ids.clone()),
+            |x| composed::embedding_rows(x[0].clone(), ids.clone()),
+        );
     }
 }
 
@@ -479,6 +499,45 @@ fn adamw_steps() {
 }
 
 #[test]
+fn adamw_skips_rows_that_have_seen_nothing_and_no_others() {
+    let step = AdamWStep {
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-6,
+        rate: 1e-2,
+        shrink: 1.0,
+    };
+    // The row seen moves from step to step; its last element alone differs from 0.
+    let (rows, width) = (40, 19);
+    let gradient = |seen: usize| {
+        let mut values = vec![0.0; rows * width];
+        values[seen * width + width - 1] = 1.0;
+        Tensor::<Flex, 2>::from_data(TensorData::new(values, [rows, width]), &Default::default())
+    };
+    for shrink in [1.0, 0.9] {
+        let step = AdamWStep { shrink, ..step };
+        let mut parameters = [
+            matrix(0, [rows, width]).inner(),
+            matrix(0, [rows, width]).inner(),
+        ];
+        let mut moments = [None, None];
+        for seen in [3, 17, 3, 39] {
+            let ([fused, plain], [of_fused, of_plain]) = (parameters, moments);
+            let (fused, of_fused) = adamw::step(fused, gradient(seen), of_fused, &step);
+            let (plain, of_plain) = composed::adamw(plain, gradient(seen), of_plain, &step);
+            assert_close(
+                "parameter",
+                &host(fused.clone()),
+                &host(plain.clone()),
+                1e-6,
+            );
+            parameters = [fused, plain];
+            moments = [Some(of_fused), Some(of_plain)];
+        }
+    }
+}
+
+#[test]
 fn moments_never_become_denormal() {
     let step = AdamWStep {
         beta1: 0.5,
@@ -497,5 +556,44 @@ fn moments_never_become_denormal() {
             assert!(values.iter().all(|x| *x == 0.0 || x.is_normal()));
         }
         (parameter, moments) = (next, changed);
+    }
+}
+
+fn host<const D: usize>(tensor: Tensor<Flex, D>) -> Vec<f32> {
+    tensor.into_data().to_vec().expect("f32")
+}
+
+#[test]
+fn inner_products_and_weighted_sums() {
+    for shape in SIZES {
+        let terms: Vec<Tensor<Flex, 2>> = (0..3).map(|seed| matrix(seed, shape).inner()).collect();
+        for count in 0..=3 {
+            let terms = &terms[..count];
+            let fused = combine::inner_products(terms);
+            let composed = composed::inner_products(terms);
+            assert_eq!(fused.len(), count * (count + 1) / 2);
+            for (pair, (fused, composed)) in fused.into_iter().zip(composed).enumerate() {
+                let what = format!("inner product {pair} of {shape:?}");
+                assert_close(&what, &host(fused), &host(composed), 1e-5);
+            }
+            for weights in [[1.0, 1.0, 1.0], [0.5, -2.0, 1.0], [0.0, 3.0, 1e-3]] {
+                let weighted = || terms.iter().cloned().zip(weights).collect();
+                let fused = combine::weighted_sum(weighted()).map(host);
+                let composed = composed::weighted_sum(weighted()).map(host);
+                assert_eq!(fused.is_some(), count > 0);
+                if let (Some(fused), Some(composed)) = (fused, composed) {
+                    assert_close(
+                        &format!("sum of {count}, {shape:?}"),
+                        &fused,
+                        &composed,
+                        1e-6,
+                    );
+                }
+            }
+        }
+        // The terms were shared all along: nothing was changed in place.
+        for (seed, term) in terms.into_iter().enumerate() {
+            assert_eq!(host(term), host(matrix(seed, shape).inner()));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -27,14 +28,14 @@ use super::series::{Series, SeriesItem};
 use super::window::{Window, WindowNumbers, gradient_norm_series, measure_series};
 use crate::config::Settings;
 use crate::corpus::TaskData;
-use crate::epoch::{Epoch, mix};
+use crate::epoch::{Epoch, HostPart, mix};
 use crate::evaluate::{EvaluationSet, evaluate};
 use crate::optim::LearningRateSchedule;
 use crate::run_folder::{
     BestSoFar, CheckpointState, CheckpointStore, MetricsLog, RunError, RunFolder,
 };
 use crate::schedule::Order;
-use crate::step::{Merged, UpdatePlan, UpdateSettings, UpdateState, Updater};
+use crate::step::{Merged, TaskPart, UpdatePlan, UpdateSettings, UpdateState, Updater};
 
 /// Errors while training.
 #[derive(Debug, thiserror::Error)]
@@ -229,7 +230,7 @@ type Events<B> = SupervisedTrainingEventProcessor<Components<B>>;
 
 struct TrainLoop<B: AutodiffBackend> {
     settings: Settings,
-    tasks: Vec<TaskData>,
+    tasks: Arc<[TaskData]>,
     updater: Updater<B>,
     state: CheckpointState,
     store: CheckpointStore,
@@ -304,7 +305,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             updates_per_epoch,
             last_evaluation_seconds: 0.0,
             started: Instant::now(),
-            tasks,
+            tasks: tasks.into(),
             settings,
         };
         let mut model = Some(model);
@@ -371,11 +372,31 @@ impl<B: TrainBackend> TrainLoop<B> {
         events: &mut Events<B>,
         interrupter: &Interrupter,
     ) -> Result<bool, TrainError> {
+        let tasks = self.tasks.clone();
+        std::thread::scope(|scope| {
+            let batches = epoch.prefetch(scope, &tasks, self.state.updates_in_epoch);
+            self.updates_on(epoch, batches, model, events, interrupter)
+        })
+    }
+
+    /// [`updates`](Self::updates), with the batches of each.
+    fn updates_on(
+        &mut self,
+        epoch: &Epoch,
+        batches: Receiver<Vec<HostPart>>,
+        model: &mut Option<MultitaskModel<B>>,
+        events: &mut Events<B>,
+        interrupter: &Interrupter,
+    ) -> Result<bool, TrainError> {
         let train = self.settings.train.clone();
         let mut window = Window::new();
         let begun = Instant::now();
         let seconds_before = self.state.training_seconds;
         while self.state.updates_in_epoch < epoch.updates.len() {
+            // A thread that is gone before its last batches has panicked; the scope says so.
+            let Ok(parts) = batches.recv() else {
+                break;
+            };
             let Some(current) = model.take() else {
                 break;
             };
@@ -383,7 +404,8 @@ impl<B: TrainBackend> TrainLoop<B> {
             // Random numbers follow from the seed and the update alone, so that a resumed run draws the same.
             B::seed(&self.device, mix(train.seed, number as u64));
             let update = &epoch.updates[self.state.updates_in_epoch];
-            let parts = epoch.parts::<B>(update, &self.tasks, &self.device);
+            let parts = parts.into_iter().map(|part| part.to_device(&self.device));
+            let parts: Vec<TaskPart<B>> = parts.collect();
             let last = self.state.updates_in_epoch + 1 == epoch.updates.len();
             let shown = (number + 1).is_multiple_of(train.log_every) || last;
             let factor = self.rates.factor(number);

@@ -1,4 +1,4 @@
-//! Measurements of what training steps cost, on random weights and random tokens.
+//! Updates, method by method.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Distribution, Tensor};
 use serde::Serialize;
 
+use super::BatchShape;
 use crate::aggregator::{AggregatorConfig, AggregatorKind};
 use crate::optim::AdamWConfig;
 use crate::regulariser::{BregmanConfig, RDropConfig, RegulariserSettings, SmartConfig, Teacher};
@@ -109,15 +110,6 @@ impl Method {
     }
 }
 
-/// Size of the batches.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct BatchShape {
-    /// Examples of each task. A pair is two sequences.
-    pub examples: usize,
-    /// Tokens of each sequence, all of them real.
-    pub seq_len: usize,
-}
-
 /// A method with a model of its own, ready to make updates.
 pub struct MethodBench<B: AutodiffBackend> {
     /// The method.
@@ -208,7 +200,11 @@ impl<B: TrainBackend> MethodBench<B> {
     }
 }
 
-fn head<B: Backend>(task: TaskId, config: &BertConfig, device: &B::Device) -> TaskHead<B> {
+pub(super) fn head<B: Backend>(
+    task: TaskId,
+    config: &BertConfig,
+    device: &B::Device,
+) -> TaskHead<B> {
     let (head, loss) = match task {
         TaskId::Sst => (HeadKind::Linear, LossKind::CrossEntropy),
         TaskId::Para => (HeadKind::Cosine, LossKind::Bce),
@@ -226,7 +222,7 @@ fn head<B: Backend>(task: TaskId, config: &BertConfig, device: &B::Device) -> Ta
     TaskHead::new(task, config.hidden_size, config.initializer_range, device)
 }
 
-fn part<B: Backend>(
+pub(super) fn part<B: Backend>(
     task: TaskId,
     config: &BertConfig,
     shape: BatchShape,
@@ -249,17 +245,6 @@ fn part<B: Backend>(
             examples: shape.examples,
             token_count: sequences[0] * sequences[1],
         }],
-    }
-}
-
-/// The middle of some numbers; NaN of none.
-pub fn median(numbers: &[f64]) -> f64 {
-    let mut sorted = numbers.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => f64::NAN,
-        odd if odd % 2 == 1 => sorted[odd / 2],
-        even => (sorted[even / 2 - 1] + sorted[even / 2]) / 2.0,
     }
 }
 
@@ -298,12 +283,5 @@ mod tests {
                 if method.tasks().len() == 1 { 8 } else { 40 }
             );
         }
-    }
-
-    #[test]
-    fn median_by_hand() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert!(median(&[]).is_nan());
     }
 }

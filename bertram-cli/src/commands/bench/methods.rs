@@ -1,17 +1,17 @@
-//! `bertram-cli bench`: what training steps cost on this machine.
+//! `bertram-cli bench methods`: what each method costs.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use bertram_core::encoder::BertConfig;
 use bertram_kernels::{KernelKind, TrainBackend};
-use bertram_train::bench::{BatchShape, Method, MethodBench, median};
+use bertram_train::bench::{Method, MethodBench, median};
 use bertram_train::pipeline::peak_memory_bytes;
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
-use crate::args::{BenchArgs, BenchCommand, BenchMethodsArgs};
+use super::{batch_shape, gibibytes, heading, prepare, right_align};
+use crate::args::BenchMethodsArgs;
 use crate::backend::{BackendJob, dispatch};
 use crate::error::{CliResult, input, work};
 use crate::out;
@@ -20,47 +20,12 @@ use crate::out;
 const ROUNDS: u32 = 4;
 
 /// Runs the command.
-pub fn run(args: &BenchArgs) -> CliResult {
-    let BenchCommand::Methods(args) = &args.what;
-    let config = shape(&args.shape)?;
-    if args.sequence > config.max_position_embeddings {
-        return Err(input(anyhow::anyhow!(
-            "--sequence {} is more than the {} positions of the shape",
-            args.sequence,
-            config.max_position_embeddings
-        )));
-    }
+pub fn run(args: &BenchMethodsArgs) -> CliResult {
     let job = Methods {
-        config,
+        config: prepare(&args.common)?,
         args: args.clone(),
     };
-    dispatch(args.backend.kind()?, args.backend.device, job)?
-}
-
-/// A named shape, or that of a `config.json`.
-fn shape(name: &str) -> CliResult<BertConfig> {
-    match name {
-        "minilm" => Ok(BertConfig {
-            hidden_size: 384,
-            num_hidden_layers: 6,
-            intermediate_size: 1536,
-            ..BertConfig::default()
-        }),
-        "base" => Ok(BertConfig::default()),
-        path => {
-            let text = std::fs::read_to_string(Path::new(path)).map_err(|error| {
-                input(anyhow::anyhow!(
-                    "--shape {path}: {error}; it is minilm, base, or a model's config.json"
-                ))
-            })?;
-            let config: BertConfig = serde_json::from_str(&text)
-                .map_err(|error| input(anyhow::anyhow!("{path}: {error}")))?;
-            config
-                .validate()
-                .map_err(|error| input(anyhow::anyhow!("{path}: {error}")))?;
-            Ok(config)
-        }
-    }
+    dispatch(args.common.backend.kind()?, args.common.backend.device, job)?
 }
 
 struct Methods {
@@ -72,12 +37,9 @@ impl BackendJob for Methods {
     type Output = CliResult;
 
     fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
-        let args = &self.args;
-        let kernels = KernelKind::from(args.kernels);
-        let shape = BatchShape {
-            examples: args.batch,
-            seq_len: args.sequence,
-        };
+        let (args, common) = (&self.args, &self.args.common);
+        let kernels = KernelKind::from(common.kernels);
+        let shape = batch_shape(common);
         let wanted = |method: &Method| args.only.as_deref().is_none_or(|it| it == method.name());
         let methods: Vec<Method> = Method::ALL.into_iter().filter(wanted).collect();
         if methods.is_empty() {
@@ -97,7 +59,7 @@ impl BackendJob for Methods {
             bench.run(Duration::ZERO);
             bench.seconds.clear();
         }
-        let slice = Duration::from_secs_f64(args.seconds / f64::from(ROUNDS));
+        let slice = Duration::from_secs_f64(common.seconds / f64::from(ROUNDS));
         for _ in 0..ROUNDS {
             for bench in &mut benches {
                 bench.run(slice);
@@ -131,16 +93,10 @@ impl BackendJob for Methods {
                 })
             })
             .collect();
-        if args.json {
-            let report = json!({
-                "backend": args.backend.kind()?.name(),
-                "shape": args.shape,
-                "batch": args.batch,
-                "sequence": args.sequence,
-                "kernels": kernels.name(),
-                "methods": lines,
-            });
-            return out::line(&report.to_string());
+        if common.json {
+            let mut report = heading(common)?;
+            report.insert("methods".to_owned(), lines.into());
+            return out::line(&Value::Object(report).to_string());
         }
         out::line(&table(&lines).to_string())
     }
@@ -148,16 +104,20 @@ impl BackendJob for Methods {
 
 /// The peak memory of a process that runs one method alone.
 fn memory_of(args: &BenchMethodsArgs, method: Method) -> CliResult<Option<u64>> {
-    let output = Command::new(std::env::current_exe().map_err(work)?)
+    let common = &args.common;
+    let mut command = Command::new(std::env::current_exe().map_err(work)?);
+    command
         .args(["bench", "methods", "--json", "--seconds", "1"])
-        .args(["--only", method.name(), "--shape", &args.shape])
-        .args(["--batch", &args.batch.to_string()])
-        .args(["--sequence", &args.sequence.to_string()])
-        .args(["--kernels", KernelKind::from(args.kernels).name()])
-        .args(["--backend", args.backend.kind()?.name()])
-        .args(["--device", &args.backend.device.to_string()])
-        .output()
-        .map_err(work)?;
+        .args(["--only", method.name(), "--shape", &common.shape])
+        .args(["--batch", &common.batch.to_string()])
+        .args(["--sequence", &common.sequence.to_string()])
+        .args(["--kernels", KernelKind::from(common.kernels).name()])
+        .args(["--backend", common.backend.kind()?.name()])
+        .args(["--device", &common.backend.device.to_string()]);
+    if let Some(threads) = common.threads {
+        command.args(["--threads", &threads.to_string()]);
+    }
+    let output = command.output().map_err(work)?;
     let report: Option<Value> = serde_json::from_slice(&output.stdout).ok();
     Ok(report.and_then(|report| report["methods"][0]["peak_memory_bytes"].as_u64()))
 }
@@ -182,16 +142,9 @@ fn table(lines: &[Value]) -> Table {
             text("baseline"),
             format!("{:.1}", number("seconds") * 1e3),
             format!("{:.0}", number("tokens_per_second")),
-            line["peak_memory_bytes"].as_f64().map_or_else(
-                || "not known".to_owned(),
-                |bytes| format!("{:.2} GiB", bytes / f64::from(1u32 << 30)),
-            ),
+            gibibytes(&line["peak_memory_bytes"]),
         ]);
     }
-    for column in [1, 3, 4, 5] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    right_align(&mut table, &[1, 3, 4, 5]);
     table
 }

@@ -1,0 +1,66 @@
+//! `bertram-cli bench kernels`: fused beside composed.
+
+use std::time::Duration;
+
+use bertram_core::encoder::BertConfig;
+use bertram_kernels::TrainBackend;
+use bertram_train::bench::{KernelTime, kernel_times};
+use comfy_table::{Table, presets};
+use serde_json::{Value, json};
+
+use super::{batch_shape, heading, prepare, right_align};
+use crate::args::BenchCommonArgs;
+use crate::backend::{BackendJob, dispatch};
+use crate::error::CliResult;
+use crate::out;
+
+/// Runs the command.
+pub fn run(args: &BenchCommonArgs) -> CliResult {
+    let job = Kernels {
+        config: prepare(args)?,
+        args: args.clone(),
+    };
+    dispatch(args.backend.kind()?, args.backend.device, job)?
+}
+
+struct Kernels {
+    config: BertConfig,
+    args: BenchCommonArgs,
+}
+
+impl BackendJob for Kernels {
+    type Output = CliResult;
+
+    fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
+        let time = Duration::from_secs_f64(self.args.seconds / 2.0);
+        let times = kernel_times::<B>(&self.config, batch_shape(&self.args), time, &device);
+        if self.args.json {
+            let mut report = heading(&self.args)?;
+            report.remove("kernels");
+            report.insert("seconds".to_owned(), json!(times));
+            return out::line(&Value::Object(report).to_string());
+        }
+        out::line(&table(&times).to_string())
+    }
+}
+
+fn table(times: &[KernelTime]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header([
+        "kernel, there and back",
+        "fused, ms",
+        "composed, ms",
+        "ratio",
+    ]);
+    for time in times {
+        table.add_row([
+            time.kernel.to_owned(),
+            format!("{:.3}", time.fused * 1e3),
+            format!("{:.3}", time.composed * 1e3),
+            format!("{:.1}", time.composed / time.fused),
+        ]);
+    }
+    right_align(&mut table, &[1, 2, 3]);
+    table
+}

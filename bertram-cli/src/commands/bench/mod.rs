@@ -1,0 +1,116 @@
+//! `bertram-cli bench`: how fast this machine trains.
+
+mod kernels;
+mod methods;
+mod speed;
+
+use std::path::Path;
+
+use bertram_core::encoder::BertConfig;
+use bertram_kernels::KernelKind;
+use bertram_train::bench::BatchShape;
+use comfy_table::{CellAlignment, Table};
+use serde_json::{Map, Value, json};
+
+use crate::args::{BenchArgs, BenchCommand, BenchCommonArgs};
+use crate::error::{CliResult, input, work};
+
+/// Runs the command.
+pub fn run(args: &BenchArgs) -> CliResult {
+    match &args.what {
+        BenchCommand::TrainStep(args) => speed::train_step(args),
+        BenchCommand::Evaluate(args) => speed::evaluate(args),
+        BenchCommand::Kernels(args) => kernels::run(args),
+        BenchCommand::Methods(args) => methods::run(args),
+    }
+}
+
+/// Sets the number of threads, and reads the shape of the encoder.
+fn prepare(args: &BenchCommonArgs) -> CliResult<BertConfig> {
+    let config = shape(&args.shape)?;
+    if args.sequence > config.max_position_embeddings {
+        return Err(input(anyhow::anyhow!(
+            "--sequence {} is more than the {} positions of the shape",
+            args.sequence,
+            config.max_position_embeddings
+        )));
+    }
+    if !(args.seconds.is_finite() && args.seconds >= 0.0) {
+        return Err(input(anyhow::anyhow!(
+            "--seconds {} is no length of time",
+            args.seconds
+        )));
+    }
+    if let Some(threads) = args.threads {
+        // What the CPU backends and our kernels run on.
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .map_err(work)?;
+    }
+    Ok(config)
+}
+
+/// A named shape, or that of a `config.json`.
+fn shape(name: &str) -> CliResult<BertConfig> {
+    match name {
+        "minilm" => Ok(BertConfig {
+            hidden_size: 384,
+            num_hidden_layers: 6,
+            intermediate_size: 1536,
+            ..BertConfig::default()
+        }),
+        "base" => Ok(BertConfig::default()),
+        path => {
+            let text = std::fs::read_to_string(Path::new(path)).map_err(|error| {
+                input(anyhow::anyhow!(
+                    "--shape {path}: {error}; it is minilm, base, or a model's config.json"
+                ))
+            })?;
+            let config: BertConfig = serde_json::from_str(&text)
+                .map_err(|error| input(anyhow::anyhow!("{path}: {error}")))?;
+            config
+                .validate()
+                .map_err(|error| input(anyhow::anyhow!("{path}: {error}")))?;
+            Ok(config)
+        }
+    }
+}
+
+fn batch_shape(args: &BenchCommonArgs) -> BatchShape {
+    BatchShape {
+        examples: args.batch,
+        seq_len: args.sequence,
+    }
+}
+
+/// What a JSON report says of its settings.
+fn heading(args: &BenchCommonArgs) -> CliResult<Map<String, Value>> {
+    let heading = json!({
+        "backend": args.backend.kind()?.name(),
+        "shape": args.shape,
+        "batch": args.batch,
+        "sequence": args.sequence,
+        "threads": args.threads,
+        "kernels": KernelKind::from(args.kernels).name(),
+    });
+    Ok(match heading {
+        Value::Object(heading) => heading,
+        _ => Map::new(),
+    })
+}
+
+fn gibibytes(bytes: &Value) -> String {
+    bytes.as_f64().map_or_else(
+        || "not known".to_owned(),
+        |bytes| format!("{:.2} GiB", bytes / f64::from(1u32 << 30)),
+    )
+}
+
+fn right_align(table: &mut Table, columns: &[usize]) {
+    for &column in columns {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Evaluation: forward passes without a graph.
+
+use std::time::{Duration, Instant};
+
+use bertram_core::data::TaskBatch;
+use bertram_core::encoder::BertConfig;
+use bertram_core::task::{MultitaskModel, TaskId};
+use bertram_kernels::{KernelKind, Kernels};
+use burn::tensor::backend::Backend;
+
+use super::BatchShape;
+use super::method::{head, part};
+
+/// A model and a batch of sentiment.
+pub struct EvaluationBench<B: Backend> {
+    /// Seconds of each batch so far.
+    pub seconds: Vec<f64>,
+    model: MultitaskModel<B>,
+    batches: Vec<TaskBatch<B>>,
+    device: B::Device,
+}
+
+impl<B: Kernels> EvaluationBench<B> {
+    /// A random model of a shape, and a random batch.
+    pub fn new(
+        config: &BertConfig,
+        kernels: KernelKind,
+        shape: BatchShape,
+        device: &B::Device,
+    ) -> Self {
+        B::seed(device, 1);
+        let head = head(TaskId::Sst, config, device);
+        let encoder = config.init::<B>(device).with_kernels(kernels);
+        Self {
+            seconds: Vec::new(),
+            model: MultitaskModel::new(encoder, vec![head]),
+            batches: part(TaskId::Sst, config, shape, device).batches,
+            device: device.clone(),
+        }
+    }
+
+    /// Evaluates the batch for a while, at least once, each time waited for.
+    pub fn run(&mut self, time: Duration) {
+        let begun = Instant::now();
+        loop {
+            let batch = Instant::now();
+            for (head, tokens) in self.model.heads.iter().zip(&self.batches) {
+                drop(self.model.forward(head, tokens));
+            }
+            let _ = B::sync(&self.device);
+            self.seconds.push(batch.elapsed().as_secs_f64());
+            if begun.elapsed() >= time {
+                break;
+            }
+        }
+    }
+
+    /// Tokens of the batch.
+    pub fn tokens(&self) -> usize {
+        self.batches.iter().map(|batch| batch.token_count).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::backend::Flex;
+
+    #[test]
+    fn evaluates_a_batch() {
+        let config = BertConfig {
+            vocab_size: 50,
+            hidden_size: 16,
+            num_hidden_layers: 1,
+            num_attention_heads: 2,
+            intermediate_size: 32,
+            ..BertConfig::default()
+        };
+        let shape = BatchShape {
+            examples: 2,
+            seq_len: 4,
+        };
+        let kernels = KernelKind::default();
+        let mut bench = EvaluationBench::<Flex>::new(&config, kernels, shape, &Default::default());
+        bench.run(Duration::ZERO);
+        assert_eq!((bench.seconds.len(), bench.tokens()), (1, 8));
+    }
+}

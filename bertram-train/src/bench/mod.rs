@@ -1,0 +1,86 @@
+//! Measurements of speed, on random weights and random tokens.
+
+mod evaluation;
+mod kernels;
+mod method;
+
+use std::time::{Duration, Instant};
+
+use bertram_core::encoder::BertConfig;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Distribution, Tensor};
+use serde::Serialize;
+
+pub use evaluation::EvaluationBench;
+pub use kernels::{KernelTime, kernel_times};
+pub use method::{Method, MethodBench};
+
+/// Size of the batches.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct BatchShape {
+    /// Examples of each task. A pair is two sequences.
+    pub examples: usize,
+    /// Tokens of each sequence, all of them real.
+    pub seq_len: usize,
+}
+
+/// The middle of some numbers; NaN of none.
+pub fn median(numbers: &[f64]) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => sorted[odd / 2],
+        even => (sorted[even / 2 - 1] + sorted[even / 2]) / 2.0,
+    }
+}
+
+/// Floating-point operations of the matrix products in an encoder's forward pass over one token of a sequence of
+/// `seq_len`. A training step makes three times as many: each product has two in the backward pass.
+pub fn forward_flops_per_token(config: &BertConfig, seq_len: usize) -> f64 {
+    let (hidden, wide) = (config.hidden_size as f64, config.intermediate_size as f64);
+    let projections = 4.0 * hidden * hidden + 2.0 * hidden * wide;
+    let attention = 2.0 * seq_len as f64 * hidden;
+    2.0 * config.num_hidden_layers as f64 * (projections + attention)
+}
+
+/// The most floating-point operations a second that the backend's product of two large matrices makes.
+pub fn matmul_peak<B: Backend>(device: &B::Device) -> f64 {
+    const SIZE: usize = 1536;
+    let random = || Tensor::<B, 2>::random([SIZE, SIZE], Distribution::Default, device);
+    let (left, right) = (random(), random());
+    let begun = Instant::now();
+    let mut fastest = f64::INFINITY;
+    let mut products = 0;
+    // The first few compile or tune kernels.
+    while products < 5 || begun.elapsed() < Duration::from_secs(1) {
+        let product = Instant::now();
+        let result = left.clone().matmul(right.clone());
+        let _ = B::sync(device);
+        fastest = fastest.min(product.elapsed().as_secs_f64());
+        drop(result);
+        products += 1;
+    }
+    2.0 * (SIZE as f64).powi(3) / fastest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_by_hand() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn flops_of_bert_base_by_hand() {
+        // 85,054,464 parameters lie in the matrices of bert-base's layers, less biases and LayerNorms: 84,934,656.
+        let without_attention = forward_flops_per_token(&BertConfig::default(), 0);
+        assert_eq!(without_attention, 2.0 * 84_934_656.0);
+        let attention = forward_flops_per_token(&BertConfig::default(), 128) - without_attention;
+        assert_eq!(attention, 2.0 * 12.0 * 2.0 * 128.0 * 768.0);
+    }
+}
