@@ -7,7 +7,7 @@ use std::hint::black_box;
 use bertram_kernels::{AdamWStep, AttentionOptions, KernelKind, Norm};
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Distribution, Int, Tensor};
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion};
 
 type B = Autodiff<Flex>;
 
@@ -114,9 +114,9 @@ fn optimiser(criterion: &mut Criterion) {
     }
 }
 
-criterion_group! {
-    name = kernels;
-    config = Criterion::default().sample_size(20);
-    targets = encoder, optimiser
+fn main() {
+    let mut criterion = Criterion::default().sample_size(20).configure_from_args();
+    encoder(&mut criterion);
+    optimiser(&mut criterion);
+    criterion.final_summary();
 }
-criterion_main!(kernels);
