@@ -64,22 +64,12 @@ impl<B: Kernels> EvaluationBench<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::tests::tiny;
     use burn::backend::Flex;
 
     #[test]
     fn evaluates_a_batch() {
-        let config = BertConfig {
-            vocab_size: 50,
-            hidden_size: 16,
-            num_hidden_layers: 1,
-            num_attention_heads: 2,
-            intermediate_size: 32,
-            ..BertConfig::default()
-        };
-        let shape = BatchShape {
-            examples: 2,
-            seq_len: 4,
-        };
+        let (config, shape) = tiny();
         let kernels = KernelKind::default();
         let mut bench = EvaluationBench::<Flex>::new(&config, kernels, shape, &Default::default());
         bench.run(Duration::ZERO);

@@ -181,21 +181,12 @@ pub fn kernel_times<B: TrainBackend>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::tests::tiny;
     use burn::backend::{Autodiff, Flex};
 
     #[test]
     fn times_every_kernel() {
-        let config = BertConfig {
-            vocab_size: 50,
-            hidden_size: 16,
-            num_attention_heads: 2,
-            intermediate_size: 32,
-            ..BertConfig::default()
-        };
-        let shape = BatchShape {
-            examples: 2,
-            seq_len: 4,
-        };
+        let (config, shape) = tiny();
         let times =
             kernel_times::<Autodiff<Flex>>(&config, shape, Duration::ZERO, &Default::default());
         assert_eq!(times.len(), 9);

@@ -251,22 +251,12 @@ pub(super) fn part<B: Backend>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::tests::tiny;
     use burn::backend::{Autodiff, Flex};
 
     #[test]
     fn every_method_makes_updates() {
-        let config = BertConfig {
-            vocab_size: 50,
-            hidden_size: 16,
-            num_hidden_layers: 1,
-            num_attention_heads: 2,
-            intermediate_size: 32,
-            ..BertConfig::default()
-        };
-        let shape = BatchShape {
-            examples: 2,
-            seq_len: 4,
-        };
+        let (config, shape) = tiny();
         for method in Method::ALL {
             let mut bench = MethodBench::<Autodiff<Flex>>::new(
                 method,

@@ -68,6 +68,23 @@ pub fn matmul_peak<B: Backend>(device: &B::Device) -> f64 {
 mod tests {
     use super::*;
 
+    /// A shape for tests that a step takes no time with.
+    pub(super) fn tiny() -> (BertConfig, BatchShape) {
+        let config = BertConfig {
+            vocab_size: 50,
+            hidden_size: 16,
+            num_hidden_layers: 1,
+            num_attention_heads: 2,
+            intermediate_size: 32,
+            ..BertConfig::default()
+        };
+        let shape = BatchShape {
+            examples: 2,
+            seq_len: 4,
+        };
+        (config, shape)
+    }
+
     #[test]
     fn median_by_hand() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
