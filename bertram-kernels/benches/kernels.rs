@@ -7,7 +7,7 @@ use std::hint::black_box;
 use bertram_kernels::{AdamWStep, AttentionOptions, KernelKind, Norm};
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Distribution, Int, Tensor};
-use criterion::{BenchmarkId, Criterion};
+use criterion::Criterion;
 
 type B = Autodiff<Flex>;
 
@@ -16,7 +16,6 @@ const HIDDEN: usize = 384;
 const WIDE: usize = 1536;
 const HEADS: usize = 12;
 const VOCABULARY: usize = 30_522;
-const SEQUENCES: [usize; 2] = [32, 128];
 
 fn matrix(rows: usize, columns: usize) -> Tensor<B, 2> {
     let normal = Distribution::Normal(0.0, 1.0);
@@ -35,56 +34,47 @@ fn norm() -> Norm<B> {
     }
 }
 
-/// An operation in both forms, at each length of sequence.
+/// An operation in both forms.
 fn both_forms(
     criterion: &mut Criterion,
     name: &str,
-    operation: impl Fn(KernelKind, usize) -> Tensor<B, 2>,
+    sequence: usize,
+    operation: impl Fn(KernelKind) -> Tensor<B, 2>,
 ) {
-    let mut group = criterion.benchmark_group(name);
     for kernels in [KernelKind::Fused, KernelKind::Composed] {
-        for sequence in SEQUENCES {
-            let id = BenchmarkId::new(kernels.name(), sequence);
-            group.bench_with_input(id, &sequence, |bench, &sequence| {
-                bench.iter(|| black_box(operation(kernels, sequence).sum().backward()));
-            });
-        }
+        let name = format!("{name}/{}/{sequence}", kernels.name());
+        criterion.bench_function(&name, |bench| {
+            bench.iter(|| black_box(operation(kernels).sum().backward()));
+        });
     }
-    group.finish();
 }
 
-fn encoder(criterion: &mut Criterion) {
-    let inputs = SEQUENCES.map(|sequence| (sequence, matrix(BATCH * sequence, HIDDEN)));
-    let expanded = SEQUENCES.map(|sequence| (sequence, matrix(BATCH * sequence, WIDE)));
-    let of = |all: &[(usize, Tensor<B, 2>); 2], sequence: usize| {
-        let found = all.iter().find(|(length, _)| *length == sequence);
-        found.map_or_else(|| matrix(BATCH * sequence, HIDDEN), |(_, it)| it.clone())
-    };
+fn encoder(criterion: &mut Criterion, sequence: usize) {
+    let rows = BATCH * sequence;
+    let (hidden, expanded) = (matrix(rows, HIDDEN), matrix(rows, WIDE));
     let (weight, bias, wide_bias) = (matrix(HIDDEN, HIDDEN), vector(HIDDEN), vector(WIDE));
-    both_forms(criterion, "linear layer", |kernels, sequence| {
-        kernels.linear_layer(of(&inputs, sequence), weight.clone(), bias.clone())
+    both_forms(criterion, "linear layer", sequence, |kernels| {
+        kernels.linear_layer(hidden.clone(), weight.clone(), bias.clone())
     });
-    both_forms(criterion, "attention", |kernels, sequence| {
-        let hidden = || of(&inputs, sequence);
-        let bias = Tensor::zeros([BATCH, 1, 1, sequence], &Default::default());
-        let options = AttentionOptions {
-            heads: HEADS,
-            dropout: 0.1,
-        };
-        kernels.self_attention(hidden(), hidden(), hidden(), bias, options)
+    let no_padding = Tensor::zeros([BATCH, 1, 1, sequence], &Default::default());
+    let options = AttentionOptions {
+        heads: HEADS,
+        dropout: 0.1,
+    };
+    both_forms(criterion, "attention", sequence, |kernels| {
+        let [query, key, value] = [(); 3].map(|()| hidden.clone());
+        kernels.self_attention(query, key, value, no_padding.clone(), options)
     });
-    both_forms(criterion, "bias and GELU", |kernels, sequence| {
-        kernels.bias_gelu(of(&expanded, sequence), wide_bias.clone())
+    both_forms(criterion, "bias and GELU", sequence, |kernels| {
+        kernels.bias_gelu(expanded.clone(), wide_bias.clone())
     });
-    both_forms(criterion, "residual and LayerNorm", |kernels, sequence| {
-        let hidden = || of(&inputs, sequence);
-        kernels.residual_layer_norm(hidden(), bias.clone(), hidden(), norm(), 0.1)
+    both_forms(criterion, "residual and LayerNorm", sequence, |kernels| {
+        kernels.residual_layer_norm(hidden.clone(), bias.clone(), hidden.clone(), norm(), 0.1)
     });
     let table = matrix(VOCABULARY, HIDDEN);
-    both_forms(criterion, "embedding", |kernels, sequence| {
-        let count = (BATCH * sequence) as i64;
-        let ids = Tensor::<B, 1, Int>::arange(0..count, &Default::default());
-        kernels.embedding_rows(table.clone(), ids)
+    let ids = Tensor::<B, 1, Int>::arange(0..rows as i64, &Default::default());
+    both_forms(criterion, "embedding", sequence, |kernels| {
+        kernels.embedding_rows(table.clone(), ids.clone())
     });
 }
 
@@ -116,7 +106,9 @@ fn optimiser(criterion: &mut Criterion) {
 
 fn main() {
     let mut criterion = Criterion::default().sample_size(20).configure_from_args();
-    encoder(&mut criterion);
+    for sequence in [32, 128] {
+        encoder(&mut criterion, sequence);
+    }
     optimiser(&mut criterion);
     criterion.final_summary();
 }

@@ -116,14 +116,14 @@ impl<B: TrainBackend> ModuleVisitor<B> for InnerProducts<'_, B> {
 /// are let go as soon as they are merged.
 pub fn combine<B: TrainBackend, M: AutodiffModule<B>>(
     module: &M,
-    tasks: Vec<TaskGradients>,
+    gradients: Vec<GradientsParams>,
     weights: &[f64],
     scope: Option<&HashSet<ParamId>>,
     reduction: Reduction,
     kernels: KernelKind,
 ) -> GradientsParams {
     let mut visitor = Combine {
-        tasks: tasks.into_iter().map(|task| task.gradients).collect(),
+        gradients,
         weights,
         scope,
         reduction,
@@ -141,20 +141,19 @@ pub fn add<B: TrainBackend, M: AutodiffModule<B>>(
     other: GradientsParams,
     kernels: KernelKind,
 ) -> GradientsParams {
-    let mut visitor = Combine {
-        tasks: vec![one, other],
-        weights: &[1.0, 1.0],
-        scope: None,
-        reduction: Reduction::Sum,
+    let weights = [1.0, 1.0];
+    combine::<B, _>(
+        module,
+        vec![one, other],
+        &weights,
+        None,
+        Reduction::Sum,
         kernels,
-        merged: GradientsParams::new(),
-    };
-    Module::<B>::visit(module, &mut visitor);
-    visitor.merged
+    )
 }
 
 struct Combine<'a> {
-    tasks: Vec<GradientsParams>,
+    gradients: Vec<GradientsParams>,
     weights: &'a [f64],
     scope: Option<&'a HashSet<ParamId>>,
     reduction: Reduction,
@@ -165,7 +164,7 @@ struct Combine<'a> {
 impl<B: TrainBackend> ModuleVisitor<B> for Combine<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         let weighted = self.scope.is_none_or(|scope| scope.contains(&param.id));
-        let mut terms: Vec<(Tensor<B::InnerBackend, D>, f64)> = (self.tasks.iter_mut())
+        let mut terms: Vec<(Tensor<B::InnerBackend, D>, f64)> = (self.gradients.iter_mut())
             .zip(self.weights)
             .filter_map(|(gradients, weight)| {
                 let gradient = gradients.remove::<B::InnerBackend, D>(param.id)?;
@@ -237,6 +236,7 @@ mod tests {
                 task(&module, TaskId::Para, [[-3.0, 1.0]], None),
             ]
         };
+        let gradients = || tasks().into_iter().map(|task| task.gradients).collect();
         let shared: HashSet<ParamId> = [module.shared.id].into();
         let over_shared = gram::<B, _>(&module, &tasks(), Some(&shared), KERNELS);
         assert_eq!(over_shared.dot(0, 1), -1.0);
@@ -257,14 +257,21 @@ mod tests {
         let weights = [2.0, 4.0];
         let merged = combine::<B, _>(
             &module,
-            tasks(),
+            gradients(),
             &weights,
             Some(&shared),
             Reduction::Sum,
             KERNELS,
         );
         assert_eq!(values(&merged), (vec![-10.0, 8.0], 5.0));
-        let merged = combine::<B, _>(&module, tasks(), &weights, None, Reduction::Mean, KERNELS);
+        let merged = combine::<B, _>(
+            &module,
+            gradients(),
+            &weights,
+            None,
+            Reduction::Mean,
+            KERNELS,
+        );
         assert_eq!(values(&merged), (vec![-5.0, 4.0], 10.0));
     }
 }

@@ -371,7 +371,8 @@ impl<B: TrainBackend> Updater<B> {
             gram,
             weights: weights.clone(),
         };
-        let gradients = combine::<B, _>(model, tasks, &weights, scope, reduction, kernels);
+        let gradients = tasks.into_iter().map(|task| task.gradients).collect();
+        let gradients = combine::<B, _>(model, gradients, &weights, scope, reduction, kernels);
         (gradients, Some(merged))
     }
 }

@@ -11,11 +11,12 @@ A ratio above 1 says that bertram is faster. Not part of CI. `epoch.py` compares
 
 import argparse
 import json
-import os
 import pathlib
 import statistics
 import subprocess
 import sys
+
+from environment import environment
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -31,18 +32,8 @@ parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--cli", default=str(ROOT / "target/release/bertram-cli"))
 args = parser.parse_args()
 
-# The same for both: threads, and glibc's allocator keeping what it has, as bertram sets it for itself.
-ENVIRONMENT = os.environ | {
-    "OMP_NUM_THREADS": str(args.threads),
-    "RAYON_NUM_THREADS": str(args.threads),
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
-    "MALLOC_TOP_PAD_": str(64 << 20),
-}
-
-
 def run(command):
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment(args.threads), capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -11,7 +11,6 @@ tokenising, evaluation of 50 rows a task and saving; and, from its log, the epoc
 import argparse
 import csv
 import json
-import os
 import pathlib
 import random
 import statistics
@@ -19,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from environment import environment
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -91,7 +92,7 @@ def ours(folder):
             [args.cli, "train", "--config", ROOT / "configs/experiments/base.toml", "--data", folder]
             + ["--model", args.model, "--out", f"{out}/run", "--dashboard", "plain"]
             + ["--set", "train.epochs=1", "--set", "model.pooling=cls"],
-            env=os.environ | {"RAYON_NUM_THREADS": str(args.threads)},
+            env=environment(args.threads),
             capture_output=True,
             text=True,
         )
@@ -106,14 +107,7 @@ def theirs(folder):
     command = [sys.executable, __file__, "--data", args.data, "--model", args.model, "--torch-loop", folder]
     done = subprocess.run(
         [*command, "--threads", str(args.threads)],
-        env=os.environ
-        | {
-            "OMP_NUM_THREADS": str(args.threads),
-            "TOKENIZERS_PARALLELISM": "true",
-            "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-            "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
-            "MALLOC_TOP_PAD_": str(64 << 20),
-        },
+        env=environment(args.threads),
         capture_output=True,
         text=True,
     )

@@ -1,6 +1,6 @@
 //! Evaluation: forward passes without a graph.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bertram_core::data::TaskBatch;
 use bertram_core::encoder::BertConfig;
@@ -8,8 +8,8 @@ use bertram_core::task::{MultitaskModel, TaskId};
 use bertram_kernels::{KernelKind, Kernels};
 use burn::tensor::backend::Backend;
 
-use super::BatchShape;
 use super::method::{head, part};
+use super::{BatchShape, time_each};
 
 /// A model and a batch of sentiment.
 pub struct EvaluationBench<B: Backend> {
@@ -41,18 +41,12 @@ impl<B: Kernels> EvaluationBench<B> {
 
     /// Evaluates the batch for a while, at least once, each time waited for.
     pub fn run(&mut self, time: Duration) {
-        let begun = Instant::now();
-        loop {
-            let batch = Instant::now();
+        time_each(time, &mut self.seconds, || {
             for (head, tokens) in self.model.heads.iter().zip(&self.batches) {
                 drop(self.model.forward(head, tokens));
             }
             let _ = B::sync(&self.device);
-            self.seconds.push(batch.elapsed().as_secs_f64());
-            if begun.elapsed() >= time {
-                break;
-            }
-        }
+        });
     }
 
     /// Tokens of the batch.

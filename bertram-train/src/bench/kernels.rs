@@ -1,13 +1,13 @@
 //! Kernels one by one, fused and composed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bertram_core::encoder::BertConfig;
 use bertram_kernels::{AdamWStep, AttentionOptions, KernelKind, Norm, TrainBackend};
 use burn::tensor::{Distribution, Int, Tensor};
 use serde::Serialize;
 
-use super::{BatchShape, median};
+use super::{BatchShape, median, time_each};
 
 /// What one kernel takes.
 #[derive(Clone, Debug, Serialize)]
@@ -38,16 +38,10 @@ fn times(
     }
     for _ in 0..ROUNDS {
         for (kind, seconds) in kinds.into_iter().zip(&mut seconds) {
-            let round = Instant::now();
-            loop {
-                let one = Instant::now();
+            time_each(time / ROUNDS, seconds, || {
                 run(kind);
                 sync();
-                seconds.push(one.elapsed().as_secs_f64());
-                if round.elapsed() >= time / ROUNDS {
-                    break;
-                }
-            }
+            });
         }
     }
     let [fused, composed] = seconds.map(|seconds| median(&seconds));

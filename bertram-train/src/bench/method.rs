@@ -1,7 +1,7 @@
 //! Updates, method by method.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bertram_core::data::{TaskBatch, TokenBatch};
 use bertram_core::encoder::{BertConfig, Pooling};
@@ -13,7 +13,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Distribution, Tensor};
 use serde::Serialize;
 
-use super::BatchShape;
+use super::{BatchShape, time_each};
 use crate::aggregator::{AggregatorConfig, AggregatorKind};
 use crate::optim::AdamWConfig;
 use crate::regulariser::{BregmanConfig, RDropConfig, RegulariserSettings, SmartConfig, Teacher};
@@ -170,27 +170,26 @@ impl<B: TrainBackend> MethodBench<B> {
 
     /// Makes updates for a while, at least one, each waited for.
     pub fn run(&mut self, time: Duration) {
-        let begun = Instant::now();
-        while let Some(model) = self.model.take() {
-            let update = Instant::now();
+        let mut number = self.seconds.len();
+        time_each(time, &mut self.seconds, || {
+            let Some(model) = self.model.take() else {
+                return;
+            };
             let plan = UpdatePlan {
                 parts: &self.parts,
                 merge: Merge::Aggregate,
                 optimizer: OptimizerSlot::Main,
-                number: self.seconds.len(),
+                number,
                 factor: 1.0,
                 look: false,
-                seed: self.seconds.len() as u64,
+                seed: number as u64,
             };
             let (model, _) = self.updater.update(model, &plan);
             self.model = Some(model);
+            number += 1;
             // A device that cannot say when it is done is measured by what its queue lets through.
             let _ = B::sync(&self.device);
-            self.seconds.push(update.elapsed().as_secs_f64());
-            if begun.elapsed() >= time {
-                break;
-            }
-        }
+        });
     }
 
     /// Tokens of one update.

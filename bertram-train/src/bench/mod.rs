@@ -24,6 +24,19 @@ pub struct BatchShape {
     pub seq_len: usize,
 }
 
+/// Repeats a step for a while, at least once, and adds the seconds of each repetition.
+fn time_each(time: Duration, seconds: &mut Vec<f64>, mut step: impl FnMut()) {
+    let begun = Instant::now();
+    loop {
+        let one = Instant::now();
+        step();
+        seconds.push(one.elapsed().as_secs_f64());
+        if begun.elapsed() >= time {
+            break;
+        }
+    }
+}
+
 /// The middle of some numbers; NaN of none.
 pub fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
