@@ -160,3 +160,12 @@ pub fn weighted_sum<B: Backend, const D: usize>(
     });
     weighted.reduce(|sum, term| sum + term)
 }
+
+/// [`Kernels::moving_average`](crate::Kernels::moving_average).
+pub fn moving_average<B: Backend, const D: usize>(
+    average: Tensor<B, D>,
+    value: Tensor<B, D>,
+    decay: f64,
+) -> Tensor<B, D> {
+    (value - average.clone()) * (1.0 - decay) + average
+}

@@ -192,6 +192,16 @@ pub trait Kernels: Backend {
     fn weighted_sum<const D: usize>(terms: Vec<(Tensor<Self, D>, f64)>) -> Option<Tensor<Self, D>> {
         composed::weighted_sum(terms)
     }
+
+    /// `average + (1 - decay) (value - average)`: one step of an exponential moving average. An average that is not shared
+    /// is changed in place.
+    fn moving_average<const D: usize>(
+        average: Tensor<Self, D>,
+        value: Tensor<Self, D>,
+        decay: f64,
+    ) -> Tensor<Self, D> {
+        composed::moving_average(average, value, decay)
+    }
 }
 
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {

@@ -138,4 +138,17 @@ impl KernelKind {
             KernelKind::Composed => composed::weighted_sum(terms),
         }
     }
+
+    /// [`Kernels::moving_average`].
+    pub fn moving_average<B: Kernels, const D: usize>(
+        self,
+        average: Tensor<B, D>,
+        value: Tensor<B, D>,
+        decay: f64,
+    ) -> Tensor<B, D> {
+        match self {
+            KernelKind::Fused => B::moving_average(average, value, decay),
+            KernelKind::Composed => composed::moving_average(average, value, decay),
+        }
+    }
 }

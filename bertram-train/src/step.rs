@@ -265,7 +265,7 @@ impl<B: TrainBackend> Updater<B> {
             self.settings.regularisers.active_bregman(),
         ) {
             let beta = config.beta_at(plan.number, self.settings.updates);
-            self.state.teacher = Some(teacher.follow(&model, beta));
+            self.state.teacher = Some(teacher.follow(&model, beta, kernels));
         }
         let output = UpdateOutput {
             losses,

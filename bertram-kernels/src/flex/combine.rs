@@ -1,4 +1,4 @@
-//! Inner products and weighted sums of whole gradients, each in one pass over memory.
+//! Inner products, weighted sums and moving averages of whole gradients or parameters, each in one pass over memory.
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
@@ -13,6 +13,9 @@ use crate::composed;
 /// Elements of a block: a block of each of several gradients fits into a thread's cache, where it is read once for every
 /// pair it is in.
 const BLOCK: usize = 8 * 1024;
+
+/// Elements that a moving average looks at before it writes.
+const STRETCH: usize = 128;
 
 vectorised! {
 /// The upper triangle of the Gram matrix, row by row.
@@ -41,6 +44,23 @@ fn add_scaled(sum: &mut [f32], values: &[f32], factor: f32) {
     const FMA: bool = target_cfg_f!(any(target_feature = "fma", target_feature = "neon"));
     for (sum, value) in sum.iter_mut().zip(values) {
         *sum = mul_add::<FMA>(*value, factor, *sum);
+    }
+}
+}
+
+vectorised! {
+/// Stretches in which nothing differs stay as they are, and are not written: most rows of an embedding table.
+fn approach(averages: &mut [f32], values: &[f32], rate: f32) {
+    const FMA: bool = target_cfg_f!(any(target_feature = "fma", target_feature = "neon"));
+    for (averages, values) in averages.chunks_mut(STRETCH).zip(values.chunks(STRETCH)) {
+        let pairs = averages.iter().zip(values);
+        let differences = pairs.fold(0, |bits, (one, other)| bits | (one.to_bits() ^ other.to_bits()));
+        if differences == 0 {
+            continue;
+        }
+        for (average, value) in averages.iter_mut().zip(values) {
+            *average = mul_add::<FMA>(value - *average, rate, *average);
+        }
     }
 }
 }
@@ -106,4 +126,23 @@ pub(super) fn weighted_sum<const D: usize>(
         }
     });
     Some(tensor(sum))
+}
+
+/// [`Kernels::moving_average`](crate::Kernels::moving_average).
+pub(super) fn moving_average<const D: usize>(
+    average: Tensor<Flex, D>,
+    value: Tensor<Flex, D>,
+    decay: f64,
+) -> Tensor<Flex, D> {
+    if !all_f32(&[average.dtype(), value.dtype()]) {
+        return composed::moving_average(average, value, decay);
+    }
+    let rate = (1.0 - decay) as f32;
+    let mut average = contiguous(primitive(average));
+    let value = contiguous(primitive(value));
+    let blocks = values_mut(&mut average).par_chunks_mut(BLOCK);
+    blocks
+        .zip(values(&value).par_chunks(BLOCK))
+        .for_each(|(averages, values)| approach(averages, values, rate));
+    tensor(average)
 }

@@ -50,6 +50,29 @@ impl Backward<Flex, 3> for Linear {
     }
 }
 
+fn forward(input: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+    let mut output = contiguous(Flex::float_matmul(input, weight));
+    let bias = contiguous(bias);
+    add_bias(values_mut(&mut output), values(&bias));
+    output
+}
+
+/// [`Kernels::linear_layer`](crate::Kernels::linear_layer).
+pub(super) fn without_graph(
+    input: Tensor<Flex, 2>,
+    weight: Tensor<Flex, 2>,
+    bias: Tensor<Flex, 1>,
+) -> Tensor<Flex, 2> {
+    if !all_f32(&[input.dtype(), weight.dtype(), bias.dtype()]) {
+        return composed::linear_layer(input, weight, bias);
+    }
+    tensor(forward(
+        primitive(input),
+        primitive(weight),
+        primitive(bias),
+    ))
+}
+
 /// [`Kernels::linear_layer_on_graph`](crate::Kernels::linear_layer_on_graph).
 pub(super) fn on_graph<C: CheckpointStrategy>(
     input: Tensor<Autodiff<Flex, C>, 2>,
@@ -60,11 +83,11 @@ pub(super) fn on_graph<C: CheckpointStrategy>(
         return composed::linear_layer(input, weight, bias);
     }
     let (input, weight, bias) = (primitive(input), primitive(weight), primitive(bias));
-    let product = Flex::float_matmul(input.primitive.clone(), weight.primitive.clone());
-    let mut output = contiguous(product);
-    let added = contiguous(bias.primitive);
-    add_bias(values_mut(&mut output), values(&added));
-
+    let output = forward(
+        input.primitive.clone(),
+        weight.primitive.clone(),
+        bias.primitive,
+    );
     let tracked = [weight.is_tracked(), input.is_tracked()];
     let state = [
         tracked[0].then_some(input.primitive),

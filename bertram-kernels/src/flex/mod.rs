@@ -34,6 +34,14 @@ impl Kernels for Flex {
         embedding::on_graph(table, ids)
     }
 
+    fn linear_layer(
+        input: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        bias: Tensor<Self, 1>,
+    ) -> Tensor<Self, 2> {
+        linear::without_graph(input, weight, bias)
+    }
+
     fn linear_layer_on_graph<C: CheckpointStrategy>(
         input: Tensor<Autodiff<Self, C>, 2>,
         weight: Tensor<Autodiff<Self, C>, 2>,
@@ -116,5 +124,13 @@ impl Kernels for Flex {
 
     fn weighted_sum<const D: usize>(terms: Vec<(Tensor<Self, D>, f64)>) -> Option<Tensor<Self, D>> {
         combine::weighted_sum(terms)
+    }
+
+    fn moving_average<const D: usize>(
+        average: Tensor<Self, D>,
+        value: Tensor<Self, D>,
+        decay: f64,
+    ) -> Tensor<Self, D> {
+        combine::moving_average(average, value, decay)
     }
 }

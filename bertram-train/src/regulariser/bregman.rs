@@ -4,10 +4,11 @@
 //! gradient.
 
 use bertram_core::task::TaskId;
+use bertram_kernels::{KernelKind, Kernels, TrainBackend};
 use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::AutodiffBackend;
 use serde::Serialize;
 
 /// `[regulariser.bregman]`.
@@ -74,9 +75,11 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> Teacher<B, M> {
     pub fn module(&self) -> &M::InnerModule {
         &self.module
     }
+}
 
+impl<B: TrainBackend, M: AutodiffModule<B>> Teacher<B, M> {
     /// Follows the model.
-    pub fn follow(self, model: &M, beta: f64) -> Self {
+    pub fn follow(self, model: &M, beta: f64, kernels: KernelKind) -> Self {
         if beta == 0.0 {
             return Self::of(model);
         }
@@ -85,7 +88,11 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> Teacher<B, M> {
             values: &mut values,
         });
         Self {
-            module: self.module.map(&mut Follow { values, beta }),
+            module: self.module.map(&mut Follow {
+                values,
+                beta,
+                kernels,
+            }),
         }
     }
 }
@@ -105,13 +112,14 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Values<'_> {
 struct Follow {
     values: GradientsParams,
     beta: f64,
+    kernels: KernelKind,
 }
 
-impl<B: Backend> ModuleMapper<B> for Follow {
+impl<B: Kernels> ModuleMapper<B> for Follow {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let (id, tensor, mapper) = param.consume();
         let followed = match self.values.remove::<B, D>(id) {
-            Some(value) => tensor * self.beta + value * (1.0 - self.beta),
+            Some(value) => self.kernels.moving_average(tensor, value, self.beta),
             None => tensor,
         };
         Param::from_mapped_value(id, followed, mapper)

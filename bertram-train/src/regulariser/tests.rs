@@ -1,6 +1,7 @@
 //! Properties that hold for every regulariser, and what is SMART's own. A toy model stands in for BERT: a regulariser sees
 //! no more of a model than "embed, then classify".
 
+use bertram_kernels::KernelKind;
 use burn::backend::ndarray::NdArrayDevice;
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::{DType, TensorData};
@@ -366,9 +367,9 @@ fn the_teacher_follows_its_model() {
     let teacher = Teacher::<B, One<B>>::of(&model);
     let id = model.weight.id;
     model.weight = Param::initialized(id, tensor(vec![3.0], [1]).require_grad());
-    let teacher = teacher.follow(&model, 0.75);
+    let teacher = teacher.follow(&model, 0.75, KernelKind::Fused);
     assert_eq!(teacher.module().weight.val().into_scalar(), 1.5);
-    let teacher = teacher.follow(&model, 0.0);
+    let teacher = teacher.follow(&model, 0.0, KernelKind::Fused);
     assert_eq!(teacher.module().weight.val().into_scalar(), 3.0);
 
     let config = BregmanConfig::default();

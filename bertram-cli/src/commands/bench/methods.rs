@@ -138,7 +138,10 @@ fn table(lines: &[Value]) -> Table {
         let number = |key: &str| line[key].as_f64().unwrap_or(f64::NAN);
         table.add_row([
             text("method"),
-            format!("{:.2}", number("ratio")),
+            // Nothing to compare with, where the baseline was left out.
+            line["ratio"]
+                .as_f64()
+                .map_or_else(String::new, |ratio| format!("{ratio:.2}")),
             text("baseline"),
             format!("{:.1}", number("seconds") * 1e3),
             format!("{:.0}", number("tokens_per_second")),

@@ -1,0 +1,180 @@
+//! What works on whole parameters: AdamW, inner products, sums and averages.
+
+use burn::backend::Flex;
+use burn::tensor::{Tensor, TensorData};
+
+use super::super::{adamw, combine};
+use super::{SIZES, assert_close, matrix};
+use crate::{AdamWStep, Moments, composed};
+
+/// Weight decay and a large eps, so that a wrong place of either shows; a rate that changes from step to step.
+#[test]
+fn adamw_steps() {
+    let shape = [70, 1001];
+    let mut parameters = [matrix(1, shape).inner(), matrix(1, shape).inner()];
+    let mut moments: [Option<Moments<Flex, 2>>; 2] = [None, None];
+    for t in 1..=4 {
+        let step = AdamWStep {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-2,
+            rate: 0.1 / f64::from(t),
+            shrink: 0.99,
+        };
+        let gradient = matrix(t as usize + 1, shape).inner();
+        let shared = (parameters[0].clone(), gradient.clone());
+        let kept: [Vec<f32>; 2] =
+            [&shared.0, &shared.1].map(|it| it.to_data().to_vec().expect("f32"));
+        let [fused, plain] = parameters;
+        // In some steps somebody else holds the parameter, in others it is changed in place.
+        let held = (t % 2 == 0).then(|| fused.clone());
+        if held.is_none() {
+            drop(shared.0);
+        } else {
+            assert_eq!(kept[0], shared.0.to_data().to_vec::<f32>().expect("f32"));
+        }
+        let [of_fused, of_plain] = moments;
+        let (fused, of_fused) = adamw::step(fused, gradient.clone(), of_fused, &step);
+        let (plain, of_plain) = composed::adamw(plain, gradient.clone(), of_plain, &step);
+        if let Some(held) = held {
+            assert_eq!(kept[0], held.into_data().to_vec::<f32>().expect("f32"));
+        }
+        assert_eq!(kept[1], gradient.into_data().to_vec::<f32>().expect("f32"));
+        for (what, fused, plain) in [
+            ("parameter", &fused, &plain),
+            ("first moment", &of_fused.first, &of_plain.first),
+            ("second moment", &of_fused.second, &of_plain.second),
+        ] {
+            let [fused, plain]: [Vec<f32>; 2] =
+                [fused, plain].map(|it| it.to_data().to_vec().expect("f32"));
+            assert_close(&format!("{what} after step {t}"), &fused, &plain, 1e-6);
+        }
+        parameters = [fused, plain];
+        moments = [Some(of_fused), Some(of_plain)];
+    }
+}
+
+#[test]
+fn adamw_skips_rows_that_have_seen_nothing_and_no_others() {
+    let step = AdamWStep {
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-6,
+        rate: 1e-2,
+        shrink: 1.0,
+    };
+    // The row seen moves from step to step; its last element alone differs from 0.
+    let (rows, width) = (40, 19);
+    let gradient = |seen: usize| {
+        let mut values = vec![0.0; rows * width];
+        values[seen * width + width - 1] = 1.0;
+        Tensor::<Flex, 2>::from_data(TensorData::new(values, [rows, width]), &Default::default())
+    };
+    for shrink in [1.0, 0.9] {
+        let step = AdamWStep { shrink, ..step };
+        let mut parameters = [
+            matrix(0, [rows, width]).inner(),
+            matrix(0, [rows, width]).inner(),
+        ];
+        let mut moments = [None, None];
+        for seen in [3, 17, 3, 39] {
+            let ([fused, plain], [of_fused, of_plain]) = (parameters, moments);
+            let (fused, of_fused) = adamw::step(fused, gradient(seen), of_fused, &step);
+            let (plain, of_plain) = composed::adamw(plain, gradient(seen), of_plain, &step);
+            assert_close(
+                "parameter",
+                &host(fused.clone()),
+                &host(plain.clone()),
+                1e-6,
+            );
+            parameters = [fused, plain];
+            moments = [Some(of_fused), Some(of_plain)];
+        }
+    }
+}
+
+#[test]
+fn moments_never_become_denormal() {
+    let step = AdamWStep {
+        beta1: 0.5,
+        beta2: 0.5,
+        eps: 1e-6,
+        rate: 1e-3,
+        shrink: 1.0,
+    };
+    let tiny = Tensor::<Flex, 1>::full([100], 1e-30, &Default::default());
+    let (mut parameter, mut moments) = adamw::step(tiny.clone(), tiny, None, &step);
+    for _ in 0..100 {
+        let zero = parameter.zeros_like();
+        let (next, changed) = adamw::step(parameter, zero, Some(moments), &step);
+        for moment in [&changed.first, &changed.second] {
+            let values: Vec<f32> = moment.to_data().to_vec().expect("f32");
+            assert!(values.iter().all(|x| *x == 0.0 || x.is_normal()));
+        }
+        (parameter, moments) = (next, changed);
+    }
+}
+
+fn host<const D: usize>(tensor: Tensor<Flex, D>) -> Vec<f32> {
+    tensor.into_data().to_vec().expect("f32")
+}
+
+#[test]
+fn inner_products_and_weighted_sums() {
+    for shape in SIZES {
+        let terms: Vec<Tensor<Flex, 2>> = (0..3).map(|seed| matrix(seed, shape).inner()).collect();
+        for count in 0..=3 {
+            let terms = &terms[..count];
+            let fused = combine::inner_products(terms);
+            let composed = composed::inner_products(terms);
+            assert_eq!(fused.len(), count * (count + 1) / 2);
+            for (pair, (fused, composed)) in fused.into_iter().zip(composed).enumerate() {
+                let what = format!("inner product {pair} of {shape:?}");
+                assert_close(&what, &host(fused), &host(composed), 1e-5);
+            }
+            for weights in [[1.0, 1.0, 1.0], [0.5, -2.0, 1.0], [0.0, 3.0, 1e-3]] {
+                let weighted = || terms.iter().cloned().zip(weights).collect();
+                let fused = combine::weighted_sum(weighted()).map(host);
+                let composed = composed::weighted_sum(weighted()).map(host);
+                assert_eq!(fused.is_some(), count > 0);
+                if let (Some(fused), Some(composed)) = (fused, composed) {
+                    assert_close(
+                        &format!("sum of {count}, {shape:?}"),
+                        &fused,
+                        &composed,
+                        1e-6,
+                    );
+                }
+            }
+        }
+        // The terms were shared all along: nothing was changed in place.
+        for (seed, term) in terms.into_iter().enumerate() {
+            assert_eq!(host(term), host(matrix(seed, shape).inner()));
+        }
+    }
+}
+
+#[test]
+fn moving_averages() {
+    for shape in SIZES {
+        let average = || matrix(1, shape).inner();
+        // A stretch that is the same on both sides, and stays as it is to the last bit.
+        let [rows, width] = shape;
+        let value = matrix(2, shape).inner();
+        let value = value.slice_assign([0..1, 0..width], average().slice([0..1, 0..width]));
+        for decay in [0.0, 0.9, 0.999, 1.0] {
+            let fused = host(combine::moving_average(average(), value.clone(), decay));
+            let composed = composed::moving_average(average(), value.clone(), decay);
+            assert_close(
+                &format!("average {rows} {width}"),
+                &fused,
+                &host(composed),
+                1e-6,
+            );
+            assert_eq!(fused[..width], host(average())[..width]);
+        }
+    }
+    let shared = matrix(1, [3, 200]).inner();
+    combine::moving_average(shared.clone(), matrix(2, [3, 200]).inner(), 0.5);
+    assert_eq!(host(shared), host(matrix(1, [3, 200]).inner()));
+}
