@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bertram_core::data::Split;
 use bertram_core::encoder::Pooling;
 use bertram_core::task::TaskId;
-use bertram_kernels::KernelKind;
+use bertram_kernels::{KernelKind, Precision};
 use bertram_train::learner::Dashboard;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -502,6 +502,9 @@ pub struct BenchCommonArgs {
     /// The backend's fused operations, where it has them, or Burn's, one by one.
     #[arg(long, value_enum, default_value = "fused")]
     pub kernels: Kernels,
+    /// What the encoder's layers compute in: f32, bf16 or f16, where the backend has it.
+    #[arg(long, default_value = "f32", value_name = "TYPE", value_parser = parse_precision)]
+    pub precision: Precision,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -578,6 +581,10 @@ fn parse_task(text: &str) -> Result<TaskId, String> {
 
 fn parse_pooling(text: &str) -> Result<Pooling, String> {
     serde_json::from_value(text.into()).map_err(|_| "use cls, mean or pooler".into())
+}
+
+fn parse_precision(text: &str) -> Result<Precision, String> {
+    Precision::from_name(text).ok_or_else(|| "use f32, bf16 or f16".into())
 }
 
 fn parse_dashboard(text: &str) -> Result<Dashboard, String> {

@@ -218,6 +218,8 @@ fn an_ablation_gives_effects() {
     ] {
         assert!(text.contains(word), "{word} in\n{text}");
     }
+    // The config is the paper's e11; the cells are not.
+    assert!(!text.contains("Beside the paper"), "{text}");
 
     let mut wrong = experiments("ablate", &out);
     wrong

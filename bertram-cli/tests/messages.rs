@@ -102,6 +102,29 @@ fn an_uncompiled_backend() {
     ));
 }
 
+#[test]
+fn a_precision_that_the_backend_has_not() {
+    if !cfg!(feature = "ndarray") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("temp dir");
+    let precision = ["--set", "train.precision=bf16", "--backend", "ndarray"];
+    let train = ["train", "--out", "run"];
+    insta::assert_snapshot!(message(dir.path(), &[&train[..], &precision].concat()));
+    assert!(!dir.path().join("run").exists(), "nothing was begun");
+    insta::assert_snapshot!(message(
+        dir.path(),
+        &[
+            "bench",
+            "train-step",
+            "--precision",
+            "f16",
+            "--backend",
+            "ndarray"
+        ]
+    ));
+}
+
 /// A model folder, exported by a run of one epoch on almost nothing.
 fn exported_model(folder: &Path) {
     let output = bertram()

@@ -173,13 +173,34 @@ fn a_killed_run_resumes_to_the_same_bits() {
     }
 }
 
+/// Losses are scaled, too.
+const IN_F16: &[&str] = &[
+    "--set",
+    "train.precision=f16",
+    "--set",
+    "regulariser.smart.variant=mt-dnn",
+];
+
 #[test]
 fn a_killed_run_with_everything_on_resumes_to_the_same_bits() {
+    everything_resumes(&[], &[]);
+}
+
+#[test]
+fn so_does_one_in_f16() {
+    everything_resumes(
+        IN_F16,
+        &[("loss_scale", "sts"), ("gradient_overflows", "sst")],
+    );
+}
+
+/// `measures` are those beyond the usual ones.
+fn everything_resumes(more: &[&str], measures: &[(&str, &str)]) {
     let dir = tempfile::tempdir().expect("temp dir");
     let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
     let train = |out: &Path| {
         let mut command = train(out, "flex");
-        command.args(EVERYTHING);
+        command.args(EVERYTHING).args(more);
         command
     };
     finish(train(&whole));
@@ -211,13 +232,14 @@ fn a_killed_run_with_everything_on_resumes_to_the_same_bits() {
         assert!(cosine.is_some_and(|cosine| cosine.abs() <= 1.0 + 1e-6));
     }
     assert_eq!(of_kind("train_scores").count(), 2);
-    for (name, task) in [
+    let usual = [
         ("smart_penalty", "sst"),
         ("smart_perturbation_norm", "sts"),
         ("r_drop_penalty", "sst"),
         ("bregman", "para"),
         ("loss_weight", "sts"),
-    ] {
+    ];
+    for (name, task) in usual.iter().chain(measures) {
         let value = of_kind("train").find_map(|line| line[name][task].as_f64());
         assert!(value.is_some_and(f64::is_finite), "{name} of {task}");
     }

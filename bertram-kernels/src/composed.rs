@@ -1,9 +1,12 @@
 //! The operations composed of Burn's own.
+//!
+//! Hidden states may be half-precision numbers with biases and LayerNorms in f32: matrix products are then computed in the
+//! half, all else in f32, as PyTorch's autocast does (which leaves GELU in the half).
 
 use burn::nn::Dropout;
 use burn::tensor::{Int, Tensor, TensorPrimitive, activation, backend::Backend, module};
 
-use crate::{AdamWStep, AttentionOptions, Moments, Norm};
+use crate::{AdamWStep, AttentionOptions, Moments, Norm, at_least_f32};
 
 /// [`Kernels::embedding_rows`](crate::Kernels::embedding_rows).
 pub fn embedding_rows<B: Backend>(table: Tensor<B, 2>, ids: Tensor<B, 1, Int>) -> Tensor<B, 2> {
@@ -16,6 +19,7 @@ pub fn linear_layer<B: Backend>(
     weight: Tensor<B, 2>,
     bias: Tensor<B, 1>,
 ) -> Tensor<B, 2> {
+    let (weight, bias) = (weight.cast(input.dtype()), bias.cast(input.dtype()));
     module::linear(input, weight, Some(bias))
 }
 
@@ -51,15 +55,16 @@ pub fn self_attention_with<B: Backend>(
     let query = query.reshape(split).swap_dims(1, 2);
     let key = key.reshape(split).permute([0, 2, 3, 1]);
     let value = value.reshape(split).swap_dims(1, 2);
-    let scores = query.matmul(key) + bias;
+    let scores = at_least_f32(query.matmul(key)) + at_least_f32(bias);
     let probabilities = dropout(activation::softmax(scores, 3));
-    let context = probabilities.matmul(value);
+    let context = probabilities.cast(value.dtype()).matmul(value);
     context.swap_dims(1, 2).reshape([rows, width])
 }
 
 /// [`Kernels::bias_gelu`](crate::Kernels::bias_gelu).
 pub fn bias_gelu<B: Backend>(input: Tensor<B, 2>, bias: Tensor<B, 1>) -> Tensor<B, 2> {
-    gelu(input + bias.unsqueeze())
+    let dtype = input.dtype();
+    gelu(at_least_f32(input) + at_least_f32(bias).unsqueeze()).cast(dtype)
 }
 
 /// The exact GELU, element by element, with its exact derivative: Burn 0.21's own (`gelu_backward`) is the derivative of
@@ -91,7 +96,9 @@ pub fn residual_layer_norm_with<B: Backend>(
     norm: Norm<B>,
     dropout: impl FnOnce(Tensor<B, 2>) -> Tensor<B, 2>,
 ) -> Tensor<B, 2> {
-    layer_norm(dropout(input + bias.unsqueeze()) + residual, norm)
+    let dtype = input.dtype();
+    let output = dropout(at_least_f32(input) + at_least_f32(bias).unsqueeze());
+    layer_norm(output + at_least_f32(residual), norm).cast(dtype)
 }
 
 /// [`Kernels::layer_norm_dropout`](crate::Kernels::layer_norm_dropout).
@@ -105,12 +112,15 @@ pub fn layer_norm_dropout<B: Backend>(
 
 /// LayerNorm over the rows of `[rows, hidden]` (Ba et al. 2016).
 pub fn layer_norm<B: Backend>(input: Tensor<B, 2>, norm: Norm<B>) -> Tensor<B, 2> {
-    Tensor::from_primitive(TensorPrimitive::Float(B::layer_norm(
-        input.into_primitive().tensor(),
-        norm.gamma.into_primitive().tensor(),
-        Some(norm.beta.into_primitive().tensor()),
+    let dtype = input.dtype();
+    let output = B::layer_norm(
+        at_least_f32(input).into_primitive().tensor(),
+        at_least_f32(norm.gamma).into_primitive().tensor(),
+        Some(at_least_f32(norm.beta).into_primitive().tensor()),
         norm.eps,
-    )))
+    );
+    let output: Tensor<B, 2> = Tensor::from_primitive(TensorPrimitive::Float(output));
+    output.cast(dtype)
 }
 
 fn dropout<B: Backend, const D: usize>(input: Tensor<B, D>, prob: f64) -> Tensor<B, D> {

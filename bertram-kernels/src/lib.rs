@@ -11,7 +11,9 @@ pub mod composed;
 mod flex;
 mod kernels;
 mod kind;
+mod precision;
 
 pub use adamw::{AdamWStep, Moments};
 pub use kernels::{AttentionOptions, Kernels, Norm, TrainBackend};
 pub use kind::KernelKind;
+pub use precision::{Precision, at_least_f32};

@@ -10,6 +10,7 @@ pub mod epoch;
 pub mod evaluate;
 pub mod experiment;
 pub mod learner;
+pub mod loss_scale;
 pub mod merge;
 pub mod objective;
 pub mod optim;

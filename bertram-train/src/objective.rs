@@ -24,12 +24,14 @@ pub struct Objective<B: AutodiffBackend> {
 
 /// The objective of a batch; `None` where it has no labels or the model has no head for its task.
 ///
-/// `bregman` is the teacher and the weight `mu` of the divergence from it.
+/// `bregman` is the teacher and the weight `mu` of the divergence from it; `loss_scale` is for the backward passes that
+/// regularisers make of their own.
 pub fn objective<B: TrainBackend>(
     model: &MultitaskModel<B>,
     batch: &TaskBatch<B>,
     regularisers: &[Box<dyn Regulariser<B>>],
     bregman: Option<(&Teacher<B, MultitaskModel<B>>, f64)>,
+    loss_scale: f64,
 ) -> Option<Objective<B>> {
     let head = model.head(batch.task)?;
     let labels = batch.labels.clone()?;
@@ -37,6 +39,7 @@ pub fn objective<B: TrainBackend>(
         model,
         head,
         batch,
+        loss_scale,
         frozen: OnceCell::new(),
     };
     let embedded = pass.embed();
@@ -108,6 +111,7 @@ struct TaskPass<'a, B: AutodiffBackend> {
     model: &'a MultitaskModel<B>,
     head: &'a TaskHead<B>,
     batch: &'a TaskBatch<B>,
+    loss_scale: f64,
     /// The model with constant weights, made when it is first asked for. It shares their memory.
     frozen: OnceCell<MultitaskModel<B>>,
 }
@@ -135,5 +139,9 @@ impl<B: TrainBackend> Classifier<B> for TaskPass<'_, B> {
 
     fn output(&self) -> OutputKind {
         self.head.output()
+    }
+
+    fn loss_scale(&self) -> f64 {
+        self.loss_scale
     }
 }

@@ -6,7 +6,7 @@ use bertram_core::data::{BertTokenizer, DataError, Split, TokenizerError, write_
 use bertram_core::encoder::{Bert, BertConfig, WeightsError, load_encoder, read_config};
 use bertram_core::metric::SplitScores;
 use bertram_core::task::{ModelFolderError, MultitaskModel, TaskHead, save_model_folder};
-use bertram_kernels::Kernels;
+use bertram_kernels::{Kernels, Precision};
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use crate::corpus::{DataFile, TaskCorpus, TaskData, data_files, read_corpus, tok
 use crate::epoch::mix;
 use crate::evaluate::{EvaluationSet, evaluate};
 use crate::learner::{Outcome, StopFlag, TrainingSession};
+use crate::loss_scale::LossScale;
 use crate::optim::AdamW;
 use crate::regulariser::Teacher;
 use crate::run_folder::{
@@ -57,6 +58,16 @@ pub enum PipelineError {
     /// A shape that the config asks for cannot be built.
     #[error("[model.random]: {0}")]
     Shape(String),
+    /// The device does not compute in the precision that the config asks for.
+    #[error(
+        "train.precision = \"{precision}\": backend {backend} does not compute in it here; use \"f32\", or another backend"
+    )]
+    Precision {
+        /// What the config asks for.
+        precision: &'static str,
+        /// The backend.
+        backend: String,
+    },
     /// Sequences would be longer than the model has positions for.
     #[error(
         "data.max-length = {max_length} is more than the {positions} positions of the model; lower data.max-length"
@@ -165,6 +176,7 @@ pub fn start<B: AutodiffBackend>(
     command: Vec<String>,
     stop: StopFlag,
 ) -> Result<TrainingSession<B>, PipelineError> {
+    check_precision::<B>(&settings, place)?;
     let corpus = read_corpus(&settings, &[Split::Train, Split::Dev])?;
     B::seed(&place.device, mix(settings.train.seed, u64::MAX));
     let (config, encoder, tokenizer) = match model_dir {
@@ -249,6 +261,7 @@ pub fn resume<B: AutodiffBackend>(
         return Err(PipelineError::Finished(run.path().to_owned()));
     }
     let settings = Settings::load(&run.config(), &[])?;
+    check_precision::<B>(&settings, place)?;
     let store = CheckpointStore::new(run.checkpoints(), settings.train.keep_checkpoints);
     let Some(newest) = store.newest()? else {
         return Err(PipelineError::NoCheckpoint(run.path().to_owned()));
@@ -484,6 +497,21 @@ fn predict_and_analyse<B: Kernels>(
     Ok((scores, analysis))
 }
 
+/// Whether the device computes in the precision that the settings ask for.
+fn check_precision<B: Backend>(
+    settings: &Settings,
+    place: &Place<B::Device>,
+) -> Result<(), PipelineError> {
+    let precision = settings.train.precision;
+    if precision.is_supported::<B>(&place.device) {
+        return Ok(());
+    }
+    Err(PipelineError::Precision {
+        precision: precision.name(),
+        backend: place.backend.clone(),
+    })
+}
+
 /// What updates change beside the model, at the start of a run.
 fn update_state<B: AutodiffBackend>(
     settings: &Settings,
@@ -503,6 +531,7 @@ fn update_state<B: AutodiffBackend>(
             .map(|_| Teacher::of(model)),
         uncertainty: (train.loss_weighting == LossWeighting::Uncertainty)
             .then(|| Uncertainty::new(tasks, train.weighting_learning_rate, device)),
+        loss_scale: (train.precision == Precision::F16).then(LossScale::default),
     }
 }
 
@@ -520,7 +549,9 @@ fn build_model<B: Backend>(
             .attention
             .unwrap_or(config.attention_probs_dropout_prob),
     );
-    encoder = encoder.with_kernels(settings.train.kernels);
+    encoder = encoder
+        .with_kernels(settings.train.kernels)
+        .with_precision(settings.train.precision);
     if settings.model.freeze {
         encoder = encoder.no_grad();
     }

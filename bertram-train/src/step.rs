@@ -13,6 +13,7 @@ use rand::SeedableRng;
 use serde_json::{Map, Value, json};
 
 use crate::aggregator::{AggregatorConfig, GradientAggregator, Gram, StepRng};
+use crate::loss_scale::LossScale;
 use crate::merge::{Reduction, Scope, TaskGradients, add, combine, gram};
 use crate::objective::objective;
 use crate::optim::{AdamW, AdamWConfig, global_norm, scale_gradients};
@@ -49,6 +50,8 @@ pub struct UpdateState<B: AutodiffBackend> {
     pub teacher: Option<Teacher<B, MultitaskModel<B>>>,
     /// Learnt weights of the losses.
     pub uncertainty: Option<Uncertainty<B>>,
+    /// Scale of the losses, where gradients need one.
+    pub loss_scale: Option<LossScale>,
 }
 
 impl<B: AutodiffBackend> UpdateState<B> {
@@ -59,6 +62,7 @@ impl<B: AutodiffBackend> UpdateState<B> {
             surgery_optimizer: None,
             teacher: None,
             uncertainty: None,
+            loss_scale: None,
         }
     }
 }
@@ -207,6 +211,7 @@ impl<B: TrainBackend> Updater<B> {
         let mut losses = Vec::with_capacity(plan.parts.len());
         let mut measures = Vec::new();
         let mut tokens = 0;
+        let mut finite = true;
         // Gradients that nobody will look at one by one are summed as they come.
         let sums = plan.merge == Merge::Sum || self.settings.aggregator.is_plain_sum();
         let apart = plan.parts.len() > 1 && (plan.look || !sums);
@@ -221,6 +226,7 @@ impl<B: TrainBackend> Updater<B> {
                     .map(|measure| (part.task, measure)),
             );
             tokens += done.tokens;
+            finite &= done.finite;
             match tasks.last_mut() {
                 Some(last) if !apart => {
                     let sum = std::mem::take(&mut last.gradients);
@@ -230,6 +236,19 @@ impl<B: TrainBackend> Updater<B> {
                     task: part.task,
                     gradients: done.gradients,
                 }),
+            }
+        }
+        let mut output = UpdateOutput {
+            losses,
+            measures,
+            gradient_norm: None,
+            merged: None,
+            tokens,
+        };
+        if let Some(scale) = &mut self.state.loss_scale {
+            scale.update(finite);
+            if !finite {
+                return (model, output);
             }
         }
         let (mut gradients, merged) = self.merge(&model, tasks, plan);
@@ -267,13 +286,7 @@ impl<B: TrainBackend> Updater<B> {
             let beta = config.beta_at(plan.number, self.settings.updates);
             self.state.teacher = Some(teacher.follow(&model, beta, kernels));
         }
-        let output = UpdateOutput {
-            losses,
-            measures,
-            gradient_norm,
-            merged,
-            tokens,
-        };
+        (output.gradient_norm, output.merged) = (gradient_norm, merged);
         (model, output)
     }
 
@@ -301,8 +314,11 @@ impl<B: TrainBackend> Updater<B> {
         let mut mean: Option<Tensor<B::InnerBackend, 1>> = None;
         let mut measures = Vec::new();
         let mut tokens = 0;
+        let mut finite = true;
+        let scale = self.state.loss_scale;
+        let loss_scale = scale.map_or(1.0, |scale| scale.factor());
         for batch in &part.batches {
-            let Some(objective) = objective(model, batch, regularisers, bregman) else {
+            let Some(objective) = objective(model, batch, regularisers, bregman, loss_scale) else {
                 continue;
             };
             let loss = objective.loss.inner() * share;
@@ -317,12 +333,18 @@ impl<B: TrainBackend> Updater<B> {
                     over_updates: OverUpdates::Mean,
                 }));
             }
-            let mut gradients = (total * share).backward();
+            let mut gradients = (total * (share * loss_scale)).backward();
             if let Some(uncertainty) = &self.state.uncertainty {
-                let own = uncertainty.take_gradient(part.task, &mut gradients);
+                let mut own = uncertainty.take_gradient(part.task, &mut gradients);
+                if let Some(scale) = scale {
+                    finite &= scale.unscale::<B, _>(uncertainty.log_variances(), &mut own);
+                }
                 weight_gradients.accumulate(uncertainty.log_variances(), own);
             }
-            let gradients = GradientsParams::from_grads(gradients, model);
+            let mut gradients = GradientsParams::from_grads(gradients, model);
+            if let Some(scale) = scale {
+                finite &= scale.unscale::<B, _>(model, &mut gradients);
+            }
             sum = Some(match sum.take() {
                 Some(sum) => add::<B, _>(model, sum, gradients, kernels),
                 None => gradients,
@@ -332,14 +354,34 @@ impl<B: TrainBackend> Updater<B> {
                 None => loss,
             });
         }
-        if let Some(uncertainty) = &mut self.state.uncertainty {
+        if let Some(uncertainty) = &mut self.state.uncertainty
+            && finite
+        {
             uncertainty.step(weight_gradients.grads(), factor);
+        }
+        if scale.is_some()
+            && let Some(loss) = &mean
+        {
+            // Counts, for the log.
+            let left_out = loss.full_like(f64::from(u8::from(!finite)));
+            let scales = loss.full_like(loss_scale);
+            for (name, value, over_updates) in [
+                ("loss_scale", scales, OverUpdates::Mean),
+                ("gradient_overflows", left_out, OverUpdates::Sum),
+            ] {
+                measures.push(Measure {
+                    name,
+                    value,
+                    over_updates,
+                });
+            }
         }
         mean.map(|loss| PartGradients {
             loss,
             measures,
             gradients: sum.unwrap_or_default(),
             tokens,
+            finite,
         })
     }
 
@@ -382,6 +424,8 @@ struct PartGradients<B: Backend> {
     measures: Vec<Measure<B>>,
     gradients: GradientsParams,
     tokens: usize,
+    /// Whether all gradients are finite, where that was looked at.
+    finite: bool,
 }
 
 struct ParamIds(HashSet<ParamId>);

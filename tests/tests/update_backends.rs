@@ -1,14 +1,13 @@
 //! Updates with everything on (SMART on all three tasks, the Bregman term, PCGrad, clipping) give the same numbers on every
 //! backend. On a GPU: `--features bertram-tests/vulkan` or `bertram-tests/cuda`.
 
+#[path = "support/tiny.rs"]
+mod tiny;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use bertram_core::data::{TaskBatch, TokenBatch};
-use bertram_core::encoder::{BertConfig, Pooling};
-use bertram_core::head::{HeadKind, Threshold};
-use bertram_core::loss::LossKind;
-use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId};
+use bertram_core::task::TaskId;
 use bertram_kernels::TrainBackend;
 use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
 use bertram_train::optim::AdamWConfig;
@@ -17,115 +16,16 @@ use bertram_train::regulariser::{
     Smart, SmartConfig, Teacher,
 };
 use bertram_train::schedule::{Merge, OptimizerSlot};
-use bertram_train::step::{TaskPart, UpdatePlan, UpdateSettings, UpdateState, Updater};
+use bertram_train::step::{UpdatePlan, UpdateSettings, UpdateState, Updater};
 use burn::backend::{Autodiff, Flex, NdArray};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{ElementConversion, Tensor, TensorData};
 
 const UPDATES: usize = 3;
-const HIDDEN: usize = 16;
 
 /// A backend's random numbers belong to the process: tests that draw some take turns.
 static RANDOM: Mutex<()> = Mutex::new(());
-
-/// Numbers in [-1, 1] without a pattern: backends draw different random numbers, and these are the same on all.
-fn numbers(count: usize, seed: usize) -> Vec<f32> {
-    (0..count)
-        .map(|index| (12.9898 * (index as f64 + 1.0) + 78.233 * (seed as f64 + 1.0)).sin() as f32)
-        .collect()
-}
-
-/// Gives every parameter such numbers.
-struct Fill(usize);
-
-impl<B: Backend> ModuleMapper<B> for Fill {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        self.0 += 1;
-        let (id, tensor, mapper) = param.consume();
-        let shape = tensor.shape();
-        let fill = numbers(shape.num_elements(), self.0);
-        let fill = Tensor::<B, 1>::from_data(
-            TensorData::new(fill, [shape.num_elements()]),
-            &tensor.device(),
-        );
-        // Vectors are norms and biases: they stay near what they are.
-        let value =
-            (tensor.detach() + fill.reshape(shape) * if D == 1 { 0.02 } else { 0.3 }).detach();
-        Param::from_mapped_value(id, value.set_require_grad(true), mapper)
-    }
-}
-
-fn model<B: Backend>(device: &B::Device, dropout: f64) -> MultitaskModel<B> {
-    let config = BertConfig {
-        vocab_size: 30,
-        hidden_size: HIDDEN,
-        num_hidden_layers: 1,
-        num_attention_heads: 2,
-        intermediate_size: 32,
-        max_position_embeddings: 12,
-        hidden_dropout_prob: dropout,
-        attention_probs_dropout_prob: dropout,
-        // Almost nothing, so that what `Fill` adds is what counts.
-        initializer_range: 1e-9,
-        ..BertConfig::default()
-    };
-    let heads = [
-        (TaskId::Sst, HeadKind::Linear, LossKind::CrossEntropy),
-        (TaskId::Para, HeadKind::Concat, LossKind::Bce),
-        (TaskId::Sts, HeadKind::Cosine, LossKind::Mse),
-    ]
-    .map(|(task, head, loss)| {
-        let config = TaskConfig {
-            task,
-            head,
-            loss,
-            pooling: Pooling::Mean,
-            head_dropout: 0.0,
-            threshold: Threshold::Calibrated,
-            margin: 0.0,
-        };
-        TaskHead::new(config, HIDDEN, 1e-9, device)
-    });
-    MultitaskModel::new(config.init::<B>(device), heads.into()).map(&mut Fill(0))
-}
-
-/// Three examples of a task, with padding.
-fn part<B: Backend>(task: TaskId, update: usize, device: &B::Device) -> TaskPart<B> {
-    let (examples, length) = (3, 5);
-    let sentences = if task == TaskId::Sst { 1 } else { 2 };
-    let sequences = examples * sentences;
-    let ids: Vec<i32> = numbers(sequences * length, 100 + update * 10 + task as usize)
-        .iter()
-        .map(|number| 1 + (number.abs() * 28.0) as i32)
-        .collect();
-    let mask: Vec<f32> = (0..sequences * length)
-        .map(|index| f32::from(u8::from(index % length < 3 + index / length % 3)))
-        .collect();
-    let labels: Vec<f32> = match task {
-        TaskId::Sst => vec![0.0, 4.0, 2.0],
-        TaskId::Para => vec![1.0, 0.0, 1.0],
-        TaskId::Sts => vec![0.5, 4.0, 2.5],
-    };
-    let shape = [sequences, length];
-    TaskPart {
-        task,
-        batches: vec![TaskBatch {
-            task,
-            tokens: TokenBatch {
-                input_ids: Tensor::from_data(TensorData::new(ids, shape), device),
-                token_type_ids: Tensor::zeros(shape, device),
-                attention_mask: Tensor::from_data(TensorData::new(mask, shape), device),
-            },
-            labels: Some(Tensor::from_data(
-                TensorData::new(labels, [examples]),
-                device,
-            )),
-            examples,
-            token_count: 1,
-        }],
-    }
-}
 
 /// SMART from a start that does not depend on the backend's random numbers.
 struct FromStart(Smart);
@@ -141,7 +41,7 @@ impl<B: AutodiffBackend> Regulariser<B> for FromStart {
 
     fn penalty(&self, model: &dyn Classifier<B>, clean: &Clean<B>) -> Penalty<B> {
         let shape = clean.embedded.dims();
-        let start = numbers(shape.iter().product(), 77);
+        let start = tiny::numbers(shape.iter().product(), 77);
         let start = Tensor::from_data(TensorData::new(start, shape), &clean.embedded.device());
         let found = self
             .0
@@ -166,7 +66,7 @@ struct Trace {
 fn trace<B: TrainBackend>() -> Trace {
     let _turn = RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
     let device = B::Device::default();
-    let mut model = model::<B>(&device, 0.0);
+    let mut model = tiny::model::<B>(&device, 0.0);
     let settings = UpdateSettings {
         learning_rate: 1e-3,
         head_learning_rate: 1e-3,
@@ -214,7 +114,7 @@ fn trace<B: TrainBackend>() -> Trace {
         parameters: Vec::new(),
     };
     for number in 0..UPDATES {
-        let parts = TaskId::ALL.map(|task| part::<B>(task, number, &device));
+        let parts = TaskId::ALL.map(|task| tiny::part::<B>(task, number, &device));
         let plan = UpdatePlan {
             parts: &parts,
             merge: Merge::Aggregate,
@@ -303,7 +203,7 @@ fn parameters_after(regularisers: RegulariserSettings) -> Vec<f64> {
     let _turn = RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
     let device = Default::default();
     B::seed(&device, 5);
-    let model = model::<B>(&device, 0.1);
+    let model = tiny::model::<B>(&device, 0.1);
     let state = UpdateState {
         teacher: regularisers.bregman.as_ref().map(|_| Teacher::of(&model)),
         ..UpdateState::plain(AdamWConfig::default())
@@ -317,7 +217,7 @@ fn parameters_after(regularisers: RegulariserSettings) -> Vec<f64> {
         regularisers,
         updates: 1,
     };
-    let parts = TaskId::ALL.map(|task| part::<B>(task, 0, &device));
+    let parts = TaskId::ALL.map(|task| tiny::part::<B>(task, 0, &device));
     let plan = UpdatePlan {
         parts: &parts,
         merge: Merge::Aggregate,

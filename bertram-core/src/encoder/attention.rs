@@ -6,7 +6,7 @@ use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::BertConfig;
-use super::kernel::linear;
+use super::kernel::{linear, product};
 
 /// What is added to the score of a masked key.
 ///
@@ -79,9 +79,10 @@ impl<B: Kernels> BertAttention<B> {
             dropout: self.dropout.prob,
         };
         let bias = bias.clone();
-        self.kernels
-            .self_attention(query, key, value, bias, options)
-            .matmul(self.output.weight.val())
+        let mixed = self
+            .kernels
+            .self_attention(query, key, value, bias, options);
+        product(&self.output, mixed)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The encoder's shape: `config.json` of a Hugging Face BERT checkpoint.
 
+use bertram_kernels::Precision;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
@@ -196,6 +197,7 @@ impl BertConfig {
                 .map(|_| BertLayer::new(self, device))
                 .collect(),
             pooler: BertPooler::new(self, device),
+            precision: Precision::default(),
         }
     }
 

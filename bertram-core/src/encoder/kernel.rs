@@ -14,6 +14,12 @@ pub(super) fn linear<B: Kernels>(
     kernels.linear_layer(input, layer.weight.val(), bias(layer))
 }
 
+/// A linear layer on rows, without its bias.
+pub(super) fn product<B: Backend>(layer: &Linear<B>, input: Tensor<B, 2>) -> Tensor<B, 2> {
+    let weight = layer.weight.val().cast(input.dtype());
+    input.matmul(weight)
+}
+
 /// A linear layer's bias.
 pub(super) fn bias<B: Backend>(layer: &Linear<B>) -> Tensor<B, 1> {
     match &layer.bias {

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::kernel::{bias as bias_of, linear, norm as norm_of};
+use super::kernel::{bias as bias_of, linear, norm as norm_of, product};
 use super::{BertAttention, BertConfig, HiddenAct};
 
 /// Attention, then a feed-forward network; each with dropout, a residual connection and LayerNorm after it
@@ -68,14 +68,14 @@ impl<B: Kernels> BertLayer<B> {
         let hidden = self.add_and_norm(attended, added, hidden, &self.attention_norm);
         let wide = match self.activation {
             HiddenAct::Gelu => {
-                let wide = hidden.clone().matmul(self.intermediate.weight.val());
+                let wide = product(&self.intermediate, hidden.clone());
                 self.kernels.bias_gelu(wide, bias_of(&self.intermediate))
             }
             activation => {
                 activation.forward(linear(self.kernels, &self.intermediate, hidden.clone()))
             }
         };
-        let narrow = wide.matmul(self.output.weight.val());
+        let narrow = product(&self.output, wide);
         self.add_and_norm(narrow, bias_of(&self.output), hidden, &self.output_norm)
     }
 

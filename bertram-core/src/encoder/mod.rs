@@ -25,7 +25,7 @@ pub use weights::{
     Imported, WeightsError, load_encoder, load_tensors, read_config, save_encoder, save_tensors,
 };
 
-use bertram_kernels::{KernelKind, Kernels};
+use bertram_kernels::{KernelKind, Kernels, Precision};
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 
@@ -66,6 +66,9 @@ pub struct Bert<B: Backend> {
     pub layers: Vec<BertLayer<B>>,
     /// Pooler; used by [`Pooling::Pooler`] only.
     pub pooler: BertPooler<B>,
+    /// What the layers compute in; see [`with_precision`](Self::with_precision).
+    #[module(skip)]
+    pub precision: Precision,
 }
 
 impl<B: Backend> Bert<B> {
@@ -109,6 +112,13 @@ impl<B: Backend> Bert<B> {
         }
         self
     }
+
+    /// Sets what the layers compute in. Parameters, embeddings and the result keep their type: in a half precision, the
+    /// hidden states between the layers and the matrix products are in the half.
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
 }
 
 impl<B: Kernels> Bert<B> {
@@ -135,11 +145,15 @@ impl<B: Kernels> Bert<B> {
     pub fn encode(&self, embedded: Tensor<B, 3>, attention_mask: &Tensor<B, 2>) -> Tensor<B, 3> {
         let [batch, sequence, width] = embedded.dims();
         let bias = attention_bias(attention_mask);
+        let dtype = embedded.dtype();
         let mut hidden = embedded.reshape([batch * sequence, width]);
+        if let Some(half) = self.precision.half() {
+            hidden = hidden.cast(half);
+        }
         for layer in &self.layers {
             hidden = layer.forward(hidden, &bias);
         }
-        hidden.reshape([batch, sequence, width])
+        hidden.cast(dtype).reshape([batch, sequence, width])
     }
 
     /// [`embed`](Self::embed), then [`encode`](Self::encode).

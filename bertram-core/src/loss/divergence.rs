@@ -1,6 +1,7 @@
 //! How far two predictions are apart: `l_s` of SMART (Jiang et al. 2020, section 2.1, <https://arxiv.org/abs/1911.03437>).
 
-use burn::tensor::{DType, Tensor, activation, backend::Backend};
+use bertram_kernels::at_least_f32;
+use burn::tensor::{Tensor, activation, backend::Backend};
 
 /// How logits are read as a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +53,4 @@ pub fn divergence<B: Backend>(
         }
     };
     terms.sum_dim(1).squeeze_dim(1)
-}
-
-/// The tensor, in f32 where it is in less.
-pub fn at_least_f32<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
-    match tensor.dtype() {
-        DType::F16 | DType::BF16 | DType::Flex32 => tensor.cast(DType::F32),
-        _ => tensor,
-    }
 }

@@ -9,7 +9,7 @@ mod mse;
 pub use bce::binary_cross_entropy_with_logits;
 pub use cosine_embedding::cosine_embedding;
 pub use cross_entropy::cross_entropy;
-pub use divergence::{OutputKind, at_least_f32, divergence};
+pub use divergence::{OutputKind, divergence};
 pub use mse::mean_squared_error;
 
 use serde::{Deserialize, Serialize};

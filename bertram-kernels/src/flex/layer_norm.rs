@@ -339,6 +339,7 @@ pub(super) fn residual_without_graph(
         bias.dtype(),
         residual.dtype(),
         norm.gamma.dtype(),
+        norm.beta.dtype(),
     ];
     if !all_f32(&dtypes) {
         return composed::residual_layer_norm(input, bias, residual, norm, dropout);
@@ -366,6 +367,7 @@ pub(super) fn residual_on_graph<C: CheckpointStrategy>(
         bias.dtype(),
         residual.dtype(),
         norm.gamma.dtype(),
+        norm.beta.dtype(),
     ];
     if !all_f32(&dtypes) {
         return composed::residual_layer_norm(input, bias, residual, norm, dropout);

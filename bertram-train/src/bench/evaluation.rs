@@ -5,11 +5,11 @@ use std::time::Duration;
 use bertram_core::data::TaskBatch;
 use bertram_core::encoder::BertConfig;
 use bertram_core::task::{MultitaskModel, TaskId};
-use bertram_kernels::{KernelKind, Kernels};
+use bertram_kernels::Kernels;
 use burn::tensor::backend::Backend;
 
 use super::method::{head, part};
-use super::{BatchShape, time_each};
+use super::{BatchShape, Compute, time_each};
 
 /// A model and a batch of sentiment.
 pub struct EvaluationBench<B: Backend> {
@@ -24,13 +24,13 @@ impl<B: Kernels> EvaluationBench<B> {
     /// A random model of a shape, and a random batch.
     pub fn new(
         config: &BertConfig,
-        kernels: KernelKind,
+        compute: Compute,
         shape: BatchShape,
         device: &B::Device,
     ) -> Self {
         B::seed(device, 1);
         let head = head(TaskId::Sst, config, device);
-        let encoder = config.init::<B>(device).with_kernels(kernels);
+        let encoder = compute.encoder(config, device);
         Self {
             seconds: Vec::new(),
             model: MultitaskModel::new(encoder, vec![head]),
@@ -64,8 +64,8 @@ mod tests {
     #[test]
     fn evaluates_a_batch() {
         let (config, shape) = tiny();
-        let kernels = KernelKind::default();
-        let mut bench = EvaluationBench::<Flex>::new(&config, kernels, shape, &Default::default());
+        let compute = Compute::default();
+        let mut bench = EvaluationBench::<Flex>::new(&config, compute, shape, &Default::default());
         bench.run(Duration::ZERO);
         assert_eq!((bench.seconds.len(), bench.tokens()), (1, 8));
     }

@@ -8,13 +8,14 @@ use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
 use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId};
-use bertram_kernels::{KernelKind, TrainBackend};
+use bertram_kernels::{Precision, TrainBackend};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Distribution, Tensor};
 use serde::Serialize;
 
-use super::{BatchShape, time_each};
+use super::{BatchShape, Compute, time_each};
 use crate::aggregator::{AggregatorConfig, AggregatorKind};
+use crate::loss_scale::LossScale;
 use crate::optim::AdamWConfig;
 use crate::regulariser::{BregmanConfig, RDropConfig, RegulariserSettings, SmartConfig, Teacher};
 use crate::schedule::{Merge, OptimizerSlot};
@@ -127,7 +128,7 @@ impl<B: TrainBackend> MethodBench<B> {
     pub fn new(
         method: Method,
         config: &BertConfig,
-        kernels: KernelKind,
+        compute: Compute,
         shape: BatchShape,
         device: &B::Device,
     ) -> Self {
@@ -136,11 +137,12 @@ impl<B: TrainBackend> MethodBench<B> {
             .tasks()
             .iter()
             .map(|task| head(*task, config, device));
-        let encoder = config.init::<B>(device).with_kernels(kernels);
+        let encoder = compute.encoder(config, device);
         let model = MultitaskModel::new(encoder, heads.collect());
         let regularisers = method.regularisers();
         let state = UpdateState {
             teacher: regularisers.bregman.as_ref().map(|_| Teacher::of(&model)),
+            loss_scale: (compute.precision == Precision::F16).then(LossScale::default),
             ..UpdateState::plain(AdamWConfig::default())
         };
         let settings = UpdateSettings {
@@ -260,7 +262,7 @@ mod tests {
             let mut bench = MethodBench::<Autodiff<Flex>>::new(
                 method,
                 &config,
-                KernelKind::default(),
+                Compute::default(),
                 shape,
                 &Default::default(),
             );

@@ -6,7 +6,8 @@ mod method;
 
 use std::time::{Duration, Instant};
 
-use bertram_core::encoder::BertConfig;
+use bertram_core::encoder::{Bert, BertConfig};
+use bertram_kernels::{KernelKind, Precision};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
 use serde::Serialize;
@@ -14,6 +15,25 @@ use serde::Serialize;
 pub use evaluation::EvaluationBench;
 pub use kernels::{KernelTime, kernel_times};
 pub use method::{Method, MethodBench};
+
+/// How the encoder computes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Compute {
+    /// With which kernels.
+    pub kernels: KernelKind,
+    /// With which numbers.
+    pub precision: Precision,
+}
+
+impl Compute {
+    /// A random encoder that does.
+    fn encoder<B: Backend>(self, config: &BertConfig, device: &B::Device) -> Bert<B> {
+        config
+            .init::<B>(device)
+            .with_kernels(self.kernels)
+            .with_precision(self.precision)
+    }
+}
 
 /// Size of the batches.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -57,10 +77,16 @@ pub fn forward_flops_per_token(config: &BertConfig, seq_len: usize) -> f64 {
     2.0 * config.num_hidden_layers as f64 * (projections + attention)
 }
 
-/// The most floating-point operations a second that the backend's product of two large matrices makes.
-pub fn matmul_peak<B: Backend>(device: &B::Device) -> f64 {
+/// The most floating-point operations a second that the backend's product of two large matrices of a precision makes.
+pub fn matmul_peak<B: Backend>(precision: Precision, device: &B::Device) -> f64 {
     const SIZE: usize = 1536;
-    let random = || Tensor::<B, 2>::random([SIZE, SIZE], Distribution::Default, device);
+    let random = || {
+        let random = Tensor::<B, 2>::random([SIZE, SIZE], Distribution::Default, device);
+        match precision.half() {
+            Some(half) => random.cast(half),
+            None => random,
+        }
+    };
     let (left, right) = (random(), random());
     let begun = Instant::now();
     let mut fastest = f64::INFINITY;

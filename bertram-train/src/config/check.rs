@@ -12,7 +12,7 @@ use super::regulariser;
 use super::source::{ConfigError, Source};
 use super::{
     BaselineSettings, DataSettings, DemoSettings, DropoutSettings, LimitDraw, ModelSettings,
-    OptimizerKind, Precision, RandomModel, Settings, TaskSettings, TrainSettings,
+    OptimizerKind, RandomModel, Settings, TaskSettings, TrainSettings,
 };
 use crate::aggregator::{AggregatorConfig, AggregatorKind};
 use crate::optim::{AdamWConfig, LrSchedule};
@@ -45,6 +45,7 @@ pub(super) fn settings(mut source: Source) -> Result<Settings, ConfigError> {
             "has no gradients to merge: set train.schedule = \"combined\", or train.epoch-end-surgery = true",
         );
     }
+    regulariser::check_precision(s, &regulariser, train.precision);
     let optimizer = optimizer(s);
     let experiment = super::experiment::experiment(s);
     if let Some(random) = &model.random
@@ -348,7 +349,7 @@ fn train(s: &mut Source) -> TrainSettings {
             .count("train.checkpoint-every", 0)
             .map_or(0, |count| count as usize),
         keep_checkpoints: size(s, "train.keep-checkpoints", 2),
-        precision: s.choice("train.precision").unwrap_or(Precision::F32),
+        precision: s.choice("train.precision").unwrap_or_default(),
         kernels: s.choice("train.kernels").unwrap_or_default(),
     }
 }

@@ -22,7 +22,7 @@ use bertram_core::encoder::Pooling;
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
 use bertram_core::task::{TaskConfig, TaskId};
-use bertram_kernels::KernelKind;
+use bertram_kernels::{KernelKind, Precision};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -293,18 +293,10 @@ pub struct TrainSettings {
     pub checkpoint_every: usize,
     /// Checkpoints that stay.
     pub keep_checkpoints: usize,
-    /// Type of the numbers.
+    /// What the encoder's layers compute in. Parameters, gradients and the optimiser are in f32.
     pub precision: Precision,
     /// Whether the encoder and the optimiser take the backend's fused operations.
     pub kernels: KernelKind,
-}
-
-/// Type of the numbers that are computed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Precision {
-    /// 32-bit floats.
-    F32,
 }
 
 /// `optimizer.kind`.

@@ -1,6 +1,7 @@
 //! `[regulariser.*]`: a section that is there is switched on; a weight of 0 switches it off again.
 
 use bertram_core::task::TaskId;
+use bertram_kernels::Precision;
 
 use super::check::{not_negative, positive, size};
 use super::source::Source;
@@ -86,6 +87,33 @@ fn smart(s: &mut Source, trained: &[TaskId]) -> Option<SmartConfig> {
         lambda: weight(s, "regulariser.smart.lambda", default.lambda),
     };
     there.then_some(config)
+}
+
+/// Whether a perturbation is large enough to be seen in half precision.
+///
+/// LayerNorm makes hidden states of a size around 1: what is smaller than the distance of 1 to the next number is lost when
+/// it is added to them.
+pub(super) fn check_precision(
+    s: &mut Source,
+    settings: &RegulariserSettings,
+    precision: Precision,
+) {
+    if let Some(smart) = &settings.smart
+        && let Some(epsilon) = smart.epsilon
+        && smart.lambda > 0.0
+        && precision != Precision::F32
+        && epsilon < precision.resolution()
+    {
+        s.problem_between(
+            "train.precision",
+            "regulariser.smart.epsilon",
+            format!(
+                "{} has steps of {:.1e} around 1, in which SMART's perturbation of {epsilon:e} is lost: use f32, a larger regulariser.smart.epsilon, or variant = \"mt-dnn\"",
+                precision.name(),
+                precision.resolution()
+            ),
+        );
+    }
 }
 
 fn r_drop(s: &mut Source, trained: &[TaskId]) -> Option<RDropConfig> {

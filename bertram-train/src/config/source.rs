@@ -171,7 +171,7 @@ impl Source {
         }
     }
 
-    /// `key.path=value`; a value that is not TOML is taken as a string.
+    /// `key.path=value`; a value that is not TOML is taken as a string, and a table takes the place of its section.
     fn set(&mut self, argument: &str) {
         let place = Place::Set(argument.to_owned());
         let (key, value) = match argument.split_once('=') {
@@ -190,6 +190,12 @@ impl Source {
                 .entry(above.to_owned())
                 .or_insert_with(|| place.clone());
             parent = above;
+        }
+        if value.is_inline_table() {
+            // A whole section takes the place of the file's: `--set experiment.paper={}` leaves nothing of it.
+            let section = format!("{key}.");
+            self.leaves.retain(|key, _| !key.starts_with(&section));
+            self.tables.retain(|key, _| !key.starts_with(&section));
         }
         if key == "model.path" {
             // Naming a pretrained model on the command line takes the place of the file's random one.

@@ -543,3 +543,31 @@ fn experiments_know_their_factors_and_scores() {
         "x.toml:2: experiment.paper.sst: 46.3 is not a score from -1 to 1",
     );
 }
+
+#[test]
+fn a_table_on_the_command_line_takes_the_place_of_its_section() {
+    let text =
+        "[experiment]\nid = \"e11\"\npaper = { sst = 0.5 }\n[experiment.levels]\nsmart = \"on\"\n";
+    let settings = parse(text, &["experiment={}", "experiment.id=\"cell\""]).expect("experiment");
+    let experiment = settings.experiment.expect("said");
+    assert_eq!(experiment.id.as_deref(), Some("cell"));
+    assert_eq!((experiment.paper, experiment.levels.len()), (None, 0));
+}
+
+#[test]
+fn half_precision_needs_a_perturbation_that_it_can_hold() {
+    let smart = "[train]\nprecision = \"bf16\"\n[regulariser.smart]\n";
+    only_problem(
+        smart,
+        &[],
+        "x.toml:2: train.precision: bf16 has steps of 7.8e-3 around 1, in which SMART's perturbation of 1e-5 is lost: use f32, a larger regulariser.smart.epsilon, or variant = \"mt-dnn\"",
+    );
+    for set in [
+        "regulariser.smart.epsilon=0.1",
+        "regulariser.smart.variant=mt-dnn",
+        "regulariser.smart.lambda=0",
+        "train.precision=f32",
+    ] {
+        parse(smart, &[set]).expect(set);
+    }
+}

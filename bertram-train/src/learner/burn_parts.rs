@@ -30,7 +30,7 @@ impl<B: TrainBackend> TrainStep for Trainee<B> {
 
     fn step(&self, batch: TaskBatch<B>) -> TrainOutput<SeriesItem> {
         // Never called: the strategy makes its own updates. The types want a step all the same.
-        let objective = objective(&self.model, &batch, &[], None);
+        let objective = objective(&self.model, &batch, &[], None, 1.0);
         let gradients =
             objective.map(|it| GradientsParams::from_grads(it.total.backward(), &self.model));
         TrainOutput {

@@ -48,6 +48,11 @@ pub trait Classifier<B: AutodiffBackend> {
 
     /// How the logits are read.
     fn output(&self) -> OutputKind;
+
+    /// What a loss is to be multiplied by before its backward pass; see [`LossScale`](crate::loss_scale::LossScale).
+    fn loss_scale(&self) -> f64 {
+        1.0
+    }
 }
 
 /// The training pass that a penalty compares with: on the graph, not detached.

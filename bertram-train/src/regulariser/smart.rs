@@ -1,8 +1,9 @@
 //! SMART's smoothness-inducing adversarial regularisation (Jiang et al. 2020, section 2.1 and algorithm 1,
 //! <https://arxiv.org/abs/1911.03437>).
 
-use bertram_core::loss::{at_least_f32, divergence};
+use bertram_core::loss::divergence;
 use bertram_core::task::TaskId;
+use bertram_kernels::at_least_f32;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Bool, Distribution, Tensor};
 use serde::{Deserialize, Serialize};
@@ -140,13 +141,19 @@ impl Smart {
             let leaf = Tensor::<B, 3>::from_inner(delta.clone()).require_grad();
             let perturbed = Tensor::from_inner(embedded.clone()) + leaf.clone().cast(dtype);
             let logits = model.classify_frozen(perturbed);
-            let gradients = divergence(model.output(), logits, target.clone())
-                .sum()
-                .backward();
+            let mut loss = divergence(model.output(), logits, target.clone()).sum();
+            let scale = model.loss_scale();
+            if scale != 1.0 {
+                loss = loss * scale;
+            }
+            let gradients = loss.backward();
             // A model that does not look at its embeddings has no direction to go.
-            let Some(gradient) = leaf.grad(&gradients) else {
+            let Some(mut gradient) = leaf.grad(&gradients) else {
                 break;
             };
+            if scale != 1.0 {
+                gradient = gradient / scale;
+            }
             let gradient = by_example(gradient * mask.clone(), examples);
             let bad = over_example(gradient.clone().abs(), Tensor::sum_dim)
                 .is_finite()

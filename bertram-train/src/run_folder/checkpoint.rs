@@ -11,6 +11,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde::{Deserialize, Serialize};
 
 use super::{RunError, read_json, write_json};
+use crate::loss_scale::LossScale;
 use crate::optim::{AdamW, AdamWConfig, AdamWState};
 use crate::regulariser::Teacher;
 use crate::step::UpdateState;
@@ -58,6 +59,9 @@ pub struct CheckpointState {
     /// Those of the learnt loss weights' optimiser, where there is one.
     #[serde(default)]
     pub weighting_steps: Vec<u32>,
+    /// The scale of the losses, where there is one.
+    #[serde(default)]
+    pub loss_scale: Option<LossScale>,
 }
 
 /// A checkpoint read back.
@@ -133,6 +137,7 @@ impl CheckpointStore {
                 numbers,
             )?;
         }
+        state.loss_scale = update_state.loss_scale;
         write_json(&partial.join(STATE), &state)?;
         std::fs::rename(&partial, &target).map_err(RunError::io(&target))?;
         self.prune()
@@ -181,6 +186,9 @@ impl CheckpointStore {
                 .transpose()?
                 .map(Teacher::from_module),
             uncertainty,
+            loss_scale: fresh
+                .loss_scale
+                .map(|fresh| state.loss_scale.unwrap_or(fresh)),
         };
         Ok(Checkpoint {
             model,

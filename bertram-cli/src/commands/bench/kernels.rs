@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bertram_core::encoder::BertConfig;
-use bertram_kernels::TrainBackend;
+use bertram_kernels::{Precision, TrainBackend};
 use bertram_train::bench::{KernelTime, kernel_times};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
@@ -11,11 +11,17 @@ use serde_json::{Value, json};
 use super::{batch_shape, heading, prepare, right_align};
 use crate::args::BenchCommonArgs;
 use crate::backend::{BackendJob, dispatch};
-use crate::error::CliResult;
+use crate::error::{CliResult, input};
 use crate::out;
 
 /// Runs the command.
 pub fn run(args: &BenchCommonArgs) -> CliResult {
+    if args.precision != Precision::F32 {
+        return Err(input(anyhow::anyhow!(
+            "--precision {}: there is one form of a kernel for it, and nothing to compare; leave it out",
+            args.precision.name()
+        )));
+    }
     let job = Kernels {
         config: prepare(args)?,
         args: args.clone(),
@@ -37,6 +43,7 @@ impl BackendJob for Kernels {
         if self.args.json {
             let mut report = heading(&self.args)?;
             report.remove("kernels");
+            report.remove("precision");
             report.insert("seconds".to_owned(), json!(times));
             return out::line(&Value::Object(report).to_string());
         }

@@ -10,7 +10,7 @@ use bertram_train::pipeline::peak_memory_bytes;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
-use super::{batch_shape, gibibytes, heading, prepare, right_align};
+use super::{batch_shape, compute, gibibytes, heading, prepare, right_align};
 use crate::args::BenchMethodsArgs;
 use crate::backend::{BackendJob, dispatch};
 use crate::error::{CliResult, input, work};
@@ -38,7 +38,7 @@ impl BackendJob for Methods {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
         let (args, common) = (&self.args, &self.args.common);
-        let kernels = KernelKind::from(common.kernels);
+        let compute = compute::<B>(common, &device)?;
         let shape = batch_shape(common);
         let wanted = |method: &Method| args.only.as_deref().is_none_or(|it| it == method.name());
         let methods: Vec<Method> = Method::ALL.into_iter().filter(wanted).collect();
@@ -51,7 +51,7 @@ impl BackendJob for Methods {
         }
         let mut benches: Vec<MethodBench<B>> = methods
             .into_iter()
-            .map(|method| MethodBench::new(method, &self.config, kernels, shape, &device))
+            .map(|method| MethodBench::new(method, &self.config, compute, shape, &device))
             .collect();
         for bench in &mut benches {
             // The first updates warm up caches, allocators and, on a GPU, compile kernels.
@@ -112,6 +112,7 @@ fn memory_of(args: &BenchMethodsArgs, method: Method) -> CliResult<Option<u64>> 
         .args(["--batch", &common.batch.to_string()])
         .args(["--sequence", &common.sequence.to_string()])
         .args(["--kernels", KernelKind::from(common.kernels).name()])
+        .args(["--precision", common.precision.name()])
         .args(["--backend", common.backend.kind()?.name()])
         .args(["--device", &common.backend.device.to_string()]);
     if let Some(threads) = common.threads {

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use bertram_core::encoder::BertConfig;
 use bertram_kernels::KernelKind;
-use bertram_train::bench::BatchShape;
+use bertram_train::bench::{BatchShape, Compute};
+use burn::tensor::backend::Backend;
 use comfy_table::{CellAlignment, Table};
 use serde_json::{Map, Value, json};
 
@@ -77,6 +78,24 @@ fn shape(name: &str) -> CliResult<BertConfig> {
     }
 }
 
+/// How the encoder is to compute.
+///
+/// # Errors
+/// If the device does not compute in the precision.
+fn compute<B: Backend>(args: &BenchCommonArgs, device: &B::Device) -> CliResult<Compute> {
+    if !args.precision.is_supported::<B>(device) {
+        return Err(input(anyhow::anyhow!(
+            "--precision {}: backend {} does not compute in it here; use f32, or another backend",
+            args.precision.name(),
+            args.backend.kind()?.name()
+        )));
+    }
+    Ok(Compute {
+        kernels: args.kernels.into(),
+        precision: args.precision,
+    })
+}
+
 fn batch_shape(args: &BenchCommonArgs) -> BatchShape {
     BatchShape {
         examples: args.batch,
@@ -93,6 +112,7 @@ fn heading(args: &BenchCommonArgs) -> CliResult<Map<String, Value>> {
         "sequence": args.sequence,
         "threads": args.threads,
         "kernels": KernelKind::from(args.kernels).name(),
+        "precision": args.precision.name(),
     });
     Ok(match heading {
         Value::Object(heading) => heading,

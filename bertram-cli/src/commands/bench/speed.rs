@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bertram_core::encoder::BertConfig;
-use bertram_kernels::{KernelKind, TrainBackend};
+use bertram_kernels::TrainBackend;
 use bertram_train::bench::{
     EvaluationBench, Method, MethodBench, forward_flops_per_token, matmul_peak, median,
 };
@@ -11,7 +11,7 @@ use bertram_train::pipeline::peak_memory_bytes;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
-use super::{batch_shape, gibibytes, heading, prepare, right_align};
+use super::{batch_shape, compute, gibibytes, heading, prepare, right_align};
 use crate::args::BenchCommonArgs;
 use crate::backend::{BackendJob, dispatch};
 use crate::error::CliResult;
@@ -53,13 +53,13 @@ impl BackendJob for Speed {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
         let Self { config, args, what } = &self;
-        let kernels = KernelKind::from(args.kernels);
+        let compute = compute::<B>(args, &device)?;
         let shape = batch_shape(args);
         let time = Duration::from_secs_f64(args.seconds);
         let (name, seconds, tokens, passes) = match what {
             What::TrainStep => {
                 let mut bench =
-                    MethodBench::<B>::new(Method::Plain, config, kernels, shape, &device);
+                    MethodBench::<B>::new(Method::Plain, config, compute, shape, &device);
                 warm_up(|| bench.run(Duration::ZERO));
                 bench.seconds.clear();
                 bench.run(time);
@@ -68,7 +68,7 @@ impl BackendJob for Speed {
             }
             What::Evaluate => {
                 let mut bench =
-                    EvaluationBench::<B::InnerBackend>::new(config, kernels, shape, &device);
+                    EvaluationBench::<B::InnerBackend>::new(config, compute, shape, &device);
                 warm_up(|| bench.run(Duration::ZERO));
                 bench.seconds.clear();
                 bench.run(time);
@@ -78,7 +78,7 @@ impl BackendJob for Speed {
         let memory = peak_memory_bytes();
         let median = median(&seconds);
         let tokens_per_second = tokens as f64 / median;
-        let peak = matmul_peak::<B>(&device);
+        let peak = matmul_peak::<B>(args.precision, &device);
         let flops = passes * forward_flops_per_token(config, args.sequence) * tokens_per_second;
         let report = json!({
             "tokens_per_second": tokens_per_second,

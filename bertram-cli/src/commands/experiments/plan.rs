@@ -119,6 +119,8 @@ pub fn ablation(args: &AblateArgs) -> CliResult<Vec<PlannedRun>> {
             .collect();
         let name = name.join(",");
         let mut sets = common.clone();
+        // What the config says of itself, the paper's scores among it, is said of none of the cells.
+        sets.push("experiment={}".to_owned());
         let combined = cell
             .get("schedule")
             .map_or(combined, |level| level == "combined");
