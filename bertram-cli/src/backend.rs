@@ -2,8 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 
-use bertram_kernels::TrainBackend;
+use bertram_kernels::{Kernels, TrainBackend};
 use burn::backend::Autodiff;
+#[cfg(feature = "activation-checkpointing")]
+use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
 use clap::ValueEnum;
 
 use crate::error::{CliResult, input};
@@ -98,6 +100,22 @@ pub trait BackendJob {
 
 /// Runs a job on device number `number` of a backend.
 pub fn dispatch<J: BackendJob>(kind: BackendKind, number: usize, job: J) -> CliResult<J::Output> {
+    dispatch_with(kind, number, false, job)
+}
+
+/// The same, with activation checkpointing or without.
+pub fn dispatch_with<J: BackendJob>(
+    kind: BackendKind,
+    number: usize,
+    checkpointing: bool,
+    job: J,
+) -> CliResult<J::Output> {
+    if checkpointing && !cfg!(feature = "activation-checkpointing") {
+        return Err(input(anyhow::anyhow!(
+            "this build has no activation checkpointing; build one that has it with: {},activation-checkpointing",
+            kind.build_command()
+        )));
+    }
     if !kind.is_compiled() {
         return Err(input(anyhow::anyhow!(
             "this build has no backend {name}; build one that has it with: {command}",
@@ -109,22 +127,30 @@ pub fn dispatch<J: BackendJob>(kind: BackendKind, number: usize, job: J) -> CliR
         #[cfg(feature = "flex")]
         BackendKind::Flex => {
             only_device_zero(kind, number)?;
-            Ok(job.run::<Autodiff<burn::backend::Flex>>(Default::default()))
+            Ok(run::<burn::backend::Flex, J>(
+                job,
+                Default::default(),
+                checkpointing,
+            ))
         }
         #[cfg(feature = "ndarray")]
         BackendKind::Ndarray => {
             only_device_zero(kind, number)?;
-            Ok(job.run::<Autodiff<burn::backend::NdArray>>(Default::default()))
+            Ok(run::<burn::backend::NdArray, J>(
+                job,
+                Default::default(),
+                checkpointing,
+            ))
         }
         #[cfg(feature = "wgpu")]
         BackendKind::Wgpu | BackendKind::Vulkan | BackendKind::Metal => {
             let device = gpu::wgpu_device(kind, number)?;
-            Ok(job.run::<Autodiff<burn::backend::Wgpu>>(device))
+            Ok(run::<burn::backend::Wgpu, J>(job, device, checkpointing))
         }
         #[cfg(feature = "cuda")]
         BackendKind::Cuda => {
             let device = gpu::cuda_device(number)?;
-            Ok(job.run::<Autodiff<burn::backend::Cuda>>(device))
+            Ok(run::<burn::backend::Cuda, J>(job, device, checkpointing))
         }
         // Not compiled in: said above.
         #[allow(
@@ -135,6 +161,15 @@ pub fn dispatch<J: BackendJob>(kind: BackendKind, number: usize, job: J) -> CliR
             "this build has no backend {}",
             kind.name()
         ))),
+    }
+}
+
+#[allow(dead_code, reason = "unused in a build without a backend")]
+fn run<B: Kernels, J: BackendJob>(job: J, device: B::Device, checkpointing: bool) -> J::Output {
+    match checkpointing {
+        #[cfg(feature = "activation-checkpointing")]
+        true => job.run::<Autodiff<B, BalancedCheckpointing>>(device),
+        _ => job.run::<Autodiff<B>>(device),
     }
 }
 
@@ -360,6 +395,10 @@ mod tests {
         assert_eq!(
             error.message(),
             "error: backend flex has one device, the CPU: use --device 0"
+        );
+        assert_eq!(
+            dispatch_with(BackendKind::Flex, 0, true, Nothing).is_ok(),
+            cfg!(feature = "activation-checkpointing")
         );
     }
 }

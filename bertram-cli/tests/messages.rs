@@ -100,6 +100,19 @@ fn an_uncompiled_backend() {
         dir.path(),
         &["train", "--backend", "cuda", "--out", "run"]
     ));
+    assert!(!dir.path().join("run").exists(), "nothing was begun");
+}
+
+#[test]
+fn activation_checkpointing_in_a_build_without() {
+    if cfg!(feature = "activation-checkpointing") || !cfg!(feature = "flex") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("temp dir");
+    let checkpointing = ["--set", "train.activation-checkpointing=true"];
+    let train = ["train", "--backend", "flex", "--out", "run"];
+    insta::assert_snapshot!(message(dir.path(), &[&train[..], &checkpointing].concat()));
+    assert!(!dir.path().join("run").exists(), "nothing was begun");
 }
 
 #[test]

@@ -17,21 +17,39 @@ parser.add_argument("--batch", type=int, default=8)
 parser.add_argument("--sequence", type=int, default=32)
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--seconds", type=float, default=6.0)
+parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+parser.add_argument("--precision", choices=["f32", "tf32", "bf16"], default="f32", help="bf16 through autocast")
+parser.add_argument("--compile", action="store_true", help="torch.compile")
 args = parser.parse_args()
 
+on_gpu = args.device == "cuda"
 torch.set_num_threads(args.threads)
+torch.set_default_device(args.device)
+torch.set_float32_matmul_precision("high" if args.precision == "tf32" else "highest")
 torch.manual_seed(1)
 # What remains of masked keys is exactly 0 in bertram; here denormals are switched off instead.
 torch.set_flush_denormal(True)
-step, tokens = STEPS[args.what](Multitask(args.shape), args.batch, args.sequence)
+model = Multitask(args.shape)
+if args.compile:
+    model.embed, model.logits = torch.compile(model.embed), torch.compile(model.logits)
+step, tokens = STEPS[args.what](model, args.batch, args.sequence)
+
+
+def timed():
+    begun = time.perf_counter()
+    with torch.autocast(args.device, torch.bfloat16, enabled=args.precision == "bf16"):
+        step()
+    if on_gpu:
+        torch.cuda.synchronize()
+    return time.perf_counter() - begun
+
+
 for _ in range(3):
-    step()
+    timed()
 seconds = []
 begun = time.perf_counter()
 while not seconds or time.perf_counter() - begun < args.seconds:
-    one = time.perf_counter()
-    step()
-    seconds.append(time.perf_counter() - one)
+    seconds.append(timed())
 median = statistics.median(seconds)
 print(
     json.dumps(

@@ -12,7 +12,7 @@ use bertram_train::pipeline::{self, PipelineError, Place, Summary};
 use bertram_train::run_folder::{RunFolder, RunLock, read_json};
 
 use crate::args::TrainArgs;
-use crate::backend::{BackendJob, BackendKind, dispatch};
+use crate::backend::{BackendJob, BackendKind, dispatch_with};
 use crate::error::{CliError, CliResult, input, work};
 use crate::hub::resolve_model;
 use crate::logging::{dashboard_has_terminal, log_to_file};
@@ -68,9 +68,11 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
             })?;
         return report(&summary, &run);
     }
-    dispatch(
+    let folder = run.clone();
+    dispatch_with(
         backend,
         args.backend.device,
+        settings.train.activation_checkpointing,
         Start {
             settings,
             run,
@@ -80,7 +82,9 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
             backend,
             number: args.backend.device,
         },
-    )?
+    )
+    // A run that was never begun leaves no folder, either.
+    .inspect_err(|_| discard(&folder))?
 }
 
 fn resume(args: &TrainArgs, run: &Path, dashboard: Dashboard, stop: StopFlag) -> CliResult {
@@ -96,10 +100,12 @@ fn resume(args: &TrainArgs, run: &Path, dashboard: Dashboard, stop: StopFlag) ->
         Some(kind) => kind,
         None => BackendKind::from_name(&info.backend).unwrap_or(args.backend.kind()?),
     };
+    let settings = Settings::load(&run.config(), &[]).map_err(input)?;
     log_to_file(&run.log())?;
-    dispatch(
+    dispatch_with(
         backend,
         args.backend.device,
+        settings.train.activation_checkpointing,
         Resume {
             run,
             dashboard,

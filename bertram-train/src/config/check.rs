@@ -351,6 +351,7 @@ fn train(s: &mut Source) -> TrainSettings {
         keep_checkpoints: size(s, "train.keep-checkpoints", 2),
         precision: s.choice("train.precision").unwrap_or_default(),
         kernels: s.choice("train.kernels").unwrap_or_default(),
+        activation_checkpointing: s.flag("train.activation-checkpointing").unwrap_or(false),
     }
 }
 

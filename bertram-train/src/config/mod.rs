@@ -297,6 +297,9 @@ pub struct TrainSettings {
     pub precision: Precision,
     /// Whether the encoder and the optimiser take the backend's fused operations.
     pub kernels: KernelKind,
+    /// Whether a backward pass computes cheap activations again rather than keeping them. The `AutodiffBackend` does it
+    /// (Burn's `BalancedCheckpointing`): who names one reads this.
+    pub activation_checkpointing: bool,
 }
 
 /// `optimizer.kind`.

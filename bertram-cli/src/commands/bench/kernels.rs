@@ -8,9 +8,9 @@ use bertram_train::bench::{KernelTime, kernel_times};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
-use super::{batch_shape, heading, prepare, right_align};
+use super::{batch_shape, heading, measure, prepare, right_align};
 use crate::args::BenchCommonArgs;
-use crate::backend::{BackendJob, dispatch};
+use crate::backend::BackendJob;
 use crate::error::{CliResult, input};
 use crate::out;
 
@@ -26,7 +26,7 @@ pub fn run(args: &BenchCommonArgs) -> CliResult {
         config: prepare(args)?,
         args: args.clone(),
     };
-    dispatch(args.backend.kind()?, args.backend.device, job)?
+    measure(args, job)
 }
 
 struct Kernels {

@@ -10,9 +10,9 @@ use bertram_train::pipeline::peak_memory_bytes;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
-use super::{batch_shape, compute, gibibytes, heading, prepare, right_align};
+use super::{batch_shape, compute, gibibytes, heading, measure, prepare, right_align};
 use crate::args::BenchMethodsArgs;
-use crate::backend::{BackendJob, dispatch};
+use crate::backend::BackendJob;
 use crate::error::{CliResult, input, work};
 use crate::out;
 
@@ -25,7 +25,7 @@ pub fn run(args: &BenchMethodsArgs) -> CliResult {
         config: prepare(&args.common)?,
         args: args.clone(),
     };
-    dispatch(args.common.backend.kind()?, args.common.backend.device, job)?
+    measure(&args.common, job)
 }
 
 struct Methods {
@@ -115,6 +115,9 @@ fn memory_of(args: &BenchMethodsArgs, method: Method) -> CliResult<Option<u64>> 
         .args(["--precision", common.precision.name()])
         .args(["--backend", common.backend.kind()?.name()])
         .args(["--device", &common.backend.device.to_string()]);
+    if common.activation_checkpointing {
+        command.arg("--activation-checkpointing");
+    }
     if let Some(threads) = common.threads {
         command.args(["--threads", &threads.to_string()]);
     }

@@ -14,6 +14,7 @@ use comfy_table::{CellAlignment, Table};
 use serde_json::{Map, Value, json};
 
 use crate::args::{BenchArgs, BenchCommand, BenchCommonArgs};
+use crate::backend::{BackendJob, dispatch_with};
 use crate::error::{CliResult, input, work};
 
 /// Runs the command.
@@ -78,6 +79,16 @@ fn shape(name: &str) -> CliResult<BertConfig> {
     }
 }
 
+/// Runs a measurement where the arguments say.
+fn measure<J: BackendJob<Output = CliResult>>(args: &BenchCommonArgs, job: J) -> CliResult {
+    dispatch_with(
+        args.backend.kind()?,
+        args.backend.device,
+        args.activation_checkpointing,
+        job,
+    )?
+}
+
 /// How the encoder is to compute.
 ///
 /// # Errors
@@ -113,6 +124,7 @@ fn heading(args: &BenchCommonArgs) -> CliResult<Map<String, Value>> {
         "threads": args.threads,
         "kernels": KernelKind::from(args.kernels).name(),
         "precision": args.precision.name(),
+        "activation_checkpointing": args.activation_checkpointing,
     });
     Ok(match heading {
         Value::Object(heading) => heading,

@@ -11,9 +11,9 @@ use bertram_train::pipeline::peak_memory_bytes;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
-use super::{batch_shape, compute, gibibytes, heading, prepare, right_align};
+use super::{batch_shape, compute, gibibytes, heading, measure, prepare, right_align};
 use crate::args::BenchCommonArgs;
-use crate::backend::{BackendJob, dispatch};
+use crate::backend::BackendJob;
 use crate::error::CliResult;
 use crate::out;
 
@@ -33,7 +33,7 @@ fn run(args: &BenchCommonArgs, what: What) -> CliResult {
         args: args.clone(),
         what,
     };
-    dispatch(args.backend.kind()?, args.backend.device, job)?
+    measure(args, job)
 }
 
 #[derive(Clone, Copy)]

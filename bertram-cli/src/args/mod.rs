@@ -1,13 +1,21 @@
 //! The command line.
 
+mod bench;
+mod experiments;
+
 use std::path::PathBuf;
 
 use bertram_core::data::Split;
 use bertram_core::encoder::Pooling;
 use bertram_core::task::TaskId;
-use bertram_kernels::{KernelKind, Precision};
 use bertram_train::learner::Dashboard;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use bench::{BenchArgs, BenchCommand, BenchCommonArgs, BenchMethodsArgs};
+pub use experiments::{
+    AblateArgs, ExperimentsArgs, ExperimentsCommand, ExperimentsListArgs, ExperimentsRunArgs,
+    RunsArgs,
+};
 
 use crate::backend::BackendKind;
 use crate::error::CliResult;
@@ -317,230 +325,6 @@ pub enum ConfigCommand {
     },
 }
 
-/// Arguments of `experiments`.
-#[derive(Clone, Debug, Args)]
-pub struct ExperimentsArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: ExperimentsCommand,
-}
-
-/// What to do with experiments.
-#[derive(Clone, Debug, Subcommand)]
-pub enum ExperimentsCommand {
-    /// List the experiments and the paper's scores.
-    List(ExperimentsListArgs),
-    /// Make the runs of experiments: what is done is not done again, what was interrupted goes on.
-    Run(ExperimentsRunArgs),
-    /// Make the runs of a factorial grid: which change contributes what.
-    Ablate(AblateArgs),
-    /// Report on runs: the same as `bertram-cli report`.
-    Report(ReportArgs),
-}
-
-/// Arguments of `experiments list`.
-#[derive(Clone, Debug, Args)]
-pub struct ExperimentsListArgs {
-    /// Folder of experiment configs.
-    #[arg(long, default_value = "configs/experiments", value_name = "DIR")]
-    pub configs: PathBuf,
-}
-
-/// What all runs of a grid share.
-#[derive(Clone, Debug, Args)]
-pub struct RunsArgs {
-    /// Data folder (sets data.dir); without one, the demo corpus.
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// Pretrained BERT: a folder or a hub id (sets model.path).
-    #[arg(long, value_name = "DIR|ID")]
-    pub model: Option<String>,
-    /// Seeds: the config's, and those after it.
-    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
-    pub seeds: usize,
-    /// One seed, named.
-    #[arg(long, conflicts_with = "seeds", value_name = "SEED")]
-    pub seed: Option<u64>,
-    /// Share of each task's training rows (sets data.rows-scale).
-    #[arg(long, value_name = "SHARE")]
-    pub rows_scale: Option<f64>,
-    /// Dev rows of each task (sets data.dev-limit).
-    #[arg(long, value_name = "N")]
-    pub dev_rows: Option<usize>,
-    /// Epochs (sets train.epochs).
-    #[arg(long, value_name = "N")]
-    pub epochs: Option<usize>,
-    /// Share of each config's own epochs, at least one: 10 and 20 epochs stay 1 to 2.
-    #[arg(long, conflicts_with = "epochs", value_name = "SHARE")]
-    pub epochs_scale: Option<f64>,
-    /// Set any key of every config; can be given more than once.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Folder of the runs' folders.
-    #[arg(long, default_value = "runs/experiments", value_name = "DIR")]
-    pub out: PathBuf,
-    /// Runs at a time.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
-    pub jobs: usize,
-    /// Where to compute.
-    #[command(flatten)]
-    pub backend: BackendArgs,
-}
-
-impl RunsArgs {
-    /// Runs of each config.
-    pub fn replicates(&self) -> usize {
-        if self.seed.is_some() { 1 } else { self.seeds }
-    }
-}
-
-/// Arguments of `experiments run`.
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:
-  bertram-cli experiments run --data data --model bert-base-uncased
-  bertram-cli experiments run --only e04,e06 --data data --rows-scale 0.1 --epochs-scale 0.3
-  bertram-cli experiments run --seeds 5 --data data --emit slurm")]
-pub struct ExperimentsRunArgs {
-    /// Folder of experiment configs.
-    #[arg(long, default_value = "configs/experiments", value_name = "DIR")]
-    pub configs: PathBuf,
-    /// Which experiments; without it, all.
-    #[arg(long, value_delimiter = ',', value_name = "ID,...")]
-    pub only: Vec<String>,
-    /// Write a job array in place of running.
-    #[arg(long, value_enum, value_name = "SCHEDULER")]
-    pub emit: Option<JobScheduler>,
-    #[command(flatten)]
-    pub common: RunsArgs,
-}
-
-/// For which scheduler a job array is written.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum JobScheduler {
-    /// Slurm.
-    Slurm,
-}
-
-/// Arguments of `experiments ablate`.
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:
-  bertram-cli experiments ablate --config configs/ablation-demo.toml --factors smart,pcgrad
-  bertram-cli experiments ablate --config C.toml --factors smart,order=fixed+lowest-last
-
-Factors: smart, r-drop, bregman, pcgrad (off, on); order, schedule, loss, head, pooling. NAME=ONE+OTHER names levels.
-The report of the runs (`bertram-cli report OUT`) shows main effects and interactions with intervals.")]
-pub struct AblateArgs {
-    /// Config that the grid varies.
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
-    /// Factors: NAME, or NAME=ONE+OTHER.
-    #[arg(
-        long,
-        required = true,
-        value_delimiter = ',',
-        value_name = "FACTOR,..."
-    )]
-    pub factors: Vec<String>,
-    /// Half of the grid (of factors with two levels): main effects at half the price, aliased with the highest interaction.
-    #[arg(long)]
-    pub half: bool,
-    #[command(flatten)]
-    pub common: RunsArgs,
-}
-
-/// Arguments of `bench`.
-#[derive(Clone, Debug, Args)]
-pub struct BenchArgs {
-    /// What to measure.
-    #[command(subcommand)]
-    pub what: BenchCommand,
-}
-
-/// What to measure.
-#[derive(Clone, Debug, Subcommand)]
-pub enum BenchCommand {
-    /// Tokens a second of a training step: forward, backward, AdamW.
-    #[command(after_help = "Examples:
-  bertram-cli bench train-step --shape minilm --batch 8 --sequence 32 --threads 2
-  bertram-cli bench train-step --shape base --sequence 128 --backend cuda --json")]
-    TrainStep(BenchCommonArgs),
-    /// Tokens a second of an evaluation batch.
-    #[command(after_help = "Examples:
-  bertram-cli bench evaluate --shape minilm --batch 64 --sequence 32 --threads 2")]
-    Evaluate(BenchCommonArgs),
-    /// Time of each kernel, in the backend's fused form and composed of Burn's operations.
-    #[command(after_help = "Examples:
-  bertram-cli bench kernels --shape minilm --batch 8 --sequence 128 --threads 2")]
-    Kernels(BenchCommonArgs),
-    /// Time and memory of an update with each method, as ratios: SMART, Bregman, R-Drop, PCGrad.
-    ///
-    /// The methods take turns in one process on random weights and tokens; times are medians. Memory is that of a
-    /// process which runs one method alone.
-    Methods(BenchMethodsArgs),
-}
-
-/// Arguments that every measurement takes.
-#[derive(Clone, Debug, Args)]
-pub struct BenchCommonArgs {
-    #[command(flatten)]
-    pub backend: BackendArgs,
-    /// Shape of the encoder: minilm, base, or a model's config.json.
-    #[arg(long, default_value = "minilm", value_name = "SHAPE")]
-    pub shape: String,
-    /// Examples of a batch.
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
-    pub batch: usize,
-    /// Tokens of a sequence.
-    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
-    pub sequence: usize,
-    /// Threads of a CPU backend; without it, one for each core.
-    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
-    pub threads: Option<usize>,
-    /// Seconds to measure for; for each method or kernel, where there are several.
-    #[arg(long, default_value_t = 6.0, value_name = "S")]
-    pub seconds: f64,
-    /// The backend's fused operations, where it has them, or Burn's, one by one.
-    #[arg(long, value_enum, default_value = "fused")]
-    pub kernels: Kernels,
-    /// What the encoder's layers compute in: f32, bf16 or f16, where the backend has it.
-    #[arg(long, default_value = "f32", value_name = "TYPE", value_parser = parse_precision)]
-    pub precision: Precision,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `bench methods`.
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:
-  bertram-cli bench methods
-  bertram-cli bench methods --shape base --sequence 128 --backend cuda --json")]
-pub struct BenchMethodsArgs {
-    #[command(flatten)]
-    pub common: BenchCommonArgs,
-    /// One method alone.
-    #[arg(long, value_name = "METHOD")]
-    pub only: Option<String>,
-}
-
-/// Which kernels compute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Kernels {
-    /// The backend's own.
-    Fused,
-    /// Composed of Burn's operations.
-    Composed,
-}
-
-impl From<Kernels> for KernelKind {
-    fn from(kernels: Kernels) -> Self {
-        match kernels {
-            Kernels::Fused => KernelKind::Fused,
-            Kernels::Composed => KernelKind::Composed,
-        }
-    }
-}
-
 /// Arguments of `data`.
 #[derive(Clone, Debug, Args)]
 pub struct DataArgs {
@@ -581,10 +365,6 @@ fn parse_task(text: &str) -> Result<TaskId, String> {
 
 fn parse_pooling(text: &str) -> Result<Pooling, String> {
     serde_json::from_value(text.into()).map_err(|_| "use cls, mean or pooler".into())
-}
-
-fn parse_precision(text: &str) -> Result<Precision, String> {
-    Precision::from_name(text).ok_or_else(|| "use f32, bf16 or f16".into())
 }
 
 fn parse_dashboard(text: &str) -> Result<Dashboard, String> {
