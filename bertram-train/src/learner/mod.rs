@@ -7,9 +7,10 @@
 mod burn_parts;
 mod dashboard;
 mod series;
+mod session;
 mod surgery;
 mod train_loop;
 mod window;
 
 pub use dashboard::Dashboard;
-pub use train_loop::{Outcome, StopFlag, TrainError, TrainingSession, train};
+pub use session::{Outcome, StopFlag, TrainError, TrainingSession, train};

@@ -1,0 +1,211 @@
+//! What a training takes and gives, and its place in Burn's `SupervisedTraining`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bertram_core::task::{MultitaskModel, PrimaryMetric, TaskId};
+use bertram_kernels::TrainBackend;
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn::optim::{AdamW as BurnAdamW, AdamWConfig as BurnAdamWConfig};
+use burn::tensor::backend::AutodiffBackend;
+use burn::train::{
+    Interrupter, Learner, LearningComponentsMarker, SupervisedLearningStrategy, SupervisedTraining,
+    SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingStrategy,
+    ValidLoader,
+};
+
+use super::burn_parts::{NoBatches, NoMetricFiles, Trainee};
+use super::dashboard::Dashboard;
+use super::series::Series;
+use super::train_loop::TrainLoop;
+use super::window::{gradient_norm_series, measure_series};
+use crate::config::Settings;
+use crate::corpus::TaskData;
+use crate::run_folder::{CheckpointState, RunError, RunFolder};
+use crate::step::UpdateState;
+
+/// Errors while training.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The run folder.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A loss left the numbers.
+    #[error(
+        "the loss of {task} is not finite at update {update}; try a lower train.learning-rate, a bound in train.max-grad-norm, or train.warmup"
+    )]
+    Diverged {
+        /// The task.
+        task: TaskId,
+        /// The update.
+        update: usize,
+    },
+    /// There is nothing to learn from.
+    #[error("there are no batches to train on: every task's training split is empty")]
+    NoBatches,
+    /// burn-train gave up.
+    #[error("the dashboard ended the training at once; the last checkpoint of the run is whole")]
+    Killed,
+}
+
+/// Asks a training to stop after its current update; shared with signal handlers.
+#[derive(Clone, Debug, Default)]
+pub struct StopFlag(Arc<AtomicBool>);
+
+impl StopFlag {
+    /// Asks to stop. Gives whether it was asked before.
+    pub fn stop(&self) -> bool {
+        self.0.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether a stop was asked for.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Everything a training needs.
+pub struct TrainingSession<B: AutodiffBackend> {
+    /// Checked settings.
+    pub settings: Settings,
+    /// Tokenised data.
+    pub tasks: Vec<TaskData>,
+    /// The model as it is at `state`.
+    pub model: MultitaskModel<B>,
+    /// All else that updates change, as it is at `state`.
+    pub update_state: UpdateState<B>,
+    /// Where to go on; epoch 1 for a new run.
+    pub state: CheckpointState,
+    /// The run's folder.
+    pub run: RunFolder,
+    /// Where to compute.
+    pub device: B::Device,
+    /// Set from outside to stop after an update.
+    pub stop: StopFlag,
+}
+
+/// How a training ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The place it ended at.
+    pub state: CheckpointState,
+    /// Whether it was stopped before its end.
+    pub interrupted: bool,
+}
+
+pub(super) type Components<B> =
+    LearningComponentsMarker<B, f64, Trainee<B>, OptimizerAdaptor<BurnAdamW, Trainee<B>, B>>;
+
+/// Trains to the end of the settings' epochs, to early stopping, or until the stop flag is set.
+pub fn train<B: TrainBackend>(
+    session: TrainingSession<B>,
+    dashboard: Dashboard,
+) -> Result<Outcome, TrainError> {
+    let trainee = Trainee {
+        model: session.model.clone(),
+    };
+    let interrupter = Interrupter::new();
+    let run = session.run.path().to_owned();
+    let epochs = session.settings.train.epochs;
+    let tasks: Vec<TaskId> = session.tasks.iter().map(|task| task.config.task).collect();
+    let settings = &session.settings.train;
+    // Where every update has one task there is nothing to compare.
+    let several_tasks = settings.schedule.takes_several_tasks() || settings.epoch_end_surgery;
+    let measures: Vec<String> = session
+        .settings
+        .measures()
+        .into_iter()
+        .map(|(name, task)| measure_series(name, task))
+        .collect();
+    let result = Arc::new(Mutex::new(None));
+    let strategy = MultitaskStrategy {
+        session: Mutex::new(Some(session)),
+        result: result.clone(),
+    };
+
+    let mut training =
+        SupervisedTraining::<Components<B>>::new(run, NoBatches::loader(), NoBatches::loader())
+            .with_application_logger(None)
+            .with_metric_logger(NoMetricFiles)
+            .with_interrupter(interrupter.clone())
+            .num_epochs(epochs)
+            .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
+    for task in &tasks {
+        training = training
+            .metric_train_numeric(Series::new(format!("{task} loss"), None, false))
+            .metric_valid_numeric(Series::new(
+                format!("{task} {}", dev_score_name(*task)),
+                None,
+                true,
+            ));
+    }
+    if several_tasks {
+        for (index, one) in tasks.iter().enumerate() {
+            for other in &tasks[index + 1..] {
+                training = training.metric_train_numeric(Series::new(
+                    format!("cosine {one}-{other}"),
+                    None,
+                    true,
+                ));
+            }
+        }
+        training = training.metric_train_numeric(Series::new("conflict share", None, false));
+        for task in &tasks {
+            let name = gradient_norm_series(task.name());
+            training = training.metric_train_numeric(Series::new(name, None, false));
+        }
+    }
+    for measure in measures {
+        training = training.metric_train_numeric(Series::new(measure, None, false));
+    }
+    training = training
+        .metric_valid_numeric(Series::new("overall", None, true))
+        .metric_train_numeric(Series::new("learning rate", None, false))
+        .metric_train_numeric(Series::new("tokens/s", None, true))
+        .metric_train_numeric(Series::new("left", Some("min"), false));
+    let training = dashboard.attach(training, interrupter);
+
+    // The learner carries the model into burn-train; rates and steps are the strategy's.
+    let learner = Learner::new(trainee, BurnAdamWConfig::new().init(), 0.0);
+    drop(training.launch(learner));
+    let outcome = result.lock().ok().and_then(|mut slot| slot.take());
+    outcome.unwrap_or(Err(TrainError::Killed))
+}
+
+pub(super) fn dev_score_name(task: TaskId) -> &'static str {
+    match task.spec().primary {
+        PrimaryMetric::Accuracy => "accuracy",
+        PrimaryMetric::Pearson => "pearson",
+    }
+}
+
+type Slot = Arc<Mutex<Option<Result<Outcome, TrainError>>>>;
+
+struct MultitaskStrategy<B: AutodiffBackend> {
+    session: Mutex<Option<TrainingSession<B>>>,
+    result: Slot,
+}
+
+impl<B: TrainBackend> SupervisedLearningStrategy<Components<B>> for MultitaskStrategy<B> {
+    fn fit(
+        &self,
+        components: TrainingComponents<Components<B>>,
+        learner: Learner<Components<B>>,
+        _train: TrainLoader<Components<B>>,
+        _valid: ValidLoader<Components<B>>,
+        _starting_epoch: usize,
+    ) -> (Trainee<B>, SupervisedTrainingEventProcessor<Components<B>>) {
+        let mut events = components.event_processor;
+        let session = self.session.lock().ok().and_then(|mut slot| slot.take());
+        let Some(session) = session else {
+            return (learner.model(), events);
+        };
+        // The session's model is the only one left: parameters that nobody shares are updated in place.
+        drop(learner);
+        let (model, outcome) = TrainLoop::run(session, &mut events, &components.interrupter);
+        if let Ok(mut slot) = self.result.lock() {
+            *slot = Some(outcome);
+        }
+        (Trainee { model }, events)
+    }
+}

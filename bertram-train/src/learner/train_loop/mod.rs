@@ -1,0 +1,343 @@
+//! The loop over epochs and updates.
+
+mod scoring;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Instant;
+
+use bertram_core::task::MultitaskModel;
+use bertram_kernels::TrainBackend;
+use burn::data::dataloader::Progress;
+use burn::tensor::backend::AutodiffBackend;
+use burn::train::{
+    EventProcessorTraining, Interrupter, LearnerEvent, SupervisedTrainingEventProcessor,
+    TrainingItem,
+};
+use serde_json::{Value, json};
+
+use super::series::SeriesItem;
+use super::session::{Components, Outcome, StopFlag, TrainError, TrainingSession};
+use super::window::{Window, WindowNumbers};
+use crate::config::Settings;
+use crate::corpus::TaskData;
+use crate::epoch::{Epoch, HostPart, mix};
+use crate::optim::LearningRateSchedule;
+use crate::run_folder::{CheckpointState, CheckpointStore, MetricsLog};
+use crate::step::{Merged, TaskPart, UpdatePlan, UpdateSettings, Updater};
+
+/// Keeps an aggregator's draws apart from the backend's.
+const AGGREGATOR_STREAM: u64 = 1;
+
+type Events<B> = SupervisedTrainingEventProcessor<Components<B>>;
+
+pub(super) struct TrainLoop<B: AutodiffBackend> {
+    settings: Settings,
+    tasks: Arc<[TaskData]>,
+    updater: Updater<B>,
+    state: CheckpointState,
+    store: CheckpointStore,
+    metrics: MetricsLog,
+    device: B::Device,
+    stop: StopFlag,
+    rates: LearningRateSchedule,
+    updates_per_epoch: usize,
+    last_evaluation_seconds: f64,
+    started: Instant,
+    seconds_before: f64,
+}
+
+impl<B: TrainBackend> TrainLoop<B> {
+    pub(super) fn run(
+        session: TrainingSession<B>,
+        events: &mut Events<B>,
+        interrupter: &Interrupter,
+    ) -> (MultitaskModel<B>, Result<Outcome, TrainError>) {
+        let TrainingSession {
+            settings,
+            tasks,
+            model,
+            update_state,
+            state,
+            run,
+            device,
+            stop,
+        } = session;
+        let train = &settings.train;
+        let metrics = match MetricsLog::open(&run.metrics(), state.updates) {
+            Ok(metrics) => metrics,
+            Err(error) => return (model, Err(error.into())),
+        };
+        let updates_per_epoch = Epoch::plan(&settings, &tasks, 1, &BTreeMap::new())
+            .updates
+            .len();
+        if updates_per_epoch == 0 && train.epochs > 0 {
+            return (model, Err(TrainError::NoBatches));
+        }
+        let mut updater = Updater::new(
+            UpdateSettings {
+                learning_rate: train.learning_rate,
+                head_learning_rate: train.head_learning_rate,
+                max_grad_norm: train.max_grad_norm,
+                weights: settings
+                    .tasks
+                    .iter()
+                    .map(|task| (task.task, task.weight))
+                    .collect(),
+                aggregator: settings.aggregator,
+                regularisers: settings.regulariser.clone(),
+                updates: train.epochs * updates_per_epoch,
+            },
+            update_state,
+            &model,
+        );
+        updater.aggregator().restore(&state.aggregator);
+        let mut training = Self {
+            rates: LearningRateSchedule::new(
+                train.lr_schedule,
+                train.warmup,
+                train.epochs * updates_per_epoch,
+            ),
+            store: CheckpointStore::new(run.checkpoints(), train.keep_checkpoints),
+            updater,
+            seconds_before: state.seconds,
+            state,
+            metrics,
+            device,
+            stop,
+            updates_per_epoch,
+            last_evaluation_seconds: 0.0,
+            started: Instant::now(),
+            tasks: tasks.into(),
+            settings,
+        };
+        let mut model = Some(model);
+        let result = training.epochs(&mut model, events, interrupter);
+        let outcome = result.map(|interrupted| Outcome {
+            state: training.state,
+            interrupted,
+        });
+        match model {
+            Some(model) => (model, outcome),
+            // `epochs` puts the model back after every update.
+            None => unreachable!("the loop holds a model between updates"),
+        }
+    }
+
+    /// Gives whether the training was stopped before its end.
+    fn epochs(
+        &mut self,
+        model: &mut Option<MultitaskModel<B>>,
+        events: &mut Events<B>,
+        interrupter: &Interrupter,
+    ) -> Result<bool, TrainError> {
+        let epochs = self.settings.train.epochs;
+        while self.state.epoch <= epochs {
+            if self.early_stop() {
+                tracing::info!(
+                    "stopping early: no better overall score for {} evaluations",
+                    self.state.evaluations_since_best
+                );
+                return Ok(false);
+            }
+            let epoch = Epoch::plan(
+                &self.settings,
+                &self.tasks,
+                self.state.epoch,
+                &self.state.train_scores,
+            );
+            if self.updates(&epoch, model, events, interrupter)? {
+                return Ok(true);
+            }
+            events.process_train(LearnerEvent::EndEpoch(self.state.epoch));
+            self.evaluate(model, events)?;
+            self.score_training_rows(model)?;
+            self.state.epoch += 1;
+            self.state.updates_in_epoch = 0;
+            self.checkpoint(model)?;
+        }
+        if self.state.best.is_none() {
+            self.evaluate(model, events)?;
+        }
+        Ok(false)
+    }
+
+    fn early_stop(&self) -> bool {
+        let patience = self.settings.train.early_stopping;
+        patience > 0 && self.state.evaluations_since_best >= patience
+    }
+
+    /// The updates of an epoch that are not yet made. Gives whether it was stopped.
+    fn updates(
+        &mut self,
+        epoch: &Epoch,
+        model: &mut Option<MultitaskModel<B>>,
+        events: &mut Events<B>,
+        interrupter: &Interrupter,
+    ) -> Result<bool, TrainError> {
+        let tasks = self.tasks.clone();
+        std::thread::scope(|scope| {
+            let batches = epoch.prefetch(scope, &tasks, self.state.updates_in_epoch);
+            self.updates_on(epoch, batches, model, events, interrupter)
+        })
+    }
+
+    /// [`updates`](Self::updates), with the batches of each.
+    fn updates_on(
+        &mut self,
+        epoch: &Epoch,
+        batches: Receiver<Vec<HostPart>>,
+        model: &mut Option<MultitaskModel<B>>,
+        events: &mut Events<B>,
+        interrupter: &Interrupter,
+    ) -> Result<bool, TrainError> {
+        let train = self.settings.train.clone();
+        let mut window = Window::new();
+        let begun = Instant::now();
+        let seconds_before = self.state.training_seconds;
+        while self.state.updates_in_epoch < epoch.updates.len() {
+            // A thread that is gone before its last batches has panicked; the scope says so.
+            let Ok(parts) = batches.recv() else {
+                break;
+            };
+            let Some(current) = model.take() else {
+                break;
+            };
+            let number = self.state.updates;
+            // Random numbers follow from the seed and the update alone, so that a resumed run draws the same.
+            B::seed(&self.device, mix(train.seed, number as u64));
+            let update = &epoch.updates[self.state.updates_in_epoch];
+            let parts = parts.into_iter().map(|part| part.to_device(&self.device));
+            let parts: Vec<TaskPart<B>> = parts.collect();
+            let last = self.state.updates_in_epoch + 1 == epoch.updates.len();
+            let shown = (number + 1).is_multiple_of(train.log_every) || last;
+            let factor = self.rates.factor(number);
+            let plan = UpdatePlan {
+                parts: &parts,
+                merge: update.merge,
+                optimizer: update.optimizer,
+                number,
+                factor,
+                look: shown,
+                seed: mix(mix(train.seed, number as u64), AGGREGATOR_STREAM),
+            };
+            let (next, output) = self.updater.update(current, &plan);
+            *model = Some(next);
+            self.state.updates += 1;
+            self.state.updates_in_epoch += 1;
+            self.state.tokens += output.tokens as u64;
+            window.add(&output);
+            if let Some(merged) = &output.merged {
+                self.log_surgery(merged)?;
+            }
+
+            let numbers = if shown {
+                let full = std::mem::replace(&mut window, Window::new());
+                let numbers = self.log_step(full.read(), factor)?;
+                self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
+                numbers
+            } else {
+                SeriesItem::default()
+            };
+            events.process_train(LearnerEvent::ProcessedItem(TrainingItem::new(
+                numbers,
+                Progress::new(self.state.updates_in_epoch, epoch.updates.len()),
+                Progress::new(self.state.epoch, train.epochs),
+                Some(self.state.updates),
+                Some(train.learning_rate * factor),
+            )));
+
+            if self.stop.is_set() || interrupter.should_stop() {
+                self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
+                self.checkpoint(model)?;
+                return Ok(true);
+            }
+            let due = train.checkpoint_every > 0
+                && self.state.updates.is_multiple_of(train.checkpoint_every);
+            if due && !last {
+                self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
+                self.checkpoint(model)?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes how an update's task gradients lay to each other.
+    fn log_surgery(&mut self, merged: &Merged) -> Result<(), TrainError> {
+        let mut line = json!({
+            "kind": "surgery",
+            "epoch": self.state.epoch,
+            "update": self.state.updates,
+        });
+        if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), merged.to_json()) {
+            line.extend(fields);
+        }
+        Ok(self.metrics.write(&line)?)
+    }
+
+    /// Writes a window's numbers to `metrics.jsonl`, and gives them to the dashboard.
+    fn log_step(&mut self, numbers: WindowNumbers, factor: f64) -> Result<SeriesItem, TrainError> {
+        let lost = numbers.losses.iter().find(|(_, loss)| !loss.is_finite());
+        if let Some((&task, _)) = lost {
+            return Err(TrainError::Diverged {
+                task,
+                update: self.state.updates,
+            });
+        }
+        for (task, skipped) in numbers.measures.get("smart_skipped").into_iter().flatten() {
+            if *skipped > 0.0 {
+                tracing::warn!(
+                    "{task}: SMART found no finite perturbation for {skipped} examples up to update {}; they had no penalty",
+                    self.state.updates
+                );
+            }
+        }
+        let rate = self.settings.train.learning_rate * factor;
+        self.state.seconds = self.seconds();
+        let mut line = json!({
+            "kind": "train",
+            "epoch": self.state.epoch,
+            "update": self.state.updates,
+            "updates": self.settings.train.epochs * self.updates_per_epoch,
+        });
+        if let Some(line) = line.as_object_mut() {
+            line.extend(numbers.fields());
+            line.insert("learning_rate".into(), json!(rate));
+            line.insert("tokens_per_second".into(), json!(numbers.tokens_per_second));
+            line.insert("seconds".into(), json!(self.state.seconds));
+        }
+        self.metrics.write(&line)?;
+        let mut series = numbers.series();
+        series.insert("learning rate".into(), rate);
+        series.insert("left".into(), self.seconds_left() / 60.0);
+        Ok(SeriesItem(Arc::new(series)))
+    }
+
+    fn checkpoint(&mut self, model: &Option<MultitaskModel<B>>) -> Result<(), TrainError> {
+        if let Some(model) = model {
+            self.state.seconds = self.seconds();
+            self.state.aggregator = self.updater.aggregator().state();
+            self.store
+                .save(model, self.updater.state(), self.state.clone())?;
+        }
+        Ok(())
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    fn seconds_left(&self) -> f64 {
+        let epochs = self.settings.train.epochs;
+        let updates_left = (epochs * self.updates_per_epoch).saturating_sub(self.state.updates);
+        let evaluations_left = (epochs + 1).saturating_sub(self.state.epoch);
+        let made = self.state.updates.max(1) as f64;
+        // Evaluations are in `seconds`, too; until the first one is made they are unknown.
+        let evaluations_made = self.state.epoch.saturating_sub(1) as f64;
+        let training =
+            (self.state.seconds - evaluations_made * self.last_evaluation_seconds).max(0.0);
+        updates_left as f64 * training / made
+            + evaluations_left as f64 * self.last_evaluation_seconds
+    }
+}

@@ -1,0 +1,174 @@
+//! Scores at the end of an epoch: the dev splits, and training rows where an order asks for them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bertram_core::data::{TokenizedDataset, sample_rows};
+use bertram_core::metric::SplitScores;
+use bertram_core::task::{MultitaskModel, TaskId};
+use bertram_kernels::TrainBackend;
+use burn::data::dataloader::Progress;
+use burn::module::AutodiffModule;
+use burn::train::{EventProcessorTraining, LearnerEvent, TrainingItem};
+use serde_json::{Value, json};
+
+use super::{Events, TrainLoop};
+use crate::epoch::mix;
+use crate::evaluate::{EvaluationSet, evaluate};
+use crate::learner::series::SeriesItem;
+use crate::learner::session::{TrainError, dev_score_name};
+use crate::run_folder::BestSoFar;
+use crate::schedule::Order;
+
+impl<B: TrainBackend> TrainLoop<B> {
+    /// Scores each task on (some of) its training rows, where the order of the next epoch depends on it.
+    pub(super) fn score_training_rows(
+        &mut self,
+        model: &Option<MultitaskModel<B>>,
+    ) -> Result<(), TrainError> {
+        let train = &self.settings.train;
+        let Some(model) = model.as_ref().filter(|_| train.order == Order::LowestLast) else {
+            return Ok(());
+        };
+        let rows: Vec<TokenizedDataset> = self
+            .tasks
+            .iter()
+            .enumerate()
+            .map(|(index, task)| {
+                let seed = mix(train.seed, index as u64);
+                let rows = sample_rows(task.train.len(), train.score_rows, seed);
+                task.train.select(&rows)
+            })
+            .collect();
+        let sets: Vec<EvaluationSet<'_>> = self
+            .tasks
+            .iter()
+            .zip(&rows)
+            .map(|(task, data)| EvaluationSet {
+                config: &task.config,
+                batcher: &task.batcher,
+                data,
+            })
+            .collect();
+        let (scores, _) = evaluate(
+            &model.valid(),
+            &sets,
+            train.eval_batch_size,
+            &self.device,
+            |_, _, _| {},
+        );
+        self.state.train_scores = scores
+            .tasks
+            .iter()
+            .map(|(task, scores)| (*task, scores.primary()))
+            .collect();
+        let scores = serde_json::to_value(&self.state.train_scores).unwrap_or_default();
+        self.metrics.write(&json!({
+            "kind": "train_scores",
+            "epoch": self.state.epoch,
+            "update": self.state.updates,
+            "scores": scores,
+        }))?;
+        Ok(())
+    }
+
+    /// Scores the whole dev split of every task; keeps the model if it is the best so far.
+    pub(super) fn evaluate(
+        &mut self,
+        model: &Option<MultitaskModel<B>>,
+        events: &mut Events<B>,
+    ) -> Result<(), TrainError> {
+        let Some(model) = model else {
+            return Ok(());
+        };
+        let begun = Instant::now();
+        let valid = model.valid();
+        let sets: Vec<EvaluationSet<'_>> = self
+            .tasks
+            .iter()
+            .map(|task| EvaluationSet {
+                config: &task.config,
+                batcher: &task.batcher,
+                data: &task.dev,
+            })
+            .collect();
+        let epochs = Progress::new(self.state.epoch, self.settings.train.epochs);
+        let item = |numbers, done, rows| {
+            LearnerEvent::ProcessedItem(TrainingItem::new(
+                numbers,
+                Progress::new(done, rows),
+                epochs.clone(),
+                Some(self.state.updates),
+                None,
+            ))
+        };
+        let total: usize = self.tasks.iter().map(|task| task.dev.len()).sum();
+        let mut finished: BTreeMap<TaskId, usize> = BTreeMap::new();
+        let (scores, _) = evaluate(
+            &valid,
+            &sets,
+            self.settings.train.eval_batch_size,
+            &self.device,
+            |task, done, _| {
+                finished.insert(task, done);
+                let done = finished.values().sum();
+                events.process_valid(item(SeriesItem::default(), done, total));
+            },
+        );
+        events.process_valid(item(dev_series(&scores), total, total));
+        events.process_valid(LearnerEvent::EndEpoch(self.state.epoch));
+        self.last_evaluation_seconds = begun.elapsed().as_secs_f64();
+        self.state.seconds = self.seconds();
+
+        let mut line = json!({
+            "kind": "dev",
+            "epoch": self.state.epoch,
+            "update": self.state.updates,
+            "seconds": self.state.seconds,
+        });
+        if let (Some(line), Ok(Value::Object(scores))) =
+            (line.as_object_mut(), serde_json::to_value(&scores))
+        {
+            line.extend(scores);
+        }
+        self.metrics.write(&line)?;
+        tracing::info!(
+            "epoch {}: dev overall {:.4}",
+            self.state.epoch,
+            scores.overall
+        );
+
+        let better = self
+            .state
+            .best
+            .as_ref()
+            .is_none_or(|best| scores.overall > best.scores.overall);
+        if better {
+            self.store.save_best(&valid)?;
+            self.state.best = Some(BestSoFar {
+                epoch: self.state.epoch,
+                scores,
+            });
+            self.state.evaluations_since_best = 0;
+        } else {
+            self.state.evaluations_since_best += 1;
+        }
+        Ok(())
+    }
+}
+
+fn dev_series(scores: &SplitScores) -> SeriesItem {
+    let mut series: BTreeMap<String, f64> = scores
+        .tasks
+        .iter()
+        .map(|(task, scores)| {
+            (
+                format!("{task} {}", dev_score_name(*task)),
+                scores.primary(),
+            )
+        })
+        .collect();
+    series.insert("overall".into(), scores.overall);
+    SeriesItem(Arc::new(series))
+}

@@ -1,0 +1,217 @@
+//! What a run leaves: scores, predictions, the exported model, `summary.json`.
+
+use bertram_core::data::{BertTokenizer, Split, write_predictions};
+use bertram_core::encoder::read_config;
+use bertram_core::metric::SplitScores;
+use bertram_core::task::{MultitaskModel, save_model_folder};
+use bertram_kernels::Kernels;
+use burn::module::Module;
+use serde::{Deserialize, Serialize};
+
+use super::start::build_model;
+use super::{PipelineError, RunInfo, peak_memory_bytes};
+use crate::analysis::{Analysis, TaskAnalysis};
+use crate::config::Settings;
+use crate::corpus::{DataFile, TaskData, data_files, read_corpus, tokenize_corpus};
+use crate::evaluate::{EvaluationSet, evaluate};
+use crate::learner::Outcome;
+use crate::run_folder::{CheckpointStore, RunError, RunFolder, read_json, write_json};
+
+/// What a finished run says of itself: `summary.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Name of the run's folder.
+    pub run: String,
+    /// Scores of the exported model on dev.
+    pub dev: SplitScores,
+    /// The epoch whose model is exported.
+    pub best_epoch: usize,
+    /// Epochs asked for.
+    pub epochs: usize,
+    /// Updates made.
+    pub updates: usize,
+    /// Seconds of training and evaluation, over all sittings.
+    pub seconds: f64,
+    /// Seconds of updates alone.
+    pub training_seconds: f64,
+    /// Tokens trained on, without padding.
+    pub tokens: u64,
+    /// `tokens / training_seconds`.
+    pub tokens_per_second: f64,
+    /// Most memory the process held; host memory only. `null` where the system does not say.
+    pub peak_memory_bytes: Option<u64>,
+    /// Trained numbers in the model.
+    pub parameters: usize,
+    /// Backend.
+    pub backend: String,
+    /// Seed.
+    pub seed: u64,
+    /// Versions of the software.
+    pub versions: Versions,
+    /// Data files with their hashes.
+    pub data: Vec<DataFile>,
+}
+
+/// Versions of the software a run was made with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Versions {
+    /// bertram.
+    pub bertram: String,
+    /// Burn.
+    pub burn: String,
+}
+
+/// Ends a run: scores its best model, writes predictions, the export and `summary.json`.
+pub fn finish<B: Kernels>(
+    run: &RunFolder,
+    outcome: &Outcome,
+    device: &B::Device,
+    mut progress: impl FnMut(&str, usize, usize),
+) -> Result<Summary, PipelineError> {
+    let settings = Settings::load(&run.config(), &[])?;
+    let info: RunInfo = read_json(&run.run_info())?;
+    let tokenizer = BertTokenizer::from_folder(&run.base())?;
+    let config = read_config(&run.base())?;
+    let model = build_model(&settings, &config, config.init::<B>(device), device);
+    let model = CheckpointStore::new(run.checkpoints(), settings.train.keep_checkpoints)
+        .load_best(model, device)?;
+
+    let mut corpus = read_corpus(&settings, &[Split::Dev, Split::Test])?;
+    let test_files: Vec<DataFile> = data_files(&corpus)
+        .into_iter()
+        .filter(|file| file.split == "test")
+        .collect();
+    let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)?;
+    corpus.clear();
+    let (scores, analysis) = predict_and_analyse(
+        &model,
+        &settings,
+        &tasks,
+        Split::Dev,
+        run,
+        device,
+        |done, rows| {
+            progress("dev", done, rows);
+        },
+    )?;
+    predict_split(
+        &model,
+        &settings,
+        &tasks,
+        Split::Test,
+        run,
+        device,
+        |done, rows| {
+            progress("test", done, rows);
+        },
+    )?;
+    save_model_folder(&run.model(), &config, &tokenizer, &model)?;
+    write_json(&run.analysis(), &analysis)?;
+
+    let state = &outcome.state;
+    let mut data = info.data.clone();
+    for file in test_files {
+        if !data.contains(&file) {
+            data.push(file);
+        }
+    }
+    let summary = Summary {
+        run: run
+            .path()
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        dev: scores,
+        best_epoch: state.best.as_ref().map_or(0, |best| best.epoch),
+        epochs: settings.train.epochs,
+        updates: state.updates,
+        seconds: state.seconds,
+        training_seconds: state.training_seconds,
+        tokens: state.tokens,
+        tokens_per_second: state.tokens as f64 / state.training_seconds.max(1e-9),
+        peak_memory_bytes: peak_memory_bytes(),
+        parameters: model.num_params(),
+        backend: info.backend.clone(),
+        seed: info.seed,
+        versions: Versions {
+            bertram: info.bertram.clone(),
+            burn: info.burn.clone(),
+        },
+        data,
+    };
+    write_json(&run.summary(), &summary)?;
+    Ok(summary)
+}
+
+/// Predicts a split of every task, writes the course's files, and scores where there are labels.
+pub fn predict_split<B: Kernels>(
+    model: &MultitaskModel<B>,
+    settings: &Settings,
+    tasks: &[TaskData],
+    split: Split,
+    run: &RunFolder,
+    device: &B::Device,
+    progress: impl FnMut(usize, usize),
+) -> Result<SplitScores, PipelineError> {
+    let (scores, _) = predict_and_analyse(model, settings, tasks, split, run, device, progress)?;
+    Ok(scores)
+}
+
+/// As [`predict_split`], and looks at where the predictions are right and wrong.
+fn predict_and_analyse<B: Kernels>(
+    model: &MultitaskModel<B>,
+    settings: &Settings,
+    tasks: &[TaskData],
+    split: Split,
+    run: &RunFolder,
+    device: &B::Device,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<(SplitScores, Analysis), PipelineError> {
+    let sets: Vec<EvaluationSet<'_>> = tasks
+        .iter()
+        .filter_map(|task| {
+            Some(EvaluationSet {
+                config: &task.config,
+                batcher: &task.batcher,
+                data: match split {
+                    Split::Train => &task.train,
+                    Split::Dev => &task.dev,
+                    Split::Test => task.test.as_ref()?,
+                },
+            })
+        })
+        .collect();
+    let (scores, logits) = evaluate(
+        model,
+        &sets,
+        settings.train.eval_batch_size,
+        device,
+        |_, done, rows| progress(done, rows),
+    );
+    let folder = run.predictions();
+    std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
+    let mut analysis = Analysis::default();
+    for set in &sets {
+        let task = set.config.task;
+        let Some(logits) = logits.get(&task).filter(|logits| !logits.is_empty()) else {
+            continue;
+        };
+        let values: Vec<f64> = logits
+            .iter()
+            .map(|logits| set.config.predict(logits).value)
+            .collect();
+        let path = folder.join(format!("{task}-{}-output.csv", split.name()));
+        write_predictions(&path, task, &set.data.ids, &values).map_err(|error| {
+            PipelineError::Predictions {
+                path: path.clone(),
+                message: error.to_string(),
+            }
+        })?;
+        if let Some(labels) = &set.data.labels {
+            analysis
+                .tasks
+                .insert(task, TaskAnalysis::new(set.config, logits, labels));
+        }
+    }
+    Ok((scores, analysis))
+}

@@ -1,0 +1,166 @@
+//! From settings to a finished run: start, resume, finish.
+
+mod finish;
+mod memory;
+mod start;
+
+pub use finish::{Summary, Versions, finish, predict_split};
+pub use memory::peak_memory_bytes;
+pub use start::{resume, start};
+
+use std::path::{Path, PathBuf};
+
+use bertram_core::data::{DataError, TokenizerError};
+use bertram_core::encoder::WeightsError;
+use bertram_core::task::ModelFolderError;
+use serde::{Deserialize, Serialize};
+
+use crate::config::ConfigError;
+use crate::corpus::DataFile;
+use crate::run_folder::RunError;
+
+/// Errors before and after training.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The config.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The tokenizer.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The weights.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The run folder.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The exported model.
+    #[error(transparent)]
+    ModelFolder(#[from] ModelFolderError),
+    /// A prediction file.
+    #[error("{path}: {message}")]
+    Predictions {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// A shape that the config asks for cannot be built.
+    #[error("[model.random]: {0}")]
+    Shape(String),
+    /// The device does not compute in the precision that the config asks for.
+    #[error(
+        "train.precision = \"{precision}\": backend {backend} does not compute in it here; use \"f32\", or another backend"
+    )]
+    Precision {
+        /// What the config asks for.
+        precision: &'static str,
+        /// The backend.
+        backend: String,
+    },
+    /// Sequences would be longer than the model has positions for.
+    #[error(
+        "data.max-length = {max_length} is more than the {positions} positions of the model; lower data.max-length"
+    )]
+    TooLong {
+        /// What the config asks for.
+        max_length: usize,
+        /// What the model has.
+        positions: usize,
+    },
+    /// The tokenizer's vocabulary does not fit the model's embeddings.
+    #[error(
+        "the tokenizer has {tokens} tokens and the model embeddings for {rows}: they do not belong together"
+    )]
+    Vocabulary {
+        /// Size of the vocabulary.
+        tokens: usize,
+        /// Rows of the embedding matrix.
+        rows: usize,
+    },
+    /// Data changed since the run began.
+    #[error(
+        "{path} is not what the run was begun with (SHA-256 {found}, then {expected}): a resumed run must read the same rows"
+    )]
+    DataChanged {
+        /// The file.
+        path: PathBuf,
+        /// Its hash now.
+        found: String,
+        /// Its hash at the start.
+        expected: String,
+    },
+    /// Nothing to go on from.
+    #[error("{0} has no checkpoint to go on from")]
+    NoCheckpoint(PathBuf),
+    /// A finished run.
+    #[error("{0} is finished: there is nothing to resume")]
+    Finished(PathBuf),
+}
+
+impl PipelineError {
+    /// Whether the user's input is at fault, and not the machine.
+    pub fn is_input(&self) -> bool {
+        match self {
+            PipelineError::Run(error) => {
+                matches!(
+                    error,
+                    RunError::Exists(_) | RunError::NotARun(..) | RunError::Locked(_)
+                )
+            }
+            PipelineError::Weights(WeightsError::Write { .. })
+            | PipelineError::ModelFolder(_)
+            | PipelineError::Predictions { .. } => false,
+            _ => true,
+        }
+    }
+}
+
+/// What a run notes about itself beside its config: `run.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// Version of bertram.
+    pub bertram: String,
+    /// Version of Burn.
+    pub burn: String,
+    /// Backend and device.
+    pub backend: String,
+    /// Device number.
+    pub device: usize,
+    /// Seed.
+    pub seed: u64,
+    /// Folder of the pretrained model, if one was given.
+    pub model: Option<PathBuf>,
+    /// SHA-256 of its `model.safetensors` or index.
+    pub model_sha256: Option<String>,
+    /// When the run began (UTC, RFC 3339).
+    pub started: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The data files.
+    pub data: Vec<DataFile>,
+}
+
+/// Where to compute, and under what name.
+#[derive(Clone, Debug)]
+pub struct Place<D> {
+    /// Name of the backend.
+    pub backend: String,
+    /// Number of the device.
+    pub number: usize,
+    /// The device.
+    pub device: D,
+}
+
+/// Version of Burn that this build is pinned to.
+pub const BURN_VERSION: &str = "0.21.0";
+
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), RunError> {
+    bertram_core::fs::atomic_write(path, text.as_bytes()).map_err(|error| RunError::Io {
+        path: path.to_owned(),
+        source: std::io::Error::other(error),
+    })
+}
