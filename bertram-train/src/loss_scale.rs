@@ -3,7 +3,7 @@
 
 use burn::module::AutodiffModule;
 use burn::optim::GradientsParams;
-use burn::tensor::ElementConversion;
+use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,8 @@ use crate::optim::{global_norm, scale_gradients};
 /// What a loss is multiplied by before its backward pass, so that gradients do not vanish in f16; they are divided by it
 /// after.
 ///
-/// Whether they overflowed instead must be known before they are used: one number is read from the device for each backward
-/// pass. An update whose gradients overflowed is left out, and the scale is halved.
+/// Whether they overflowed instead must be known before they are used: one number is read from the device for each update.
+/// An update whose gradients overflowed is left out, and the scale is halved. It stays between 1 and 2^24.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LossScale {
     scale: f64,
@@ -43,20 +43,23 @@ impl LossScale {
         self.scale
     }
 
-    /// Divides gradients of a scaled loss by the scale; whether they are all finite.
+    /// Divides gradients of a scaled loss by the scale. Gives 1 if one of them is not finite and 0 otherwise, on the device;
+    /// `None` where there is no gradient.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[1]`
     pub fn unscale<B: AutodiffBackend, M: AutodiffModule<B>>(
         &self,
         module: &M,
         gradients: &mut GradientsParams,
-    ) -> bool {
-        let Some(norm) = global_norm::<B, _>(module, gradients) else {
-            return true;
-        };
-        // The norm of finite gradients may itself overflow: that of the divided ones says more.
-        let factor = norm.full_like(1.0 / self.scale);
+        device: &B::Device,
+    ) -> Option<Tensor<B::InnerBackend, 1>> {
+        let factor = Tensor::full([1], 1.0 / self.scale, device);
         scale_gradients::<B, _>(module, gradients, factor);
-        let norm = global_norm::<B, _>(module, gradients);
-        norm.is_none_or(|norm| norm.into_scalar().elem::<f64>().is_finite())
+        // The norm of finite gradients may itself overflow: that of the divided ones says more.
+        let norm = global_norm::<B, _>(module, gradients)?;
+        Some(norm.is_finite().bool_not().float())
     }
 
     /// Takes up how an update went.
@@ -94,7 +97,10 @@ mod tests {
             let scale = LossScale::new(1024.0);
             let loss = (module.weight.val().square() * factor).sum() * scale.factor();
             let mut gradients = GradientsParams::from_grads(loss.backward(), &module);
-            assert_eq!(scale.unscale::<B, _>(&module, &mut gradients), finite);
+            let overflow = scale
+                .unscale::<B, _>(&module, &mut gradients, &device)
+                .expect("there is a gradient");
+            assert_eq!(overflow.into_scalar() == 0.0, finite);
             if finite {
                 let gradient = gradients.get::<Flex, 1>(module.weight.id);
                 let gradient: Vec<f32> = gradient

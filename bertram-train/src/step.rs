@@ -7,8 +7,8 @@ use bertram_core::task::{MultitaskModel, TaskId};
 use bertram_kernels::TrainBackend;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{ElementConversion, Tensor};
 use rand::SeedableRng;
 use serde_json::{Map, Value, json};
 
@@ -211,12 +211,13 @@ impl<B: TrainBackend> Updater<B> {
         let mut losses = Vec::with_capacity(plan.parts.len());
         let mut measures = Vec::new();
         let mut tokens = 0;
-        let mut finite = true;
+        let mut weight_gradients = GradientsAccumulator::new();
+        let mut overflows: Option<Tensor<B::InnerBackend, 1>> = None;
         // Gradients that nobody will look at one by one are summed as they come.
         let sums = plan.merge == Merge::Sum || self.settings.aggregator.is_plain_sum();
         let apart = plan.parts.len() > 1 && (plan.look || !sums);
         for part in plan.parts {
-            let Some(done) = self.part_gradients(&model, part, plan.factor) else {
+            let Some(done) = self.part_gradients(&model, part) else {
                 continue;
             };
             losses.push((part.task, done.loss));
@@ -226,7 +227,16 @@ impl<B: TrainBackend> Updater<B> {
                     .map(|measure| (part.task, measure)),
             );
             tokens += done.tokens;
-            finite &= done.finite;
+            if let (Some(uncertainty), Some(own)) = (&self.state.uncertainty, done.weight_gradients)
+            {
+                weight_gradients.accumulate(uncertainty.log_variances(), own);
+            }
+            if let Some(overflow) = done.overflow {
+                overflows = Some(match overflows {
+                    Some(sum) => sum + overflow,
+                    None => overflow,
+                });
+            }
             match tasks.last_mut() {
                 Some(last) if !apart => {
                     let sum = std::mem::take(&mut last.gradients);
@@ -245,11 +255,15 @@ impl<B: TrainBackend> Updater<B> {
             merged: None,
             tokens,
         };
-        if let Some(scale) = &mut self.state.loss_scale {
+        if let (Some(scale), Some(overflows)) = (&mut self.state.loss_scale, overflows) {
+            let finite = overflows.into_scalar().elem::<f64>() == 0.0;
             scale.update(finite);
             if !finite {
                 return (model, output);
             }
+        }
+        if let Some(uncertainty) = &mut self.state.uncertainty {
+            uncertainty.step(weight_gradients.grads(), plan.factor);
         }
         let (mut gradients, merged) = self.merge(&model, tasks, plan);
 
@@ -292,10 +306,9 @@ impl<B: TrainBackend> Updater<B> {
 
     /// The mean loss of a part's batches, and the gradients of their mean objective times the task's weight.
     fn part_gradients(
-        &mut self,
+        &self,
         model: &MultitaskModel<B>,
         part: &TaskPart<B>,
-        factor: f64,
     ) -> Option<PartGradients<B::InnerBackend>> {
         let settings = &self.settings;
         let weight = settings.weights.get(&part.task).copied().unwrap_or(1.0);
@@ -314,7 +327,6 @@ impl<B: TrainBackend> Updater<B> {
         let mut mean: Option<Tensor<B::InnerBackend, 1>> = None;
         let mut measures = Vec::new();
         let mut tokens = 0;
-        let mut finite = true;
         let scale = self.state.loss_scale;
         let loss_scale = scale.map_or(1.0, |scale| scale.factor());
         for batch in &part.batches {
@@ -335,16 +347,10 @@ impl<B: TrainBackend> Updater<B> {
             }
             let mut gradients = (total * (share * loss_scale)).backward();
             if let Some(uncertainty) = &self.state.uncertainty {
-                let mut own = uncertainty.take_gradient(part.task, &mut gradients);
-                if let Some(scale) = scale {
-                    finite &= scale.unscale::<B, _>(uncertainty.log_variances(), &mut own);
-                }
+                let own = uncertainty.take_gradient(part.task, &mut gradients);
                 weight_gradients.accumulate(uncertainty.log_variances(), own);
             }
-            let mut gradients = GradientsParams::from_grads(gradients, model);
-            if let Some(scale) = scale {
-                finite &= scale.unscale::<B, _>(model, &mut gradients);
-            }
+            let gradients = GradientsParams::from_grads(gradients, model);
             sum = Some(match sum.take() {
                 Some(sum) => add::<B, _>(model, sum, gradients, kernels),
                 None => gradients,
@@ -354,34 +360,45 @@ impl<B: TrainBackend> Updater<B> {
                 None => loss,
             });
         }
-        if let Some(uncertainty) = &mut self.state.uncertainty
-            && finite
-        {
-            uncertainty.step(weight_gradients.grads(), factor);
-        }
-        if scale.is_some()
-            && let Some(loss) = &mean
-        {
-            // Counts, for the log.
-            let left_out = loss.full_like(f64::from(u8::from(!finite)));
-            let scales = loss.full_like(loss_scale);
+        let loss = mean?;
+        let mut gradients = sum.unwrap_or_default();
+        let mut weight_gradients = self
+            .state
+            .uncertainty
+            .as_ref()
+            .map(|_| weight_gradients.grads());
+        let mut overflow = None;
+        if let Some(scale) = scale {
+            let device = loss.device();
+            overflow = scale.unscale::<B, _>(model, &mut gradients, &device);
+            if let (Some(uncertainty), Some(own)) = (&self.state.uncertainty, &mut weight_gradients)
+            {
+                let variances = uncertainty.log_variances();
+                let other = scale.unscale::<B, _>(variances, own, &device);
+                overflow = match (overflow, other) {
+                    (Some(one), Some(other)) => Some(one.max_pair(other)),
+                    (one, other) => one.or(other),
+                };
+            }
+            let scales = Some(loss.full_like(loss_scale));
             for (name, value, over_updates) in [
                 ("loss_scale", scales, OverUpdates::Mean),
-                ("gradient_overflows", left_out, OverUpdates::Sum),
+                ("gradient_overflows", overflow.clone(), OverUpdates::Sum),
             ] {
-                measures.push(Measure {
+                measures.extend(value.map(|value| Measure {
                     name,
                     value,
                     over_updates,
-                });
+                }));
             }
         }
-        mean.map(|loss| PartGradients {
+        Some(PartGradients {
             loss,
             measures,
-            gradients: sum.unwrap_or_default(),
+            gradients,
+            weight_gradients,
             tokens,
-            finite,
+            overflow,
         })
     }
 
@@ -423,9 +440,11 @@ struct PartGradients<B: Backend> {
     loss: Tensor<B, 1>,
     measures: Vec<Measure<B>>,
     gradients: GradientsParams,
+    /// Those of the loss weights that are learnt.
+    weight_gradients: Option<GradientsParams>,
     tokens: usize,
-    /// Whether all gradients are finite, where that was looked at.
-    finite: bool,
+    /// With a loss scale: 1 if a gradient is not finite, otherwise 0. Shape `[1]`.
+    overflow: Option<Tensor<B, 1>>,
 }
 
 struct ParamIds(HashSet<ParamId>);

@@ -10,6 +10,8 @@ Each line is printed when it is measured: a failure or a slow compiler loses tha
 
 import argparse
 import json
+import math
+import os
 import pathlib
 import statistics
 import subprocess
@@ -37,8 +39,13 @@ args = parser.parse_args()
 
 
 def used():
-    query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
-    return float(subprocess.run(query, capture_output=True, text=True).stdout.split()[0])
+    """Memory in use on the first visible device, in MiB; not a number where nvidia-smi does not say."""
+    device = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    query = ["nvidia-smi", "-i", device, "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    try:
+        return float(subprocess.run(query, capture_output=True, text=True).stdout.split()[0])
+    except (OSError, ValueError, IndexError):
+        return math.nan
 
 
 def run(command):
@@ -62,7 +69,10 @@ def run(command):
         watcher.join()
     if result.returncode != 0:
         return {"error": (result.stderr.strip().splitlines() or ["?"])[-1][:300]}
-    report = json.loads(result.stdout.splitlines()[-1])
+    try:
+        report = json.loads(result.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        return {"error": f"no JSON: {result.stdout[-200:]!r}"}
     return report | {"memory": peak - before, "process_seconds": time.perf_counter() - begun}
 
 

@@ -2,7 +2,7 @@
 //! heads, trained by [`Updater`], ends where the same formulas in Python end.
 //!
 //! The references are computed in f64. On flex everything agrees to 1e-5, relative to the largest value of a tensor; on
-//! ndarray parameters agree to 1e-5 absolute, and its gradients to what its division allows (see [`NDARRAY`]).
+//! ndarray parameters agree to 2e-5 absolute, and its gradients to what its division allows (see [`NDARRAY`]).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -128,6 +128,8 @@ struct On {
     parameters: Bound,
     /// Of what is computed from gradients (cosines, weights, norms), relative.
     gradients: f64,
+    /// Of outputs after updates, relative.
+    outputs: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -140,15 +142,18 @@ const FLEX: On = On {
     backend: "flex",
     parameters: Bound::Relative(1e-5),
     gradients: 1e-5,
+    outputs: 2e-6,
 };
 
 /// burn-ndarray 0.21 differentiates quotients (in LayerNorm and softmax) with the processor's approximate reciprocal,
-/// of 12 to 14 bits. Its gradients are that far from the truth (1e-4 relative, on the machine where this was written);
-/// the parameters that they lead to, by steps of 5e-2 at most, were within 3e-6 and are held to 1e-5 absolute.
+/// of 14 bits where there is AVX-512 and 12 elsewhere. Its gradients are that far from the truth, and a small cosine of two
+/// of them farther (1e-3 and 2e-3 relative, on a machine of each kind); the parameters that they lead to, by steps of 5e-2 at
+/// most, are held to 2e-5 absolute.
 const NDARRAY: On = On {
     backend: "ndarray",
-    parameters: Bound::Absolute(1e-5),
-    gradients: 1e-3,
+    parameters: Bound::Absolute(2e-5),
+    gradients: 6e-3,
+    outputs: 1e-5,
 };
 
 /// Losses and other values of a forward pass, relative.
@@ -401,7 +406,7 @@ fn bregman_with_teacher<B: TrainBackend>(on: On) {
     let expected = floats(&section["divergences"]);
     for (update, (ours, expected)) in divergences.iter().zip(&expected).enumerate() {
         // The square of a gap between outputs, of which f32 knows so much.
-        let tolerance = 1e-5 * expected + 2e-6 * expected.sqrt() + NO_GAP;
+        let tolerance = on.outputs * (expected + expected.sqrt()) + NO_GAP;
         let what = format!("{}, divergence of update {update}", on.backend);
         check_absolute(&what, &[*ours], &[*expected], tolerance);
     }

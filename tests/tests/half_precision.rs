@@ -1,12 +1,14 @@
-//! Updates in half precision: they go where those in f32 go, parameters stay in f32, and what overflows is left out.
+//! Updates in half precision: they go where those in f32 go, parameters stay in f32, and what overflows is left out. On a GPU:
+//! `--features bertram-tests/cuda`.
 
 #[path = "support/tiny.rs"]
 mod tiny;
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use bertram_core::task::TaskId;
-use bertram_kernels::Precision;
+use bertram_kernels::{Precision, TrainBackend};
 use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
 use bertram_train::loss_scale::LossScale;
 use bertram_train::optim::AdamWConfig;
@@ -14,38 +16,16 @@ use bertram_train::regulariser::{
     BregmanConfig, RegulariserSettings, SmartConfig, SmartVariant, Teacher,
 };
 use bertram_train::schedule::{Merge, OptimizerSlot};
-use bertram_train::step::{UpdateOutput, UpdatePlan, UpdateSettings, UpdateState, Updater};
+use bertram_train::step::{TaskPart, UpdatePlan, UpdateSettings, UpdateState, Updater};
+use bertram_train::weighting::Uncertainty;
 use burn::backend::{Autodiff, Flex};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, ElementConversion, Tensor};
 
-type B = Autodiff<Flex>;
-
-/// One update of all tasks, with SMART's larger variant, the Bregman term, PCGrad and clipping: parameters before and
-/// after, what it left to look at, and the state.
-struct Updated {
-    before: Vec<f64>,
-    after: Vec<f64>,
-    output: UpdateOutput<Flex>,
-    scale: Option<LossScale>,
-}
-
-fn update(precision: Precision, scale: Option<LossScale>) -> Updated {
-    let device = Default::default();
-    B::seed(&device, 5);
-    let mut model = tiny::model::<B>(&device, 0.0);
-    model.encoder = model.encoder.with_precision(precision);
-    let state = UpdateState {
-        teacher: Some(Teacher::of(&model)),
-        loss_scale: scale,
-        // A large eps keeps parameters without much gradient from stepping by its sign.
-        ..UpdateState::plain(AdamWConfig {
-            eps: 1e-2,
-            ..AdamWConfig::default()
-        })
-    };
-    let settings = UpdateSettings {
+/// SMART in its larger variant, the Bregman term, PCGrad and clipping.
+fn settings() -> UpdateSettings {
+    UpdateSettings {
         learning_rate: 1e-2,
         head_learning_rate: 1e-2,
         max_grad_norm: 1.0,
@@ -65,31 +45,70 @@ fn update(precision: Precision, scale: Option<LossScale>) -> Updated {
             ..RegulariserSettings::default()
         },
         updates: 1,
-    };
-    let parts = TaskId::ALL.map(|task| tiny::part::<B>(task, 0, &device));
-    let plan = UpdatePlan {
-        parts: &parts,
+    }
+}
+
+/// One update of all tasks.
+fn plan<B: Backend>(parts: &[TaskPart<B>]) -> UpdatePlan<'_, B> {
+    UpdatePlan {
+        parts,
         merge: Merge::Aggregate,
         optimizer: OptimizerSlot::Main,
         number: 0,
         factor: 1.0,
         look: true,
         seed: 0,
+    }
+}
+
+/// What an update did: parameters before and
+/// after, what it left to look at, and the loss scale.
+struct Updated {
+    before: Vec<f64>,
+    after: Vec<f64>,
+    losses: Vec<f64>,
+    gradient_norm: Option<f64>,
+    measures: Vec<(&'static str, f64)>,
+    scale: Option<LossScale>,
+}
+
+fn update<B: TrainBackend>(precision: Precision, scale: Option<LossScale>) -> Updated {
+    let device = Default::default();
+    B::seed(&device, 5);
+    let mut model = tiny::model::<B>(&device, 0.0);
+    model.encoder = model.encoder.with_precision(precision);
+    let state = UpdateState {
+        teacher: Some(Teacher::of(&model)),
+        loss_scale: scale,
+        // A large eps keeps parameters without much gradient from stepping by its sign.
+        ..UpdateState::plain(AdamWConfig {
+            eps: 1e-2,
+            ..AdamWConfig::default()
+        })
     };
-    let before = parameters(&model);
-    let mut updater = Updater::new(settings, state, &model);
-    let (model, output) = updater.update(model, &plan);
+    let parts = TaskId::ALL.map(|task| tiny::part::<B>(task, 0, &device));
+    let before = parameters::<B, _>(&model);
+    let mut updater = Updater::new(settings(), state, &model);
+    let (model, output) = updater.update(model, &plan(&parts));
+    let host = |value: Tensor<B::InnerBackend, 1>| {
+        assert_eq!(value.dtype(), DType::F32);
+        value.into_scalar().elem::<f64>()
+    };
+    let losses = output.losses.into_iter().map(|(_, loss)| host(loss));
+    let measures = output.measures.into_iter();
     Updated {
         before,
-        after: parameters(&model),
-        output,
+        after: parameters::<B, _>(&model),
+        losses: losses.collect(),
+        gradient_norm: output.gradient_norm.map(host),
+        measures: measures.map(|(_, it)| (it.name, host(it.value))).collect(),
         scale: updater.state().loss_scale,
     }
 }
 
-fn parameters<M: Module<B>>(model: &M) -> Vec<f64> {
+fn parameters<B: Backend, M: Module<B>>(model: &M) -> Vec<f64> {
     struct Read(Vec<f64>);
-    impl ModuleVisitor<B> for Read {
+    impl<B: Backend> ModuleVisitor<B> for Read {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
             assert_eq!(param.val().dtype(), DType::F32);
             self.0.extend(param.val().into_data().iter::<f64>());
@@ -110,56 +129,97 @@ fn cosine(one: &Updated, other: &Updated) -> f64 {
     dot(&one, &other) / (dot(&one, &one) * dot(&other, &other)).sqrt()
 }
 
-fn measured(output: &UpdateOutput<Flex>, name: &str) -> Vec<f32> {
-    let of_name = output.measures.iter().filter(|(_, it)| it.name == name);
-    of_name
-        .map(|(_, measure)| measure.value.clone().into_scalar())
-        .collect()
+fn measured(updated: &Updated, name: &str) -> Vec<f64> {
+    let of_name = updated.measures.iter().filter(|(it, _)| *it == name);
+    of_name.map(|(_, value)| *value).collect()
 }
 
-/// One test: the backend's random numbers belong to the process.
-#[test]
-fn half_precision_follows_f32() {
-    let full = update(Precision::F32, None);
-    assert_ne!(full.before, full.after);
-    assert!(cosine(&full, &update(Precision::F32, None)) > 1.0 - 1e-12);
+/// Half precision on `B` against f32 on flex.
+fn follows<B: TrainBackend>(full: &Updated) {
     for (precision, scale, least) in [
         (Precision::Bf16, None, 0.98),
         (Precision::F16, Some(LossScale::default()), 0.999),
     ] {
-        let half = update(precision, scale);
-        let found = cosine(&full, &half);
+        let half = update::<B>(precision, scale);
+        let found = cosine(full, &half);
         assert!(found > least, "{precision:?}: {found}");
         assert_ne!(half.after, full.after, "{precision:?} was computed in");
-        for ((_, full), (_, half)) in full.output.losses.iter().zip(&half.output.losses) {
-            assert_eq!(half.dtype(), DType::F32);
-            let (full, half) = (full.clone().into_scalar(), half.clone().into_scalar());
+        assert_eq!(half.losses.len(), 3);
+        for (full, half) in full.losses.iter().zip(&half.losses) {
             assert!(
                 (full - half).abs() < 0.02 * full,
                 "{precision:?}: {half} is not {full}"
             );
         }
-        let (full, half) = (&full.output.gradient_norm, &half.output.gradient_norm);
-        let [full, half] = [full, half].map(|it| it.clone().expect("looked at").into_scalar());
+        let norms = [full.gradient_norm, half.gradient_norm];
+        let [of_full, of_half] = norms.map(|it| it.expect("looked at"));
         assert!(
-            (full - half).abs() < 0.03 * full,
-            "{precision:?}: {half} is not {full}"
+            (of_full - of_half).abs() < 0.03 * of_full,
+            "{precision:?}: {of_half} is not {of_full}"
         );
-        if let Some(scale) = scale {
-            let half = update(precision, Some(scale));
-            assert_eq!(measured(&half.output, "loss_scale"), [65_536.0; 3]);
-            assert_eq!(measured(&half.output, "gradient_overflows"), [0.0; 3]);
+        if scale.is_some() {
+            assert_eq!(measured(&half, "loss_scale"), [65_536.0; 3]);
+            assert_eq!(measured(&half, "gradient_overflows"), [0.0; 3]);
         }
     }
 
     // A scale that f32 itself cannot hold.
     let too_large = LossScale::new(1e39);
-    let left_out = update(Precision::F16, Some(too_large));
+    let left_out = update::<B>(Precision::F16, Some(too_large));
     assert_eq!(left_out.before, left_out.after);
     let halved = left_out.scale.expect("it has one");
     assert_eq!(halved.factor(), too_large.factor() / 2.0);
-    assert_eq!(measured(&left_out.output, "gradient_overflows"), [1.0; 3]);
+    assert_eq!(measured(&left_out, "gradient_overflows"), [1.0; 3]);
     // And without one, small gradients vanish: that is what it is for.
-    let vanished = update(Precision::F16, Some(LossScale::new(1e-7)));
-    assert!(cosine(&full, &vanished) < 0.9);
+    let vanished = update::<B>(Precision::F16, Some(LossScale::new(1e-7)));
+    assert!(cosine(full, &vanished) < 0.9);
+}
+
+/// The backend's random numbers belong to the process: tests that draw some take turns.
+static RANDOM: Mutex<()> = Mutex::new(());
+
+#[test]
+fn half_precision_follows_f32() {
+    let _turn = RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
+    let full = update::<Autodiff<Flex>>(Precision::F32, None);
+    assert_ne!(full.before, full.after);
+    let again = update::<Autodiff<Flex>>(Precision::F32, None);
+    assert!(cosine(&full, &again) > 1.0 - 1e-12);
+    follows::<Autodiff<Flex>>(&full);
+}
+
+/// An update whose gradients overflowed leaves the learnt weights of the losses, too.
+#[test]
+fn an_overflow_leaves_out_the_whole_update() {
+    let _turn = RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
+    type B = Autodiff<Flex>;
+    let device = Default::default();
+    let mut weights = Vec::new();
+    for scale in [1.0, 1e39] {
+        let mut model = tiny::model::<B>(&device, 0.0);
+        model.encoder = model.encoder.with_precision(Precision::F16);
+        let state = UpdateState {
+            uncertainty: Some(Uncertainty::new(TaskId::ALL.to_vec(), 0.1, &device)),
+            loss_scale: Some(LossScale::new(scale)),
+            ..UpdateState::plain(AdamWConfig::default())
+        };
+        let parts = TaskId::ALL.map(|task| tiny::part::<B>(task, 0, &device));
+        let mut updater = Updater::new(settings(), state, &model);
+        updater.update(model, &plan(&parts));
+        let uncertainty = updater.state().uncertainty.as_ref().expect("it has one");
+        weights.push(TaskId::ALL.map(|task| {
+            let weight = uncertainty.weight(task).expect("a task");
+            weight.into_scalar()
+        }));
+    }
+    assert!(weights[0].iter().all(|weight| *weight != 1.0));
+    assert_eq!(weights[1], [1.0; 3]);
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn cuda_follows_f32() {
+    let _turn = RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
+    let full = update::<Autodiff<Flex>>(Precision::F32, None);
+    follows::<Autodiff<burn::backend::Cuda>>(&full);
 }

@@ -5,7 +5,7 @@ use bertram_core::task::{ModelFolder, load_model_folder};
 use bertram_kernels::TrainBackend;
 use bertram_train::config::Settings;
 use bertram_train::corpus::{read_corpus, tokenize_corpus};
-use bertram_train::pipeline::{PipelineError, predict_split};
+use bertram_train::pipeline::{PipelineError, compute_as_trained, predict_split};
 use bertram_train::run_folder::{RunFolder, write_json};
 
 use super::train::pipeline_error;
@@ -50,9 +50,12 @@ impl BackendJob for Evaluate {
             )));
         }
         let ModelFolder {
-            model, tokenizer, ..
+            mut model,
+            tokenizer,
+            ..
         } = load_model_folder::<B::InnerBackend>(&run.model(), &device)
             .map_err(|error| pipeline(error.into()))?;
+        model.encoder = compute_as_trained(model.encoder, &settings, &device);
         let split: Split = args.split.into();
         let corpus = read_corpus(&settings, &[split]).map_err(|error| pipeline(error.into()))?;
         let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)

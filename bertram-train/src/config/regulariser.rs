@@ -91,28 +91,42 @@ fn smart(s: &mut Source, trained: &[TaskId]) -> Option<SmartConfig> {
 
 /// Whether a perturbation is large enough to be seen in half precision.
 ///
-/// LayerNorm makes hidden states of a size around 1: what is smaller than the distance of 1 to the next number is lost when
-/// it is added to them.
+/// LayerNorm makes hidden states of a size around 1. What is added to them is rounded to the distance of 1 to the next number;
+/// over thousands of numbers, an eighth of that distance still gives the penalty of f32, and a hundredth gives that of the
+/// rounding.
 pub(super) fn check_precision(
     s: &mut Source,
     settings: &RegulariserSettings,
     precision: Precision,
 ) {
     if let Some(smart) = &settings.smart
-        && let Some(epsilon) = smart.epsilon
+        && smart.variant == SmartVariant::Paper
         && smart.lambda > 0.0
         && precision != Precision::F32
-        && epsilon < precision.resolution()
+        && perturbation_size(smart) < precision.resolution() / 16.0
     {
         s.problem_between(
             "train.precision",
             "regulariser.smart.epsilon",
             format!(
-                "{} has steps of {:.1e} around 1, in which SMART's perturbation of {epsilon:e} is lost: use f32, a larger regulariser.smart.epsilon, or variant = \"mt-dnn\"",
+                "{} has steps of {:.1e} around 1, in which SMART's perturbation of at most {:.1e} is lost: use f32, larger values of both epsilon and eta in [regulariser.smart], or variant = \"mt-dnn\"",
                 precision.name(),
-                precision.resolution()
+                precision.resolution(),
+                perturbation_size(smart)
             ),
         );
+    }
+}
+
+/// About how large a number of a perturbation of the `paper` variant can become: it starts at `sigma`, goes `eta` a step, and
+/// is kept within `epsilon`.
+fn perturbation_size(smart: &SmartConfig) -> f64 {
+    let reach = smart.sigma + smart.steps as f64 * smart.eta;
+    let radius = smart.epsilon.map_or(reach, |epsilon| reach.min(epsilon));
+    match smart.norm {
+        PerturbationNorm::Linf => radius,
+        // An example has ten thousand numbers or more, over which the norm is spread.
+        PerturbationNorm::L2 => radius / 100.0,
     }
 }
 

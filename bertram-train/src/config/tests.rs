@@ -560,14 +560,19 @@ fn half_precision_needs_a_perturbation_that_it_can_hold() {
     only_problem(
         smart,
         &[],
-        "x.toml:2: train.precision: bf16 has steps of 7.8e-3 around 1, in which SMART's perturbation of 1e-5 is lost: use f32, a larger regulariser.smart.epsilon, or variant = \"mt-dnn\"",
+        "x.toml:2: train.precision: bf16 has steps of 7.8e-3 around 1, in which SMART's perturbation of at most 1.0e-5 is lost: use f32, larger values of both epsilon and eta in [regulariser.smart], or variant = \"mt-dnn\"",
     );
-    for set in [
-        "regulariser.smart.epsilon=0.1",
-        "regulariser.smart.variant=mt-dnn",
-        "regulariser.smart.lambda=0",
-        "train.precision=f32",
+    let epsilon = "regulariser.smart.epsilon=0.1";
+    for too_small in ["regulariser.smart.eta=1e-5", "regulariser.smart.norm=l2"] {
+        let message = parse(smart, &[epsilon, too_small]).expect_err(too_small);
+        assert!(message.to_string().contains("is lost"), "{message}");
+    }
+    for sets in [
+        &[epsilon][..],
+        &["regulariser.smart.variant=mt-dnn"],
+        &["regulariser.smart.lambda=0"],
+        &["train.precision=f32"],
     ] {
-        parse(smart, &[set]).expect(set);
+        parse(smart, sets).unwrap_or_else(|error| panic!("{sets:?}: {error}"));
     }
 }

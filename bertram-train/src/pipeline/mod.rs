@@ -6,7 +6,7 @@ mod start;
 
 pub use finish::{Summary, Versions, finish, predict_split};
 pub use memory::peak_memory_bytes;
-pub use start::{resume, start};
+pub use start::{compute_as_trained, resume, start};
 
 use std::path::{Path, PathBuf};
 

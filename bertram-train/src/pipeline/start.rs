@@ -208,9 +208,7 @@ pub(super) fn build_model<B: Backend>(
             .attention
             .unwrap_or(config.attention_probs_dropout_prob),
     );
-    encoder = encoder
-        .with_kernels(settings.train.kernels)
-        .with_precision(settings.train.precision);
+    encoder = compute_as_trained(encoder, settings, device);
     if settings.model.freeze {
         encoder = encoder.no_grad();
     }
@@ -227,6 +225,18 @@ pub(super) fn build_model<B: Backend>(
         })
         .collect();
     MultitaskModel::new(encoder, heads)
+}
+
+/// An encoder that computes with the settings' kernels and precision; in f32 where the device lacks the precision.
+pub fn compute_as_trained<B: Backend>(
+    encoder: Bert<B>,
+    settings: &Settings,
+    device: &B::Device,
+) -> Bert<B> {
+    let precision = Some(settings.train.precision).filter(|it| it.is_supported::<B>(device));
+    encoder
+        .with_kernels(settings.train.kernels)
+        .with_precision(precision.unwrap_or(Precision::F32))
 }
 
 fn random_config(random: &RandomModel, vocab_size: usize) -> BertConfig {

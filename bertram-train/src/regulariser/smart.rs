@@ -134,6 +134,11 @@ impl Smart {
         let examples = target.dims()[0];
         let mask = model.mask().cast(start.dtype()).unsqueeze_dim::<3>(2);
         let dtype = embedded.dtype();
+        // The task's loss is a mean over examples and this one a sum: so both overflow alike.
+        let scale = match model.loss_scale() {
+            1.0 => 1.0,
+            scale => scale / examples as f64,
+        };
 
         let mut delta = start * mask.clone();
         let mut skipped: Option<Tensor<B::InnerBackend, 3, Bool>> = None;
@@ -142,7 +147,6 @@ impl Smart {
             let perturbed = Tensor::from_inner(embedded.clone()) + leaf.clone().cast(dtype);
             let logits = model.classify_frozen(perturbed);
             let mut loss = divergence(model.output(), logits, target.clone()).sum();
-            let scale = model.loss_scale();
             if scale != 1.0 {
                 loss = loss * scale;
             }

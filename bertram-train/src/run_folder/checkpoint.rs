@@ -273,3 +273,45 @@ fn load_moments<B: Backend, M: Module<B>>(
 fn moment_files(folder: &Path, name: &str) -> [PathBuf; 2] {
     ["first", "second"].map(|moment| folder.join(format!("{name}{moment}_moments.safetensors")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bertram_core::encoder::BertConfig;
+    use burn::backend::{Autodiff, Flex};
+
+    type B = Autodiff<Flex>;
+
+    #[test]
+    fn a_loss_scale_comes_back_with_its_count() {
+        let device = Default::default();
+        let config = BertConfig {
+            vocab_size: 4,
+            hidden_size: 2,
+            num_hidden_layers: 0,
+            num_attention_heads: 1,
+            intermediate_size: 2,
+            max_position_embeddings: 2,
+            ..BertConfig::default()
+        };
+        let model = MultitaskModel::new(config.init::<B>(&device), Vec::new());
+        let mut scale = LossScale::new(1024.0);
+        scale.update(true);
+        let state = |scale| UpdateState {
+            loss_scale: scale,
+            ..UpdateState::<B>::plain(AdamWConfig::default())
+        };
+        let dir = tempfile::tempdir().expect("temp dir");
+        let store = CheckpointStore::new(dir.path().to_owned(), 1);
+        let (before, place) = (state(Some(scale)), CheckpointState::default());
+        store.save(&model, &before, place).expect("saves");
+        let folder = store.newest().expect("reads").expect("one");
+        for (fresh, expected) in [(Some(LossScale::default()), Some(scale)), (None, None)] {
+            let config = AdamWConfig::default();
+            let fresh = state(fresh);
+            let read = CheckpointStore::load(&folder, model.clone(), fresh, config, &device);
+            let found = read.expect("loads").update_state.loss_scale;
+            assert_eq!(found, expected);
+        }
+    }
+}

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{batch_shape, compute, gibibytes, heading, measure, prepare, right_align};
 use crate::args::BenchCommonArgs;
 use crate::backend::BackendJob;
-use crate::error::CliResult;
+use crate::error::{CliResult, input};
 use crate::out;
 
 /// Runs `bench train-step`.
@@ -24,6 +24,11 @@ pub fn train_step(args: &BenchCommonArgs) -> CliResult {
 
 /// Runs `bench evaluate`.
 pub fn evaluate(args: &BenchCommonArgs) -> CliResult {
+    if args.activation_checkpointing {
+        return Err(input(anyhow::anyhow!(
+            "--activation-checkpointing: an evaluation has no backward pass; leave it out"
+        )));
+    }
     run(args, What::Evaluate)
 }
 

@@ -293,6 +293,20 @@ impl<B: TrainBackend> TrainLoop<B> {
                 );
             }
         }
+        let scales = numbers.measures.get("loss_scale");
+        for (task, overflows) in numbers
+            .measures
+            .get("gradient_overflows")
+            .into_iter()
+            .flatten()
+        {
+            if *overflows > 0.0 && scales.and_then(|scales| scales.get(task)) == Some(&1.0) {
+                tracing::warn!(
+                    "{task}: gradients leave the range of f16 even without a loss scale, and {overflows} updates up to update {} were left out; use train.precision = \"bf16\", or a lower learning rate",
+                    self.state.updates
+                );
+            }
+        }
         let rate = self.settings.train.learning_rate * factor;
         self.state.seconds = self.seconds();
         let mut line = json!({
