@@ -243,6 +243,19 @@ fn everything_resumes(more: &[&str], measures: &[(&str, &str)]) {
         let value = of_kind("train").find_map(|line| line[name][task].as_f64());
         assert!(value.is_some_and(f64::is_finite), "{name} of {task}");
     }
+
+    // `evaluate` computes as the run did, in half precision as well.
+    let scores = dir.path().join("scores.json");
+    let mut evaluate = bertram();
+    evaluate.arg("evaluate").arg("--run").arg(&whole);
+    evaluate.args(["--backend", "flex", "--split", "dev", "--out"]);
+    evaluate.arg(&scores);
+    finish(evaluate);
+    let read = |path: &Path| -> serde_json::Value {
+        let text = std::fs::read_to_string(path).expect("a file");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    assert_eq!(read(&scores), read(&whole.join("summary.json"))["dev"]);
 }
 
 #[cfg(unix)]
