@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use bertram_core::data::{Dataset, Split, write_predictions};
+use bertram_core::data::{Dataset, Split};
 use bertram_core::metric::{SplitScores, TaskScores};
 use bertram_core::task::{LabelKind, TaskId};
 use rand::{Rng, SeedableRng};
@@ -13,9 +13,10 @@ use crate::config::{BaselineSettings, Settings};
 use crate::corpus::{data_files, dev_rows, read_corpus};
 use crate::epoch::mix;
 use crate::pipeline::{
-    BURN_VERSION, PipelineError, RunInfo, Summary, Versions, peak_memory_bytes, write_text,
+    BURN_VERSION, PipelineError, RunInfo, Summary, Versions, peak_memory_bytes, save_predictions,
+    write_text,
 };
-use crate::run_folder::{RunError, RunFolder, write_json};
+use crate::run_folder::{RunFolder, write_json};
 
 /// Makes a whole run of constant answers: config, predictions on dev and test, scores.
 ///
@@ -42,8 +43,6 @@ pub fn run_baseline(
         data: data_files(&corpus),
     };
     write_json(&run.run_info(), &info)?;
-    let folder = run.predictions();
-    std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
 
     let mut scores = BTreeMap::new();
     for task in &corpus {
@@ -63,24 +62,14 @@ pub fn run_baseline(
                 mix(seed, split as u64),
             );
             let ids: Vec<String> = rows.examples.iter().map(|row| row.id.clone()).collect();
-            let path = folder.join(format!("{}-{}-output.csv", task.task, split.name()));
-            write_predictions(&path, task.task, &ids, &answers).map_err(|error| {
-                PipelineError::Predictions {
-                    path: path.clone(),
-                    message: error.to_string(),
-                }
-            })?;
+            save_predictions(run, task.task, split, &ids, &answers)?;
             if let (Split::Dev, Some(of_task)) = (split, score(task.task, &answers, &rows)) {
                 scores.insert(task.task, of_task);
             }
         }
     }
     let summary = Summary {
-        run: run
-            .path()
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default(),
+        run: run.name(),
         dev: SplitScores::new(scores),
         best_epoch: 0,
         epochs: 0,

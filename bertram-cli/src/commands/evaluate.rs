@@ -1,11 +1,11 @@
 //! `bertram-cli evaluate`: score a run's exported model on a split, and write its predictions.
 
 use bertram_core::data::Split;
-use bertram_core::task::{ModelFolder, load_model_folder};
+use bertram_core::task::ModelFolder;
 use bertram_kernels::TrainBackend;
 use bertram_train::config::Settings;
 use bertram_train::corpus::{read_corpus, tokenize_corpus};
-use bertram_train::pipeline::{PipelineError, compute_as_trained, predict_split};
+use bertram_train::pipeline::{PipelineError, load_trained, predict_split};
 use bertram_train::run_folder::{RunFolder, write_json};
 
 use super::train::pipeline_error;
@@ -50,12 +50,8 @@ impl BackendJob for Evaluate {
             )));
         }
         let ModelFolder {
-            mut model,
-            tokenizer,
-            ..
-        } = load_model_folder::<B::InnerBackend>(&run.model(), &device)
-            .map_err(|error| pipeline(error.into()))?;
-        model.encoder = compute_as_trained(model.encoder, &settings, &device);
+            model, tokenizer, ..
+        } = load_trained::<B::InnerBackend>(&run, &settings, &device).map_err(pipeline)?;
         let split: Split = args.split.into();
         let corpus = read_corpus(&settings, &[split]).map_err(|error| pipeline(error.into()))?;
         let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)

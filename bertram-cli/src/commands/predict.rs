@@ -4,11 +4,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 use bertram_core::data::{Batcher, Dataset, Example, TokenizedDataset};
-use bertram_core::task::{Inputs, ModelFolder, TaskId, load_model_folder};
+use bertram_core::task::{Inputs, ModelFolder, TaskId};
 use bertram_kernels::TrainBackend;
 use bertram_train::config::Settings;
 use bertram_train::evaluate::{EvaluationSet, split_logits};
-use bertram_train::pipeline::compute_as_trained;
+use bertram_train::pipeline::load_trained;
 use bertram_train::run_folder::RunFolder;
 use serde_json::{Value, json};
 
@@ -40,12 +40,8 @@ impl BackendJob for Predict {
         let settings =
             Settings::load(&run.config(), &[]).map_err(|error| pipeline_error(error.into()))?;
         let ModelFolder {
-            mut model,
-            tokenizer,
-            ..
-        } = load_model_folder::<B::InnerBackend>(&run.model(), &device)
-            .map_err(|error| pipeline_error(error.into()))?;
-        model.encoder = compute_as_trained(model.encoder, &settings, &device);
+            model, tokenizer, ..
+        } = load_trained::<B::InnerBackend>(&run, &settings, &device).map_err(pipeline_error)?;
         let Some(head) = model.head(task) else {
             let known: Vec<&str> = model.tasks().map(TaskId::name).collect();
             return Err(input(anyhow::anyhow!(

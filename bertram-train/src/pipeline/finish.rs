@@ -3,12 +3,15 @@
 use bertram_core::data::{BertTokenizer, Split, write_predictions};
 use bertram_core::encoder::read_config;
 use bertram_core::metric::SplitScores;
-use bertram_core::task::{MultitaskModel, save_model_folder};
+use bertram_core::task::{
+    ModelFolder, MultitaskModel, TaskId, load_model_folder, save_model_folder,
+};
 use bertram_kernels::Kernels;
 use burn::module::Module;
+use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use super::start::build_model;
+use super::start::{build_model, compute_as_trained};
 use super::{PipelineError, RunInfo, peak_memory_bytes};
 use crate::analysis::{Analysis, TaskAnalysis};
 use crate::config::Settings;
@@ -116,11 +119,7 @@ pub fn finish<B: Kernels>(
         }
     }
     let summary = Summary {
-        run: run
-            .path()
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default(),
+        run: run.name(),
         dev: scores,
         best_epoch: state.best.as_ref().map_or(0, |best| best.epoch),
         epochs: settings.train.epochs,
@@ -143,6 +142,17 @@ pub fn finish<B: Kernels>(
     Ok(summary)
 }
 
+/// Reads the model that a finished run exported; it computes as it was trained.
+pub fn load_trained<B: Backend>(
+    run: &RunFolder,
+    settings: &Settings,
+    device: &B::Device,
+) -> Result<ModelFolder<B>, PipelineError> {
+    let mut folder = load_model_folder::<B>(&run.model(), device)?;
+    folder.model.encoder = compute_as_trained(folder.model.encoder, settings, device);
+    Ok(folder)
+}
+
 /// Predicts a split of every task, writes the course's files, and scores where there are labels.
 pub fn predict_split<B: Kernels>(
     model: &MultitaskModel<B>,
@@ -155,6 +165,23 @@ pub fn predict_split<B: Kernels>(
 ) -> Result<SplitScores, PipelineError> {
     let (scores, _) = predict_and_analyse(model, settings, tasks, split, run, device, progress)?;
     Ok(scores)
+}
+
+/// Writes a task's predictions of a split into the run's folder of them.
+pub(crate) fn save_predictions(
+    run: &RunFolder,
+    task: TaskId,
+    split: Split,
+    ids: &[String],
+    values: &[f64],
+) -> Result<(), PipelineError> {
+    let folder = run.predictions();
+    std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
+    let path = folder.join(format!("{task}-{}-output.csv", split.name()));
+    write_predictions(&path, task, ids, values).map_err(|error| PipelineError::Predictions {
+        message: error.to_string(),
+        path,
+    })
 }
 
 /// As [`predict_split`], and looks at where the predictions are right and wrong.
@@ -188,8 +215,6 @@ fn predict_and_analyse<B: Kernels>(
         device,
         |_, done, rows| progress(done, rows),
     );
-    let folder = run.predictions();
-    std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
     let mut analysis = Analysis::default();
     for set in &sets {
         let task = set.config.task;
@@ -200,13 +225,7 @@ fn predict_and_analyse<B: Kernels>(
             .iter()
             .map(|logits| set.config.predict(logits).value)
             .collect();
-        let path = folder.join(format!("{task}-{}-output.csv", split.name()));
-        write_predictions(&path, task, &set.data.ids, &values).map_err(|error| {
-            PipelineError::Predictions {
-                path: path.clone(),
-                message: error.to_string(),
-            }
-        })?;
+        save_predictions(run, task, split, &set.data.ids, &values)?;
         if let Some(labels) = &set.data.labels {
             analysis
                 .tasks

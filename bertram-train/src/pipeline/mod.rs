@@ -4,9 +4,10 @@ mod finish;
 mod memory;
 mod start;
 
-pub use finish::{Summary, Versions, finish, predict_split};
+pub(crate) use finish::save_predictions;
+pub use finish::{Summary, Versions, finish, load_trained, predict_split};
 pub use memory::peak_memory_bytes;
-pub use start::{compute_as_trained, resume, start};
+pub use start::{resume, start};
 
 use std::path::{Path, PathBuf};
 

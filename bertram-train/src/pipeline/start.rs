@@ -228,7 +228,7 @@ pub(super) fn build_model<B: Backend>(
 }
 
 /// An encoder that computes with the settings' kernels and precision; in f32 where the device lacks the precision.
-pub fn compute_as_trained<B: Backend>(
+pub(super) fn compute_as_trained<B: Backend>(
     encoder: Bert<B>,
     settings: &Settings,
     device: &B::Device,

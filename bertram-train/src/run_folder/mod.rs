@@ -154,6 +154,12 @@ impl RunFolder {
         &self.path
     }
 
+    /// The folder's own name.
+    pub fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// `config.toml`.
     pub fn config(&self) -> PathBuf {
         self.path.join("config.toml")
