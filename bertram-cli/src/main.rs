@@ -9,6 +9,7 @@ mod hub;
 mod logging;
 mod out;
 mod progress;
+mod recipe;
 mod table;
 
 use std::process::ExitCode;

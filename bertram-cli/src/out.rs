@@ -12,6 +12,13 @@ pub fn line(text: &str) -> CliResult {
     }
 }
 
+/// A line on standard error that tells how it goes; not with `--quiet`.
+pub fn progress(text: &str) {
+    if !crate::logging::is_quiet() {
+        note(text);
+    }
+}
+
 /// A line on standard error.
 pub fn note(text: &str) {
     // There is nowhere left to say that this failed.

@@ -93,7 +93,8 @@ fn optimiser(criterion: &mut Criterion) {
             bench.iter(|| {
                 if let Some((parameter, moments)) = state.take() {
                     let gradient = gradients[0].clone();
-                    let (parameter, moments) = kernels.adamw(parameter, gradient, moments, &step);
+                    let (parameter, moments) =
+                        kernels.adamw(parameter, gradient, None, moments, &step);
                     state = Some((parameter, Some(moments)));
                 }
             });

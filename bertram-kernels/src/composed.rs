@@ -4,7 +4,7 @@
 //! half, all else in f32, as PyTorch's autocast does (which leaves GELU in the half).
 
 use burn::nn::Dropout;
-use burn::tensor::{Int, Tensor, TensorPrimitive, activation, backend::Backend, module};
+use burn::tensor::{Bool, Int, Tensor, TensorPrimitive, activation, backend::Backend, module};
 
 use crate::{AdamWStep, AttentionOptions, Moments, Norm, at_least_f32};
 
@@ -129,6 +129,36 @@ fn dropout<B: Backend, const D: usize>(input: Tensor<B, D>, prob: f64) -> Tensor
 
 /// [`Kernels::adamw`](crate::Kernels::adamw).
 pub fn adamw<B: Backend, const D: usize>(
+    parameter: Tensor<B, D>,
+    gradient: Tensor<B, D>,
+    gradient_factor: Option<&Tensor<B, 1>>,
+    moments: Option<Moments<B, D>>,
+    step: &AdamWStep,
+) -> (Tensor<B, D>, Moments<B, D>) {
+    let Some(factor) = gradient_factor else {
+        return adamw_step(parameter, gradient, moments, step);
+    };
+    let left_out: Tensor<B, D, Bool> = factor.clone().lower_elem(0.0).unsqueeze();
+    let left_out = left_out.expand(gradient.shape());
+    let factor: Tensor<B, D> = factor.clone().cast(gradient.dtype()).unsqueeze();
+    // Filled, and not multiplied by 0: what is left out may be infinite.
+    let gradient = (gradient * factor).mask_fill(left_out.clone(), 0.0);
+    // A gradient of 0 still moves a parameter by its moments: so both keep their places where the step is left out.
+    let kept = |new: Tensor<B, D>, old: Tensor<B, D>| new.mask_where(left_out.clone(), old);
+    let zeros = || gradient.zeros_like();
+    let before = moments.clone().unwrap_or_else(|| Moments {
+        first: zeros(),
+        second: zeros(),
+    });
+    let (new, after) = adamw_step(parameter.clone(), gradient.clone(), moments, step);
+    let after = Moments {
+        first: kept(after.first, before.first),
+        second: kept(after.second, before.second),
+    };
+    (kept(new, parameter), after)
+}
+
+fn adamw_step<B: Backend, const D: usize>(
     parameter: Tensor<B, D>,
     gradient: Tensor<B, D>,
     moments: Option<Moments<B, D>>,

@@ -172,13 +172,21 @@ pub trait Kernels: Backend {
     }
 
     /// One AdamW step of one parameter; without moments, its first. What is not shared is changed in place.
+    ///
+    /// The gradient is multiplied by `gradient_factor` first, where there is one. A negative factor makes the step none at
+    /// all, whatever the gradient holds: parameter and moments stay as they are (moments that are not there yet become 0).
+    /// So clipping, and leaving out an update that is not finite, need no number from the device.
+    ///
+    /// # Shapes
+    /// - gradient_factor: `[1]`
     fn adamw<const D: usize>(
         parameter: Tensor<Self, D>,
         gradient: Tensor<Self, D>,
+        gradient_factor: Option<&Tensor<Self, 1>>,
         moments: Option<Moments<Self, D>>,
         step: &AdamWStep,
     ) -> (Tensor<Self, D>, Moments<Self, D>) {
-        composed::adamw(parameter, gradient, moments, step)
+        composed::adamw(parameter, gradient, gradient_factor, moments, step)
     }
 
     /// Inner products of tensors of one shape, the upper triangle of their Gram matrix row by row: of the first with

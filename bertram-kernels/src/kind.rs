@@ -108,12 +108,15 @@ impl KernelKind {
         self,
         parameter: Tensor<B, D>,
         gradient: Tensor<B, D>,
+        gradient_factor: Option<&Tensor<B, 1>>,
         moments: Option<Moments<B, D>>,
         step: &AdamWStep,
     ) -> (Tensor<B, D>, Moments<B, D>) {
         match self {
-            KernelKind::Fused => B::adamw(parameter, gradient, moments, step),
-            KernelKind::Composed => composed::adamw(parameter, gradient, moments, step),
+            KernelKind::Fused => B::adamw(parameter, gradient, gradient_factor, moments, step),
+            KernelKind::Composed => {
+                composed::adamw(parameter, gradient, gradient_factor, moments, step)
+            }
         }
     }
 

@@ -41,6 +41,7 @@ pub fn run_baseline(
         started: jiff::Timestamp::now().to_string(),
         command,
         data: data_files(&corpus),
+        changed: Vec::new(),
     };
     write_json(&run.run_info(), &info)?;
 

@@ -9,6 +9,7 @@ pub mod corpus;
 pub mod epoch;
 pub mod evaluate;
 pub mod experiment;
+pub mod finite;
 pub mod learner;
 pub mod loss_scale;
 pub mod merge;

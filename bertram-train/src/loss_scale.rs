@@ -1,10 +1,10 @@
 //! Dynamic loss scaling (Micikevicius et al. 2018, section 3.2, <https://arxiv.org/abs/1710.03740>), with the constants of
 //! `torch.amp.GradScaler`.
 
+use bertram_kernels::{KernelKind, TrainBackend};
 use burn::module::AutodiffModule;
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::optim::{global_norm, scale_gradients};
@@ -49,16 +49,17 @@ impl LossScale {
     /// # Shapes
     ///
     /// - output: `[1]`
-    pub fn unscale<B: AutodiffBackend, M: AutodiffModule<B>>(
+    pub fn unscale<B: TrainBackend, M: AutodiffModule<B>>(
         &self,
         module: &M,
         gradients: &mut GradientsParams,
+        kernels: KernelKind,
         device: &B::Device,
     ) -> Option<Tensor<B::InnerBackend, 1>> {
         let factor = Tensor::full([1], 1.0 / self.scale, device);
         scale_gradients::<B, _>(module, gradients, factor);
         // The norm of finite gradients may itself overflow: that of the divided ones says more.
-        let norm = global_norm::<B, _>(module, gradients)?;
+        let norm = global_norm::<B, _>(module, gradients, kernels)?;
         Some(norm.is_finite().bool_not().float())
     }
 
@@ -98,7 +99,7 @@ mod tests {
             let loss = (module.weight.val().square() * factor).sum() * scale.factor();
             let mut gradients = GradientsParams::from_grads(loss.backward(), &module);
             let overflow = scale
-                .unscale::<B, _>(&module, &mut gradients, &device)
+                .unscale::<B, _>(&module, &mut gradients, KernelKind::Fused, &device)
                 .expect("there is a gradient");
             assert_eq!(overflow.into_scalar() == 0.0, finite);
             if finite {

@@ -13,10 +13,11 @@ use rand::SeedableRng;
 use serde_json::{Map, Value, json};
 
 use crate::aggregator::{AggregatorConfig, GradientAggregator, Gram, StepRng};
+use crate::finite::{FiniteGuard, NotFinite};
 use crate::loss_scale::LossScale;
 use crate::merge::{Reduction, Scope, TaskGradients, add, combine, gram};
 use crate::objective::objective;
-use crate::optim::{AdamW, AdamWConfig, global_norm, scale_gradients};
+use crate::optim::{AdamW, AdamWConfig, global_norm, gradient_factor};
 use crate::regulariser::{Measure, OverUpdates, Regulariser, RegulariserSettings, Teacher};
 use crate::schedule::{Merge, OptimizerSlot};
 use crate::weighting::Uncertainty;
@@ -100,7 +101,7 @@ pub struct UpdateOutput<B: Backend> {
     pub losses: Vec<(TaskId, Tensor<B, 1>)>,
     /// What the regularisers measured, batch by batch.
     pub measures: Vec<(TaskId, Measure<B>)>,
-    /// Norm of the merged gradients before clipping, where it was needed or asked for. Shape `[1]`.
+    /// Norm of the merged gradients before clipping; none where there was no gradient. Shape `[1]`.
     pub gradient_norm: Option<Tensor<B, 1>>,
     /// How the tasks' gradients were merged, where there were several and their inner products were computed.
     pub merged: Option<Merged>,
@@ -152,6 +153,7 @@ pub struct Updater<B: AutodiffBackend> {
     aggregator: Box<dyn GradientAggregator>,
     regularisers: HashMap<TaskId, Vec<Box<dyn Regulariser<B>>>>,
     encoder_params: HashSet<ParamId>,
+    guard: FiniteGuard<B::InnerBackend>,
 }
 
 impl<B: TrainBackend> Updater<B> {
@@ -179,6 +181,7 @@ impl<B: TrainBackend> Updater<B> {
             settings,
             state,
             encoder_params: ids.0,
+            guard: FiniteGuard::default(),
         }
     }
 
@@ -197,7 +200,23 @@ impl<B: TrainBackend> Updater<B> {
         &self.state
     }
 
+    /// Whether the losses and gradients of all updates so far were finite. Reads the device.
+    ///
+    /// # Errors
+    /// The first update that was not. It and all after it changed nothing.
+    pub fn check_finite(&mut self) -> Result<(), NotFinite> {
+        self.guard.check()
+    }
+
+    /// Whether so many updates were made since the last [`check_finite`](Self::check_finite) that it is time for one.
+    pub fn check_is_due(&self) -> bool {
+        self.guard.is_full()
+    }
+
     /// Makes one update.
+    ///
+    /// Where a loss or the norm of the gradients is not finite, it and all later ones change nothing; nobody waits for
+    /// the device to know ([`check_finite`](Self::check_finite)).
     ///
     /// The tasks' passes come one after another, each graph freed before the next begins: at its peak it holds one task's
     /// activations and as many gradients as there are tasks, plus one.
@@ -259,22 +278,21 @@ impl<B: TrainBackend> Updater<B> {
             let finite = overflows.into_scalar().elem::<f64>() == 0.0;
             scale.update(finite);
             if !finite {
+                // An overflow under a loss scale is no fault, a loss that is not finite is.
+                self.guard.watch(plan.number + 1, &output.losses, None);
                 return (model, output);
             }
         }
+        let (gradients, merged) = self.merge(&model, tasks, plan);
+        let gradient_norm = global_norm::<B, _>(&model, &gradients, kernels);
+        let left_out = (self.guard).watch(plan.number + 1, &output.losses, gradient_norm.as_ref());
+        let factor = gradient_norm
+            .as_ref()
+            .map(|norm| gradient_factor(norm, self.settings.max_grad_norm, left_out));
         if let Some(uncertainty) = &mut self.state.uncertainty {
-            uncertainty.step(weight_gradients.grads(), plan.factor);
-        }
-        let (mut gradients, merged) = self.merge(&model, tasks, plan);
-
-        let clip = self.settings.max_grad_norm;
-        let gradient_norm = (plan.look || clip > 0.0)
-            .then(|| global_norm::<B, _>(&model, &gradients))
-            .flatten();
-        if let (true, Some(norm)) = (clip > 0.0, &gradient_norm) {
-            // As torch.nn.utils.clip_grad_norm_: the factor is bounded by 1, so that small gradients stay as they are.
-            let factor = ((norm.clone() + 1e-6).recip() * clip).clamp_max(1.0);
-            scale_gradients::<B, _>(&model, &mut gradients, factor);
+            // Its own gradients are not clipped: only the sign of the factor, which says whether to step, is theirs.
+            let sign = factor.as_ref().map(|factor| factor.clone().sign());
+            uncertainty.step(weight_gradients.grads(), sign.as_ref(), plan.factor);
         }
 
         let (encoder_rate, head_rate) = (
@@ -286,7 +304,7 @@ impl<B: TrainBackend> Updater<B> {
             (OptimizerSlot::Surgery, Some(surgery)) => surgery,
             _ => &mut self.state.optimizer,
         };
-        let model = optimizer.step(model, gradients, |id| {
+        let model = optimizer.step(model, gradients, factor.as_ref(), |id| {
             if encoder_params.contains(&id) {
                 encoder_rate
             } else {
@@ -370,11 +388,11 @@ impl<B: TrainBackend> Updater<B> {
         let mut overflow = None;
         if let Some(scale) = scale {
             let device = loss.device();
-            overflow = scale.unscale::<B, _>(model, &mut gradients, &device);
+            overflow = scale.unscale::<B, _>(model, &mut gradients, kernels, &device);
             if let (Some(uncertainty), Some(own)) = (&self.state.uncertainty, &mut weight_gradients)
             {
                 let variances = uncertainty.log_variances();
-                let other = scale.unscale::<B, _>(variances, own, &device);
+                let other = scale.unscale::<B, _>(variances, own, kernels, &device);
                 overflow = match (overflow, other) {
                     (Some(one), Some(other)) => Some(one.max_pair(other)),
                     (one, other) => one.or(other),
@@ -422,8 +440,11 @@ impl<B: TrainBackend> Updater<B> {
         let gram = gram::<B, _>(model, &tasks, scope, kernels);
         let mut rng = StepRng::seed_from_u64(plan.seed);
         let (weights, reduction) = match plan.merge {
-            Merge::Aggregate => (self.aggregator.weights(&gram, &mut rng), settings.reduction),
-            Merge::Sum => (vec![1.0; tasks.len()], Reduction::Sum),
+            Merge::Aggregate if gram.is_finite() => {
+                (self.aggregator.weights(&gram, &mut rng), settings.reduction)
+            }
+            // Nothing sensible can be said of gradients that are not finite: their sum shows the guard what they are.
+            Merge::Aggregate | Merge::Sum => (vec![1.0; tasks.len()], Reduction::Sum),
         };
         let merged = Merged {
             tasks: tasks.iter().map(|task| task.task).collect(),

@@ -1,6 +1,7 @@
 //! Loss-side weighting: fixed weights (`tasks.X.weight`), or weights learnt from each task's uncertainty.
 
-use bertram_core::task::{LabelKind, TaskId};
+use bertram_core::loss::{LossKind, OutputKind};
+use bertram_core::task::TaskId;
 use bertram_kernels::TrainBackend;
 use burn::module::{Module, Param, ParamId};
 use burn::optim::GradientsParams;
@@ -32,17 +33,19 @@ pub struct LogVariances<B: Backend> {
 /// exp(-s) L + s / 2          classification        exp(-s) L / 2 + s / 2          regression
 /// ```
 ///
-/// over the tasks, where `s` starts at 0 and is learnt beside the model by an Adam of its own.
+/// over the tasks, where `s` starts at 0 and is learnt beside the model by an Adam of its own. Which form a task has
+/// follows from its loss: cross-entropy and binary cross-entropy are classification (similarity under `bce`, too), the
+/// squared error and the cosine embedding loss regression.
 pub struct Uncertainty<B: AutodiffBackend> {
-    tasks: Vec<TaskId>,
+    tasks: Vec<(TaskId, LossKind)>,
     log_variances: LogVariances<B>,
     optimizer: AdamW<B>,
     learning_rate: f64,
 }
 
 impl<B: AutodiffBackend> Uncertainty<B> {
-    /// Weights of these tasks, all variances 1.
-    pub fn new(tasks: Vec<TaskId>, learning_rate: f64, device: &B::Device) -> Self {
+    /// Weights of these tasks, each with its loss; all variances 1.
+    pub fn new(tasks: Vec<(TaskId, LossKind)>, learning_rate: f64, device: &B::Device) -> Self {
         let values = tasks
             .iter()
             .map(|_| Param::from_tensor(Tensor::zeros([1], device)))
@@ -56,8 +59,12 @@ impl<B: AutodiffBackend> Uncertainty<B> {
     }
 
     fn param(&self, task: TaskId) -> Option<&Param<Tensor<B, 1>>> {
-        let index = self.tasks.iter().position(|known| *known == task)?;
-        self.log_variances.values.get(index)
+        Some(self.entry(task)?.1)
+    }
+
+    fn entry(&self, task: TaskId) -> Option<(LossKind, &Param<Tensor<B, 1>>)> {
+        let mut entries = self.tasks.iter().zip(&self.log_variances.values);
+        entries.find_map(|((known, loss), param)| (*known == task).then_some((*loss, param)))
     }
 
     /// The weighted form of a task's loss.
@@ -66,13 +73,13 @@ impl<B: AutodiffBackend> Uncertainty<B> {
     ///
     /// - `loss`, output: `[1]`
     pub fn weighted(&self, task: TaskId, loss: Tensor<B, 1>) -> Tensor<B, 1> {
-        let Some(param) = self.param(task) else {
+        let Some((kind, param)) = self.entry(task) else {
             return loss;
         };
         let log_variance = param.val();
-        let half = match task.spec().label {
-            LabelKind::Score { .. } => 0.5,
-            LabelKind::Classes { .. } | LabelKind::Binary => 1.0,
+        let half = match kind.output() {
+            OutputKind::Real => 0.5,
+            OutputKind::Categorical | OutputKind::Bernoulli => 1.0,
         };
         loss * log_variance.clone().neg().exp() * half + log_variance * 0.5
     }
@@ -113,12 +120,22 @@ impl<B: AutodiffBackend> Uncertainty<B> {
 }
 
 impl<B: TrainBackend> Uncertainty<B> {
-    /// One step of its own optimiser, at `factor` times its learning rate.
-    pub fn step(&mut self, gradients: GradientsParams, factor: f64) {
-        let rate = self.learning_rate * factor;
-        self.log_variances = self
-            .optimizer
-            .step(self.log_variances.clone(), gradients, |_| rate);
+    /// One step of its own optimiser, at `lr_factor` times its learning rate.
+    ///
+    /// `gradient_factor`, of shape `[1]`, is as in [`AdamW::step`].
+    pub fn step(
+        &mut self,
+        gradients: GradientsParams,
+        gradient_factor: Option<&Tensor<B::InnerBackend, 1>>,
+        lr_factor: f64,
+    ) {
+        let rate = self.learning_rate * lr_factor;
+        self.log_variances = self.optimizer.step(
+            self.log_variances.clone(),
+            gradients,
+            gradient_factor,
+            |_| rate,
+        );
     }
 }
 
@@ -129,16 +146,22 @@ mod tests {
 
     type B = Autodiff<NdArray>;
 
+    const TASKS: [(TaskId, LossKind); 3] = [
+        (TaskId::Sst, LossKind::CrossEntropy),
+        (TaskId::Para, LossKind::Bce),
+        (TaskId::Sts, LossKind::Mse),
+    ];
+
     /// For a constant loss L of a classification task, `exp(-s) L + s / 2` is least at `s = log 2L`.
     #[test]
     fn learns_the_variance_that_fits_the_loss() {
         let device = Default::default();
-        let mut weights = Uncertainty::<B>::new(TaskId::ALL.to_vec(), 0.05, &device);
+        let mut weights = Uncertainty::<B>::new(TASKS.to_vec(), 0.05, &device);
         for _ in 0..400 {
             let loss = Tensor::<B, 1>::from_floats([3.0], &device).require_grad();
             let mut gradients = weights.weighted(TaskId::Sst, loss).backward();
             let gradients = weights.take_gradient(TaskId::Sst, &mut gradients);
-            weights.step(gradients, 1.0);
+            weights.step(gradients, None, 1.0);
         }
         let weight = |task| weights.weight(task).expect("a task").into_scalar();
         assert!((weight(TaskId::Sst) - 1.0 / 6.0).abs() < 1e-2);
@@ -146,12 +169,21 @@ mod tests {
     }
 
     #[test]
-    fn a_regression_loss_counts_half() {
+    fn a_regression_loss_counts_half_whatever_the_task() {
         let device = Default::default();
-        let weights = Uncertainty::<B>::new(TaskId::ALL.to_vec(), 0.05, &device);
-        let loss = || Tensor::<B, 1>::from_floats([3.0], &device);
-        let weighted = |task| weights.weighted(task, loss()).into_scalar();
-        assert_eq!(weighted(TaskId::Para), 3.0);
-        assert_eq!(weighted(TaskId::Sts), 1.5);
+        let weighted = |task, kind| {
+            let weights = Uncertainty::<B>::new(vec![(task, kind)], 0.05, &device);
+            let loss = Tensor::<B, 1>::from_floats([3.0], &device);
+            weights.weighted(task, loss).into_scalar()
+        };
+        for (task, kind, expected) in [
+            (TaskId::Sst, LossKind::CrossEntropy, 3.0),
+            (TaskId::Para, LossKind::Bce, 3.0),
+            (TaskId::Para, LossKind::CosineEmbedding, 1.5),
+            (TaskId::Sts, LossKind::Mse, 1.5),
+            (TaskId::Sts, LossKind::Bce, 3.0),
+        ] {
+            assert_eq!(weighted(task, kind), expected, "{task} {kind:?}");
+        }
     }
 }

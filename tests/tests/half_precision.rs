@@ -7,6 +7,7 @@ mod tiny;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use bertram_core::loss::LossKind;
 use bertram_core::task::TaskId;
 use bertram_kernels::{Precision, TrainBackend};
 use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
@@ -195,11 +196,13 @@ fn an_overflow_leaves_out_the_whole_update() {
     type B = Autodiff<Flex>;
     let device = Default::default();
     let mut weights = Vec::new();
+    let losses = [LossKind::CrossEntropy, LossKind::Bce, LossKind::Mse];
+    let losses: Vec<_> = TaskId::ALL.into_iter().zip(losses).collect();
     for scale in [1.0, 1e39] {
         let mut model = tiny::model::<B>(&device, 0.0);
         model.encoder = model.encoder.with_precision(Precision::F16);
         let state = UpdateState {
-            uncertainty: Some(Uncertainty::new(TaskId::ALL.to_vec(), 0.1, &device)),
+            uncertainty: Some(Uncertainty::new(losses.clone(), 0.1, &device)),
             loss_scale: Some(LossScale::new(scale)),
             ..UpdateState::plain(AdamWConfig::default())
         };

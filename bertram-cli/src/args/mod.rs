@@ -116,19 +116,21 @@ impl BackendArgs {
 #[command(after_help = "Examples:
   bertram-cli train
       the quick start: generated data, about a minute
-  bertram-cli train --config configs/minilm-cpu.toml --data data --model bert-base-uncased
-      your data, and a pretrained model from a folder or from the hub
+  bertram-cli train --data data --model bert-base-uncased
+      your data, and a pretrained model from a folder or from the hub, by the recommended recipe
   bertram-cli train --set train.epochs=3 --set tasks.para.head=cross-encoder
       the quick start with other settings
   bertram-cli train --resume runs/2026-11-23-quickstart
       go on after Ctrl-C, a kill or a crash
+  bertram-cli train --resume runs/2026-11-23-quickstart --set train.epochs=20
+      go on longer, after its end, too
 
 Every key of a config can be set with --set; `bertram-cli config validate FILE` checks a file.")]
 pub struct TrainArgs {
-    /// Config file; without one, the built-in quick start.
-    #[arg(long, value_name = "FILE")]
+    /// Config file, or the name of one that is built in: quickstart, recommended. Without it: quickstart on the generated data, recommended on your own.
+    #[arg(long, value_name = "FILE|NAME")]
     pub config: Option<PathBuf>,
-    /// Data folder in the layout of data.format (sets data.dir).
+    /// Data folder in the layout of data.format (sets data.dir). With --resume: where the data has moved to.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Pretrained BERT: a folder or a Hugging Face hub id (sets model.path).
@@ -138,12 +140,12 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Go on with an interrupted run.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "data", "model", "out", "seed", "set"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "model", "out", "seed"])]
     pub resume: Option<PathBuf>,
     /// Seed (sets train.seed).
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Set any key of the config; can be given more than once.
+    /// Set any key of the config; can be given more than once. With --resume: epochs, rates, early stopping, logging, checkpointing, evaluation batch.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// How to show progress. Without it: tui on a terminal, plain elsewhere.
@@ -339,7 +341,7 @@ pub enum DataCommand {
     /// Write the generated demo corpus in the course's file format.
     #[command(after_help = "Examples:
   bertram-cli data demo --out demo
-  bertram-cli train --data demo")]
+  bertram-cli train --config quickstart --data demo")]
     Demo {
         /// Folder to write to; must be new or empty.
         #[arg(long, value_name = "DIR")]

@@ -22,6 +22,9 @@ pub fn run(args: &ReportArgs) -> CliResult {
         check_out(path)?;
     }
     let report = Report::read(&args.runs, args.baseline.as_deref()).map_err(report_error)?;
+    for run in &report.unreadable {
+        tracing::warn!("left out of the report: {}", run.reason);
+    }
     let text = match format {
         ReportFormat::Html => report.html(&made()),
         ReportFormat::Markdown => report.markdown(),
@@ -41,6 +44,9 @@ pub fn run(args: &ReportArgs) -> CliResult {
             );
             if !report.unfinished.is_empty() {
                 done.push_str(&format!("; {} not finished", report.unfinished.len()));
+            }
+            if !report.unreadable.is_empty() {
+                done.push_str(&format!("; {} not readable", report.unreadable.len()));
             }
             out::line(&done)
         }

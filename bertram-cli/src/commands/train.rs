@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use bertram_kernels::TrainBackend;
 use bertram_train::baseline::run_baseline;
-use bertram_train::config::Settings;
+use bertram_train::config::{Loaded, Override, Settings, TaskSettings};
 use bertram_train::learner::{Dashboard, Outcome, StopFlag, TrainError, TrainingSession, train};
-use bertram_train::pipeline::{self, PipelineError, Place, Summary};
+use bertram_train::pipeline::{self, PipelineError, Place, Summary, lower_rates};
 use bertram_train::run_folder::{RunFolder, RunLock, read_json};
 
 use crate::args::TrainArgs;
@@ -18,6 +18,7 @@ use crate::hub::resolve_model;
 use crate::logging::{dashboard_has_terminal, log_to_file};
 use crate::out;
 use crate::progress::StageBar;
+use crate::recipe::Recipe;
 use crate::table::scores_table;
 
 /// Exit code of a process that Ctrl-C stopped, as shells expect it.
@@ -41,7 +42,12 @@ pub fn run(args: &TrainArgs) -> CliResult {
 }
 
 fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
-    let settings = settings(args)?;
+    let (config, loaded) = settings(args)?;
+    out::progress(&format!("config: {}", config.describe()));
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let settings = loaded.settings;
     let backend = args.backend.kind()?;
     let model_dir = settings
         .model
@@ -53,7 +59,7 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
         .transpose()?;
     let run = match &args.out {
         Some(out) => RunFolder::create(out.clone()),
-        None => RunFolder::create_numbered(Path::new("runs"), &run_name(args)),
+        None => RunFolder::create_numbered(Path::new("runs"), &run_name(&config)),
     }
     .map_err(PipelineError::from)
     .map_err(pipeline_error)?;
@@ -101,12 +107,14 @@ fn resume(args: &TrainArgs, run: &Path, dashboard: Dashboard, stop: StopFlag) ->
         None => BackendKind::from_name(&info.backend).unwrap_or(args.backend.kind()?),
     };
     let settings = Settings::load(&run.config(), &[]).map_err(input)?;
+    out::progress(&format!("config: {}", run.config().display()));
     log_to_file(&run.log())?;
     dispatch_with(
         backend,
         args.backend.device,
         settings.train.activation_checkpointing,
         Resume {
+            overrides: overrides(args),
             run,
             dashboard,
             stop,
@@ -116,39 +124,54 @@ fn resume(args: &TrainArgs, run: &Path, dashboard: Dashboard, stop: StopFlag) ->
     )?
 }
 
-/// The settings of a new run: the config file, then the flags, then `--set`.
-fn settings(args: &TrainArgs) -> CliResult<Settings> {
-    let mut sets = Vec::new();
-    let quoted = |value: &Path| format!("{:?}", value.to_string_lossy());
+/// The settings of a new run: the config, over it the flags, over them `--set`.
+fn settings(args: &TrainArgs) -> CliResult<(Recipe, Loaded)> {
+    let overrides = overrides(args);
+    if let Some(config) = &args.config {
+        let recipe = Recipe::named(config);
+        let loaded = recipe.load(&overrides).map_err(input)?;
+        return Ok((recipe, loaded));
+    }
+    let loaded = Recipe::QUICK_START.load(&overrides).map_err(input)?;
+    if !has_own_data(&loaded.settings) {
+        return Ok((Recipe::QUICK_START, loaded));
+    }
+    let loaded = Recipe::RECOMMENDED.load(&overrides).map_err(input)?;
+    Ok((Recipe::RECOMMENDED, loaded))
+}
+
+/// Flags in the order of the help, then `--set` as given: the later goes over the earlier.
+fn overrides(args: &TrainArgs) -> Vec<Override> {
+    let mut overrides = Vec::new();
     if let Some(data) = &args.data {
-        sets.push(format!("data.dir={}", quoted(data)));
+        let data = data.to_string_lossy().into_owned();
+        overrides.push(Override::flag("--data", "data.dir", data));
     }
     if let Some(model) = &args.model {
-        sets.push(format!("model.path={model:?}"));
+        overrides.push(Override::flag("--model", "model.path", model.clone()));
     }
     if let Some(seed) = args.seed {
-        sets.push(format!("train.seed={seed}"));
+        // A seed is any 64 bits; TOML's integers are signed, and the config says so of larger ones.
+        overrides
+            .push(Override::set(&format!("train.seed={seed}")).shown_as(&format!("--seed {seed}")));
     }
-    sets.extend(args.set.iter().cloned());
-    match &args.config {
-        Some(path) => Settings::load(path, &sets),
-        None => Settings::from_text(
-            "quickstart (built in)",
-            include_str!("../../../configs/quickstart.toml"),
-            &sets,
-        ),
-    }
-    .map_err(input)
+    overrides.extend(args.set.iter().map(|set| Override::set(set)));
+    overrides
+}
+
+/// Whether the settings name data, and are not about the generated corpus.
+fn has_own_data(settings: &Settings) -> bool {
+    let files = |task: &TaskSettings| task.train.is_some() || task.dev.is_some();
+    settings.data.dir.is_some() || settings.tasks.iter().any(files)
 }
 
 /// `<date>-<config>`: `2026-11-23-quickstart`.
-fn run_name(args: &TrainArgs) -> String {
-    let config = args
-        .config
-        .as_deref()
-        .and_then(Path::file_stem)
-        .map_or_else(|| "quickstart".into(), |stem| stem.to_string_lossy());
-    format!("{}-{config}", jiff::Zoned::now().strftime("%Y-%m-%d"))
+fn run_name(config: &Recipe) -> String {
+    format!(
+        "{}-{}",
+        jiff::Zoned::now().strftime("%Y-%m-%d"),
+        config.name()
+    )
 }
 
 fn install_interrupt_handler(stop: &StopFlag) -> CliResult {
@@ -211,6 +234,7 @@ impl BackendJob for Start {
 
 struct Resume {
     run: RunFolder,
+    overrides: Vec<Override>,
     dashboard: Dashboard,
     stop: StopFlag,
     backend: BackendKind,
@@ -226,8 +250,8 @@ impl BackendJob for Resume {
             number: self.number,
             device,
         };
-        let session =
-            pipeline::resume::<B>(self.run.clone(), &place, self.stop).map_err(pipeline_error)?;
+        let session = pipeline::resume::<B>(self.run.clone(), &self.overrides, &place, self.stop)
+            .map_err(pipeline_error)?;
         complete::<B>(show(session, self.dashboard), &self.run, &place)
     }
 }
@@ -249,11 +273,15 @@ fn complete<B: TrainBackend>(
     place: &Place<B::Device>,
 ) -> CliResult {
     let outcome = outcome
-        .with_context(|| {
-            format!(
+        .map_err(|error| match &error {
+            TrainError::Diverged { checkpoint, .. } => {
+                let advice = diverged_advice(run, *checkpoint);
+                anyhow::Error::new(error).context(advice)
+            }
+            _ => anyhow::Error::new(error).context(format!(
                 "the run stopped; go on with: bertram-cli train --resume {}",
                 run.path().display()
-            )
+            )),
         })
         .map_err(CliError::Work)?;
     if outcome.interrupted {
@@ -273,6 +301,22 @@ fn complete<B: TrainBackend>(
         .map_err(pipeline_error)?;
     bar.finish();
     report(&summary, run)
+}
+
+/// How to go on with a run whose numbers left the numbers: from its last checkpoint, at lower rates.
+fn diverged_advice(run: &RunFolder, checkpoint: Option<usize>) -> String {
+    let rates = Settings::load(&run.config(), &[]).map(|settings| lower_rates(&settings));
+    let sets: String = (rates.iter().flatten())
+        .map(|(key, rate)| format!(" --set {key}={rate:e}"))
+        .collect();
+    let checkpoint = checkpoint.map_or_else(
+        || "it has no checkpoint".to_owned(),
+        |update| format!("its last good checkpoint is that of update {update}"),
+    );
+    format!(
+        "the run diverged, and nothing was saved since; {checkpoint}; go on from there at lower rates: bertram-cli train --resume {}{sets}",
+        run.path().display()
+    )
 }
 
 fn lock(run: &RunFolder) -> CliResult<RunLock> {

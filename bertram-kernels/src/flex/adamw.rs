@@ -21,11 +21,14 @@ struct Step {
     eps: f32,
     rate: f32,
     shrink: f32,
+    /// What the gradient is multiplied by.
+    factor: f32,
 }
 
 impl Step {
-    fn new(step: &AdamWStep) -> Self {
+    fn new(step: &AdamWStep, factor: f32) -> Self {
         Self {
+            factor,
             beta1: step.beta1 as f32,
             rest1: (1.0 - step.beta1) as f32,
             beta2: step.beta2 as f32,
@@ -61,6 +64,7 @@ fn update(
         }
         let moments = first.iter_mut().zip(second);
         for ((parameter, gradient), (first, second)) in parameter.iter_mut().zip(gradient).zip(moments) {
+            let gradient = gradient * step.factor;
             let m = *first * step.beta1 + gradient * step.rest1;
             let v = *second * step.beta2 + gradient * gradient * step.rest2;
             // The first moment of a row that is no longer used would decay into the denormal numbers, where some
@@ -90,16 +94,22 @@ fn zero(values: &[f32]) -> bool {
 pub(super) fn step<const D: usize>(
     parameter: Tensor<Flex, D>,
     gradient: Tensor<Flex, D>,
+    gradient_factor: Option<&Tensor<Flex, 1>>,
     moments: Option<Moments<Flex, D>>,
     step: &AdamWStep,
 ) -> (Tensor<Flex, D>, Moments<Flex, D>) {
     let mut dtypes = vec![parameter.dtype(), gradient.dtype()];
+    dtypes.extend(gradient_factor.map(Tensor::dtype));
     if let Some(moments) = &moments {
         dtypes.extend([moments.first.dtype(), moments.second.dtype()]);
     }
     if !all_f32(&dtypes) {
-        return composed::adamw(parameter, gradient, moments, step);
+        return composed::adamw(parameter, gradient, gradient_factor, moments, step);
     }
+    // The device is the host: looking at the number waits for nothing.
+    let factor = gradient_factor.map_or(1.0, |factor| {
+        values(&contiguous(primitive(factor.clone())))[0]
+    });
     let mut parameter = contiguous(primitive(parameter));
     let gradient = contiguous(primitive(gradient));
     let [mut first, mut second] = match moments {
@@ -109,7 +119,14 @@ pub(super) fn step<const D: usize>(
             from_values(vec![0.0; shape.num_elements()], shape)
         }),
     };
-    let step = Step::new(step);
+    if factor < 0.0 {
+        let moments = Moments {
+            first: tensor(first),
+            second: tensor(second),
+        };
+        return (tensor(parameter), moments);
+    }
+    let step = Step::new(step, factor);
     let width = parameter.shape().iter().last().copied().unwrap_or(1).max(1);
     let block = (BLOCK / width).max(1) * width;
     let blocks = values_mut(&mut parameter)

@@ -112,10 +112,11 @@ impl Kernels for Flex {
     fn adamw<const D: usize>(
         parameter: Tensor<Self, D>,
         gradient: Tensor<Self, D>,
+        gradient_factor: Option<&Tensor<Self, 1>>,
         moments: Option<Moments<Self, D>>,
         step: &AdamWStep,
     ) -> (Tensor<Self, D>, Moments<Self, D>) {
-        adamw::step(parameter, gradient, moments, step)
+        adamw::step(parameter, gradient, gradient_factor, moments, step)
     }
 
     fn inner_products<const D: usize>(tensors: &[Tensor<Self, D>]) -> Vec<Tensor<Self, 1>> {

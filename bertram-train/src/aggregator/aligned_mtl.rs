@@ -5,7 +5,11 @@ use nalgebra::DVector;
 use super::{GradientAggregator, Gram, StepRng};
 
 /// Makes the principal components of the gradient matrix equally long, as long as the shortest: `w = sqrt(l_min) V L^(-1/2) V' p`,
-/// with `G = V L V'` and even preferences `p` (algorithm 1 of the paper). Components without length are left out.
+/// with `G = V L V'` and even preferences `p` (algorithm 1 of the paper). Components without length are left out: those
+/// whose eigenvalue is within the rounding of a Gram matrix that was made in f32 (`tasks` times f32's epsilon times the
+/// largest). Kept, such a component would be the shortest, and the whole update would shrink to its length.
+///
+/// `p = 1 / tasks`, as in TorchJD: the update has the scale of a mean. LibMTL's is the sum, `tasks` times as long.
 #[derive(Clone, Copy, Debug)]
 pub struct AlignedMtl;
 
@@ -15,7 +19,7 @@ impl GradientAggregator for AlignedMtl {
         let preference = DVector::from_element(tasks, 1.0 / tasks as f64);
         let eigen = gram.matrix().clone().symmetric_eigen();
         let largest = eigen.eigenvalues.max();
-        let threshold = largest * tasks as f64 * f64::EPSILON;
+        let threshold = largest * tasks as f64 * f64::from(f32::EPSILON);
         let kept = |value: f64| value > threshold && value > 0.0;
         let least = eigen
             .eigenvalues

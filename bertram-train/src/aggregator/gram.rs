@@ -16,6 +16,11 @@ impl Gram {
         Self { matrix }
     }
 
+    /// Whether every inner product is finite.
+    pub fn is_finite(&self) -> bool {
+        self.matrix.iter().all(|value| value.is_finite())
+    }
+
     /// Number of tasks.
     pub fn tasks(&self) -> usize {
         self.matrix.nrows()

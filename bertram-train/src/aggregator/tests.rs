@@ -167,6 +167,33 @@ proptest! {
     }
 }
 
+/// Two tasks with the same rows have the same gradient but for rounding: of f32, in which Gram matrices are made. No
+/// aggregator's update may vanish between them, as one that trusts the tiny second eigenvalue would.
+#[test]
+fn two_tasks_with_the_same_rows_are_one_direction() {
+    let gradient: Vec<f64> = (0..64).map(|i| (f64::from(i) * 0.37).sin()).collect();
+    let norm = gradient.iter().map(|value| value * value).sum::<f64>();
+    for noise in [0.0, 1e-8, 1e-7, 3e-7] {
+        let (one, other) = (norm as f32, (norm * (1.0 + noise)) as f32);
+        let across = ((f64::from(one) + f64::from(other)) / 2.0) as f32;
+        for shift in [-1.0, 0.0, 1.0] {
+            let across = f64::from(across) * (1.0 + shift * f64::from(f32::EPSILON));
+            let gram =
+                Gram::from_rows(&[vec![f64::from(one), across], vec![across, f64::from(other)]]);
+            for kind in AggregatorKind::ALL {
+                let weights = config(kind).build().weights(&gram, &mut rng());
+                let along: f64 = weights.iter().sum();
+                // Sums are twice one gradient, means one; Nash-MTL's and GradVac's scales are their own.
+                assert!(
+                    (0.4..=2.1).contains(&along)
+                        || (kind == AggregatorKind::NashMtl && along > 0.0),
+                    "{kind:?} at {noise:e}, {shift}: {weights:?}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn gradvac_remembers_its_targets() {
     let rows = vec![vec![1.0, 0.5, 0.0], vec![-1.0, 0.2, 0.3]];

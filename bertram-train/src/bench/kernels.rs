@@ -164,7 +164,7 @@ pub fn kernel_times<B: TrainBackend>(
     let adamw = |kernels: KernelKind| {
         if let Some((parameter, moments)) = state.take() {
             let (parameter, moments) =
-                kernels.adamw(parameter, gradients[0].clone(), moments, &step);
+                kernels.adamw(parameter, gradients[0].clone(), None, moments, &step);
             state = Some((parameter, Some(moments)));
         }
     };

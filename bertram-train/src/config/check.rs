@@ -1,19 +1,17 @@
 //! From keys to settings: defaults, ranges, and what goes together.
 
-use std::path::PathBuf;
-
 use bertram_core::data::{BadRows, Columns, Format, Preprocess};
 use bertram_core::encoder::Pooling;
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
 use bertram_core::task::{Inputs, LabelKind, TaskId};
 
-use super::regulariser;
 use super::source::{ConfigError, Source};
 use super::{
-    BaselineSettings, DataSettings, DemoSettings, DropoutSettings, LimitDraw, ModelSettings,
-    OptimizerKind, RandomModel, Settings, TaskSettings, TrainSettings,
+    BaselineSettings, DataSettings, DemoSettings, DropoutSettings, LimitDraw, Loaded,
+    ModelSettings, OptimizerKind, RESOLVED, RandomModel, Settings, TaskSettings, TrainSettings,
 };
+use super::{regulariser, shadow};
 use crate::aggregator::{AggregatorConfig, AggregatorKind};
 use crate::optim::{AdamWConfig, LrSchedule};
 use crate::schedule::{CombinedStop, Order, ScheduleKind};
@@ -22,8 +20,9 @@ use crate::weighting::LossWeighting;
 /// The seed of the course's own code.
 const DEFAULT_SEED: u64 = 11711;
 
-pub(super) fn settings(mut source: Source) -> Result<Settings, ConfigError> {
+pub(super) fn settings(mut source: Source) -> Result<Loaded, ConfigError> {
     let s = &mut source;
+    let resolved = s.flag(RESOLVED).unwrap_or(false);
     let model = model(s);
     let data = data(s);
     let tasks = tasks(s, &model);
@@ -60,8 +59,7 @@ pub(super) fn settings(mut source: Source) -> Result<Settings, ConfigError> {
             ),
         );
     }
-    source.finish()?;
-    Ok(Settings {
+    let settings = Settings {
         model,
         data,
         tasks,
@@ -71,7 +69,10 @@ pub(super) fn settings(mut source: Source) -> Result<Settings, ConfigError> {
         regulariser,
         optimizer,
         experiment,
-    })
+    };
+    shadow::warn(s, &settings, resolved);
+    let warnings = source.finish()?;
+    Ok(Loaded { settings, warnings })
 }
 
 pub(super) const PROBABILITY: &str = "a number from 0 up to, but not including, 1";
@@ -98,7 +99,7 @@ fn limit(s: &mut Source, key: &str) -> Option<usize> {
 
 fn model(s: &mut Source) -> ModelSettings {
     s.has_table("model");
-    let path = s.text("model.path");
+    let path = s.folder_or_name("model.path");
     if path.is_some() && s.has_keys("model.random") {
         s.problem(
             "model.path",
@@ -151,7 +152,7 @@ fn data(s: &mut Source) -> DataSettings {
     s.has_table("data");
     s.has_table("data.demo");
     DataSettings {
-        dir: s.text("data.dir").map(PathBuf::from),
+        dir: s.path("data.dir"),
         format: s.choice("data.format").unwrap_or(Format::Cs224n),
         preprocess: s.choice("data.preprocess").unwrap_or(Preprocess::Cs224n),
         bad_rows: s.choice("data.bad-rows").unwrap_or(BadRows::Error),
@@ -235,7 +236,7 @@ fn task(s: &mut Source, task: TaskId, model: &ModelSettings) -> TaskSettings {
             "means something only with loss = \"cosine-embedding\"",
         );
     }
-    let path = |s: &mut Source, name: &str| s.text(&key(name)).map(PathBuf::from);
+    let path = |s: &mut Source, name: &str| s.path(&key(name));
     TaskSettings {
         task,
         head,

@@ -7,12 +7,15 @@ mod check;
 mod experiment;
 mod extends;
 mod names;
+mod overrides;
 mod regulariser;
+mod shadow;
 mod source;
 #[cfg(test)]
 mod tests;
 
 pub use experiment::{ExperimentSettings, LEVEL_NAMES, PaperScores, PaperSplit};
+pub use overrides::Override;
 pub use source::{ConfigError, Problem};
 
 use std::path::{Path, PathBuf};
@@ -302,6 +305,9 @@ pub struct TrainSettings {
     pub activation_checkpointing: bool,
 }
 
+/// Key of a config that a program wrote with every default filled in: nobody is warned that keys in it have no effect.
+const RESOLVED: &str = "resolved";
+
 /// `optimizer.kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -310,20 +316,46 @@ enum OptimizerKind {
     Adamw,
 }
 
+/// Settings, and what their user should know about them.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// One sentence each: keys that were said and have no effect, and why; paths that were not found where they should be.
+    pub warnings: Vec<String>,
+}
+
 impl Settings {
     /// Reads and checks a file and what it extends. `sets` are `key.path=value` arguments that go over it.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self, ConfigError> {
+        let overrides: Vec<Override> = sets.iter().map(|set| Override::set(set)).collect();
+        Ok(Self::load_with(path, &overrides)?.settings)
+    }
+
+    /// As [`load`](Self::load), with arguments of any kind; keeps the warnings.
+    pub fn load_with(path: &Path, overrides: &[Override]) -> Result<Loaded, ConfigError> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
             name: name.clone(),
             message: error.to_string(),
         })?;
-        check::settings(source::Source::parse(&name, &text, true, sets)?)
+        check::settings(source::Source::parse(&name, &text, true, overrides)?)
     }
 
-    /// Checks the text of a config; `name` stands for the file in messages.
+    /// Checks the text of a config; `name` stands for the file in messages. Relative paths are relative to the working
+    /// directory.
     pub fn from_text(name: &str, text: &str, sets: &[String]) -> Result<Self, ConfigError> {
-        check::settings(source::Source::parse(name, text, false, sets)?)
+        let overrides: Vec<Override> = sets.iter().map(|set| Override::set(set)).collect();
+        Ok(Self::from_text_with(name, text, &overrides)?.settings)
+    }
+
+    /// As [`from_text`](Self::from_text), with arguments of any kind; keeps the warnings.
+    pub fn from_text_with(
+        name: &str,
+        text: &str,
+        overrides: &[Override],
+    ) -> Result<Loaded, ConfigError> {
+        check::settings(source::Source::parse(name, text, false, overrides)?)
     }
 
     /// What the regularisers and the loss weighting of a run measure, by name and task: the dashboard's extra series.
@@ -354,7 +386,10 @@ impl Settings {
     /// The settings as TOML, which [`from_text`](Self::from_text) reads back to the same settings.
     pub fn to_toml(&self) -> String {
         // Every field is a number, a string, a flag or a table of these: TOML has them all.
-        toml::to_string(self).unwrap_or_default()
+        let keys = toml::to_string(self).unwrap_or_default();
+        format!(
+            "# Every default is filled in: keys are said whether they have an effect or not.\n{RESOLVED} = true\n\n{keys}"
+        )
     }
 }
 

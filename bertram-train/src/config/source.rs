@@ -1,6 +1,7 @@
 //! A config file as a flat list of keys with their lines, and the problems found in it.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -8,7 +9,7 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 use toml_edit::{Item, Value};
 
 use super::extends::{self, File, line_of};
-use super::{Limit, names};
+use super::{Limit, Override, names};
 
 /// Errors of a config.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +53,7 @@ pub enum ConfigError {
 /// One thing wrong with a config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// `file:line`, or the `--set` argument.
+    /// `file:line`, or the argument of the command line.
     pub place: String,
     /// The key, dotted.
     pub key: String,
@@ -79,17 +80,32 @@ struct Leaf {
     place: Place,
 }
 
-/// Where a key is said; orders as the file does, `--set` last.
+/// Where a key is said; orders as the file does, the command line last.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+pub(super) enum Place {
     /// Number of the file (the config itself is 0, what it extends 1, and so on), and line.
     Line(usize, usize),
-    Set(String),
+    /// An argument of the command line, as it was typed.
+    Argument(String),
+}
+
+impl Place {
+    /// How near to the user it was said: what is nearer goes over what is farther. The command line is nearest, then the
+    /// config, then what it extends.
+    pub(super) fn nearness(&self) -> usize {
+        match self {
+            Place::Argument(_) => usize::MAX,
+            Place::Line(file, _) => usize::MAX - 1 - file,
+        }
+    }
 }
 
 /// The keys of a config, and what was found wrong so far.
 pub(super) struct Source {
     files: Vec<String>,
+    /// Whether `files` are paths, or the one of them a name for a text.
+    is_file: bool,
+    warnings: Vec<String>,
     leaves: BTreeMap<String, Leaf>,
     tables: BTreeMap<String, Place>,
     known: Vec<String>,
@@ -103,11 +119,13 @@ impl Source {
         name: &str,
         text: &str,
         is_file: bool,
-        sets: &[String],
+        overrides: &[Override],
     ) -> Result<Self, ConfigError> {
         let files = extends::chain(name, text, is_file)?;
         let mut source = Self {
             files: files.iter().map(|file| file.name.clone()).collect(),
+            is_file,
+            warnings: Vec::new(),
             leaves: BTreeMap::new(),
             tables: BTreeMap::new(),
             known: Vec::new(),
@@ -129,8 +147,8 @@ impl Source {
                 source.flatten(key, item, &place_of, &Place::Line(number, 1));
             }
         }
-        for set in sets {
-            source.set(set);
+        for setting in overrides {
+            source.set(setting);
         }
         Ok(source)
     }
@@ -171,19 +189,14 @@ impl Source {
         }
     }
 
-    /// `key.path=value`; a value that is not TOML is taken as a string, and a table takes the place of its section.
-    fn set(&mut self, argument: &str) {
-        let place = Place::Set(argument.to_owned());
-        let (key, value) = match argument.split_once('=') {
-            Some((key, value)) if !key.trim().is_empty() => (key.trim().to_owned(), value.trim()),
-            _ => {
-                self.problem_at(place, argument, "write --set key.path=value".into());
-                return;
-            }
+    /// Takes in a setting of the command line; a table takes the place of its section.
+    fn set(&mut self, setting: &Override) {
+        let place = Place::Argument(setting.shown.clone());
+        let Some((key, value)) = setting.setting.clone() else {
+            let argument = setting.shown.trim_start_matches("--set ").to_owned();
+            self.problem_at(place, &argument, "write --set key.path=value".into());
+            return;
         };
-        let value = value
-            .parse::<Value>()
-            .unwrap_or_else(|_| Value::from(value));
         let mut parent = key.as_str();
         while let Some((above, _)) = parent.rsplit_once('.') {
             self.tables
@@ -191,21 +204,61 @@ impl Source {
                 .or_insert_with(|| place.clone());
             parent = above;
         }
+        self.replace(&key, &setting.shown);
         if value.is_inline_table() {
             // A whole section takes the place of the file's: `--set experiment.paper={}` leaves nothing of it.
+            self.replace_below(&key, &setting.shown);
             let section = format!("{key}.");
-            self.leaves.retain(|key, _| !key.starts_with(&section));
             self.tables.retain(|key, _| !key.starts_with(&section));
         }
         if key == "model.path" {
             // Naming a pretrained model on the command line takes the place of the file's random one.
-            self.leaves
-                .retain(|key, _| !key.starts_with("model.random."));
+            self.replace_below("model.random", &setting.shown);
         } else if key.starts_with("model.random") {
             // And the other way round.
-            self.leaves.remove("model.path");
+            self.replace("model.path", &setting.shown);
         }
         self.flatten(&key, &Item::Value(value), &|_, set| set.clone(), &place);
+    }
+
+    fn replace_below(&mut self, section: &str, by: &str) {
+        let section = format!("{section}.");
+        let keys: Vec<String> = self.leaves.keys().cloned().collect();
+        for key in keys.iter().filter(|key| key.starts_with(&section)) {
+            self.replace(key, by);
+        }
+    }
+
+    /// Takes a key out because of what comes later. An earlier argument that counts for nothing is worth a word; that a
+    /// file's key gives way to an argument is what arguments are for.
+    fn replace(&mut self, key: &str, by: &str) {
+        if let Some(Leaf {
+            place: Place::Argument(earlier),
+            ..
+        }) = self.leaves.remove(key)
+        {
+            self.warn(format!("{earlier} has no effect: {by} comes after it"));
+        }
+    }
+
+    /// Notes something that is no fault, and that the user should know.
+    pub(super) fn warn(&mut self, warning: String) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Where a key is said, if it is, once it was read.
+    pub(super) fn place_of(&self, key: &str) -> Option<&Place> {
+        self.places.get(key)
+    }
+
+    /// A place as messages name it.
+    pub(super) fn show_place(&self, place: &Place) -> String {
+        match place {
+            Place::Line(file, line) => format!("{}:{line}", self.files[*file]),
+            Place::Argument(shown) => shown.clone(),
+        }
     }
 
     fn problem_at(&mut self, place: Place, key: &str, message: String) {
@@ -272,8 +325,58 @@ impl Source {
         self.read_leaf(key, |leaf| match (&leaf.value, &leaf.place) {
             (Value::String(text), _) => Ok(text.value().clone()),
             // Bare words of the command line are strings, a folder `2026` or a revision `12e4567` too.
-            (value, Place::Set(_)) => Ok(show(value)),
+            (value, Place::Argument(_)) => Ok(show(value)),
             (value, Place::Line(..)) => Err(format!("{} is not a string", show(value))),
+        })
+    }
+
+    /// The path of a file or folder, absolute: a relative one is relative to the file that says it, on the command line to
+    /// the working directory.
+    ///
+    /// Until 0.1.0 all were relative to the working directory: one that is there and not beside the file is still taken, with
+    /// a warning.
+    pub(super) fn path(&mut self, key: &str) -> Option<PathBuf> {
+        let text = self.text(key)?;
+        let said = Path::new(&text);
+        let beside = self.beside_file(key).map(|folder| folder.join(said));
+        let here = absolute(said);
+        let Some(beside) = beside.map(|path| absolute(&path)) else {
+            return Some(here);
+        };
+        if said.is_relative() && !beside.exists() && here.exists() {
+            self.warn(format!(
+                "{key} = \"{text}\" is not beside its config file ({}) and was found in the working directory: a relative path in a config is relative to the config",
+                beside.display()
+            ));
+            return Some(here);
+        }
+        Some(beside)
+    }
+
+    /// The folder of the file that says a key; `None` for arguments and for texts that are no file.
+    fn beside_file(&self, key: &str) -> Option<PathBuf> {
+        match self.place_of(key) {
+            Some(Place::Line(file, _)) if self.is_file => {
+                Path::new(&self.files[*file]).parent().map(Path::to_owned)
+            }
+            _ => None,
+        }
+    }
+
+    /// A folder as [`path`](Self::path) finds it, or a text that names something else where there is no such folder.
+    pub(super) fn folder_or_name(&mut self, key: &str) -> Option<String> {
+        let text = self.text(key)?;
+        let beside = self.beside_file(key).map(|folder| folder.join(&text));
+        let here = beside.is_some().then(|| PathBuf::from(&text));
+        let folder = beside
+            .or_else(|| Some(PathBuf::from(&text)))
+            .into_iter()
+            .chain(here)
+            .find(|path| path.is_dir());
+        Some(match folder.as_deref().map(absolute) {
+            // A path that is not UTF-8 was not said in TOML, which is.
+            Some(folder) => folder.to_string_lossy().into_owned(),
+            None => text,
         })
     }
 
@@ -345,8 +448,8 @@ impl Source {
         })
     }
 
-    /// All problems, where there are any: those noted, and keys and sections that nobody asked for.
-    pub(super) fn finish(mut self) -> Result<(), ConfigError> {
+    /// All problems, where there are any: those noted, and keys and sections that nobody asked for. Else the warnings.
+    pub(super) fn finish(mut self) -> Result<Vec<String>, ConfigError> {
         let said: Vec<(String, Place)> = std::mem::take(&mut self.leaves)
             .into_iter()
             .map(|(key, leaf)| (key, leaf.place))
@@ -367,26 +470,27 @@ impl Source {
             self.problem_at(place, &key, message);
         }
         if self.problems.is_empty() {
-            return Ok(());
+            return Ok(self.warnings);
         }
         self.problems.sort();
-        let files = self.files;
+        let problems = std::mem::take(&mut self.problems);
         Err(ConfigError::Invalid {
-            problems: self
-                .problems
+            problems: problems
                 .into_iter()
                 .map(|(place, key, message)| Problem {
-                    place: match place {
-                        Place::Line(file, line) => format!("{}:{line}", files[file]),
-                        Place::Set(argument) => format!("--set {argument}"),
-                    },
+                    place: self.show_place(&place),
                     key,
                     message,
                 })
                 .collect(),
-            name: files[0].clone(),
+            name: self.files[0].clone(),
         })
     }
+}
+
+/// A path from the root. Where the working directory is not known, the path as it is.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn choice<T: for<'de> Deserialize<'de>>(value: &Value) -> Result<T, String> {

@@ -21,6 +21,7 @@ use super::train_loop::TrainLoop;
 use super::window::{gradient_norm_series, measure_series};
 use crate::config::Settings;
 use crate::corpus::TaskData;
+use crate::finite::NotFinite;
 use crate::run_folder::{CheckpointState, RunError, RunFolder};
 use crate::step::UpdateState;
 
@@ -30,15 +31,17 @@ pub enum TrainError {
     /// The run folder.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A loss left the numbers.
+    /// Losses, gradients, weights or predictions left the numbers. Nothing was saved from there on.
     #[error(
-        "the loss of {task} is not finite at update {update}; try a lower train.learning-rate, a bound in train.max-grad-norm, or train.warmup"
+        "update {}: {}; try a lower train.learning-rate (and train.head-learning-rate), a bound in train.max-grad-norm, or train.warmup",
+        cause.update,
+        cause.what
     )]
     Diverged {
-        /// The task.
-        task: TaskId,
-        /// The update.
-        update: usize,
+        /// What, and at which update.
+        cause: NotFinite,
+        /// Updates that the newest checkpoint holds: those before it were finite. `None` without a checkpoint.
+        checkpoint: Option<usize>,
     },
     /// There is nothing to learn from.
     #[error("there are no batches to train on: every task's training split is empty")]

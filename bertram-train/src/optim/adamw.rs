@@ -121,16 +121,23 @@ impl<B: AutodiffBackend> AdamW<B> {
 impl<B: TrainBackend> AdamW<B> {
     /// One step on every parameter that has a gradient.
     ///
-    /// `learning_rate` gives each parameter its rate.
+    /// Gradients are multiplied by `gradient_factor` first, where there is one; a negative factor leaves the step out
+    /// ([`Kernels::adamw`](bertram_kernels::Kernels::adamw)). `learning_rate` gives each parameter its rate.
+    ///
+    /// # Shapes
+    ///
+    /// - `gradient_factor`: `[1]`
     pub fn step<M: AutodiffModule<B>>(
         &mut self,
         module: M,
         gradients: GradientsParams,
+        gradient_factor: Option<&Tensor<B::InnerBackend, 1>>,
         learning_rate: impl Fn(ParamId) -> f64,
     ) -> M {
         module.map(&mut Step {
             optimizer: self,
             gradients,
+            gradient_factor,
             learning_rate,
         })
     }
@@ -149,6 +156,7 @@ pub struct AdamWState<M> {
 struct Step<'a, B: AutodiffBackend, F> {
     optimizer: &'a mut AdamW<B>,
     gradients: GradientsParams,
+    gradient_factor: Option<&'a Tensor<B::InnerBackend, 1>>,
     learning_rate: F,
 }
 
@@ -182,7 +190,8 @@ impl<B: TrainBackend, F: Fn(ParamId) -> f64> ModuleMapper<B> for Step<'_, B, F> 
             shrink: 1.0 - learning_rate * weight_decay,
         };
         let value = tensor.inner();
-        let (value, moments) = optimizer.kernels.adamw(value, gradient, moments, &step);
+        let (value, moments) =
+            (optimizer.kernels).adamw(value, gradient, self.gradient_factor, moments, &step);
         optimizer.first_moments.register(id, moments.first);
         optimizer.second_moments.register(id, moments.second);
 
@@ -291,7 +300,7 @@ mod tests {
         let (mut x, mut m, mut v) = (1.0f64, 0.0f64, 0.0f64);
         for t in 1..=5 {
             let grads = gradients(&module, t as f64);
-            module = optimizer.step(module, grads, |_| 0.1);
+            module = optimizer.step(module, grads, None, |_| 0.1);
             let g = 2.0 * x * t as f64;
             m = 0.9 * m + 0.1 * g;
             v = 0.999 * v + 0.001 * g * g;
@@ -312,13 +321,13 @@ mod tests {
         let mut optimizer = AdamW::<B>::new(CONFIG);
         for t in 1..=3 {
             let grads = gradients(&module, t as f64);
-            module = optimizer.step(module, grads, |_| 0.1);
+            module = optimizer.step(module, grads, None, |_| 0.1);
         }
         let state = optimizer.state(&module);
         assert_eq!(state.steps, vec![3, 0]);
         let mut resumed = AdamW::<B>::from_state(CONFIG, &module, &state);
-        let one = optimizer.step(module.clone(), gradients(&module, 1.0), |_| 0.1);
-        let other = resumed.step(module.clone(), gradients(&module, 1.0), |_| 0.1);
+        let one = optimizer.step(module.clone(), gradients(&module, 1.0), None, |_| 0.1);
+        let other = resumed.step(module.clone(), gradients(&module, 1.0), None, |_| 0.1);
         let (one, other): (f64, f64) = (
             one.touched.val().into_scalar(),
             other.touched.val().into_scalar(),

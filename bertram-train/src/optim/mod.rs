@@ -5,5 +5,5 @@ mod clip;
 mod learning_rate;
 
 pub use adamw::{AdamW, AdamWConfig, AdamWState};
-pub use clip::{global_norm, scale_gradients};
+pub use clip::{global_norm, gradient_factor, scale_gradients};
 pub use learning_rate::{LearningRateSchedule, LrSchedule};

@@ -16,7 +16,7 @@ use super::{PipelineError, RunInfo, peak_memory_bytes};
 use crate::analysis::{Analysis, TaskAnalysis};
 use crate::config::Settings;
 use crate::corpus::{DataFile, TaskData, data_files, read_corpus, tokenize_corpus};
-use crate::evaluate::{EvaluationSet, evaluate};
+use crate::evaluate::{EvaluationSet, evaluate, task_without_finite_logits};
 use crate::learner::Outcome;
 use crate::run_folder::{CheckpointStore, RunError, RunFolder, read_json, write_json};
 
@@ -215,6 +215,9 @@ fn predict_and_analyse<B: Kernels>(
         device,
         |_, done, rows| progress(done, rows),
     );
+    if let Some(task) = task_without_finite_logits(&logits) {
+        return Err(PipelineError::NotFinite { task, split });
+    }
     let mut analysis = Analysis::default();
     for set in &sets {
         let task = set.config.task;

@@ -2,18 +2,20 @@
 
 mod finish;
 mod memory;
+mod resume;
 mod start;
 
 pub(crate) use finish::save_predictions;
 pub use finish::{Summary, Versions, finish, load_trained, predict_split};
 pub use memory::peak_memory_bytes;
-pub use start::{resume, start};
+pub use resume::{ChangedSetting, RESUMABLE_KEYS, lower_rates, resume};
+pub use start::start;
 
 use std::path::{Path, PathBuf};
 
-use bertram_core::data::{DataError, TokenizerError};
+use bertram_core::data::{DataError, Split, TokenizerError};
 use bertram_core::encoder::WeightsError;
-use bertram_core::task::ModelFolderError;
+use bertram_core::task::{ModelFolderError, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
@@ -94,12 +96,35 @@ pub enum PipelineError {
         /// Its hash at the start.
         expected: String,
     },
+    /// A model that says nothing.
+    #[error(
+        "what the model says of the {} rows of {task} is not finite: its weights are too large to compute with, and nothing was written; train it anew at a lower train.learning-rate",
+        split.name()
+    )]
+    NotFinite {
+        /// The task.
+        task: TaskId,
+        /// The split.
+        split: Split,
+    },
     /// Nothing to go on from.
     #[error("{0} has no checkpoint to go on from")]
     NoCheckpoint(PathBuf),
     /// A finished run.
-    #[error("{0} is finished: there is nothing to resume")]
+    #[error(
+        "{0} is finished: there is nothing to resume; to go on longer, add --set train.epochs=N with more epochs than it has"
+    )]
     Finished(PathBuf),
+    /// Settings that cannot change in the middle of a run.
+    #[error(
+        "{} cannot change when a run goes on; these can: {}",
+        keys.join(", "),
+        RESUMABLE_KEYS.join(", ")
+    )]
+    NotResumable {
+        /// The keys.
+        keys: Vec<String>,
+    },
 }
 
 impl PipelineError {
@@ -114,6 +139,7 @@ impl PipelineError {
             }
             PipelineError::Weights(WeightsError::Write { .. })
             | PipelineError::ModelFolder(_)
+            | PipelineError::NotFinite { .. }
             | PipelineError::Predictions { .. } => false,
             _ => true,
         }
@@ -143,6 +169,9 @@ pub struct RunInfo {
     pub command: Vec<String>,
     /// The data files.
     pub data: Vec<DataFile>,
+    /// Settings that changed when the run went on, in the order in which they did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<ChangedSetting>,
 }
 
 /// Where to compute, and under what name.

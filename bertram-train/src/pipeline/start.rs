@@ -1,9 +1,9 @@
-//! What a run starts from: a new one, or one that goes on.
+//! What a new run starts from.
 
 use std::path::Path;
 
 use bertram_core::data::{BertTokenizer, Split};
-use bertram_core::encoder::{Bert, BertConfig, load_encoder, read_config};
+use bertram_core::encoder::{Bert, BertConfig, load_encoder};
 use bertram_core::task::{MultitaskModel, TaskHead};
 use bertram_kernels::Precision;
 use burn::module::Module;
@@ -11,15 +11,13 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::{BURN_VERSION, PipelineError, Place, RunInfo, write_text};
 use crate::config::{RandomModel, Settings};
-use crate::corpus::{TaskCorpus, data_files, read_corpus, tokenize_corpus};
+use crate::corpus::{data_files, read_corpus, tokenize_corpus};
 use crate::epoch::mix;
 use crate::learner::{StopFlag, TrainingSession};
 use crate::loss_scale::LossScale;
 use crate::optim::AdamW;
 use crate::regulariser::Teacher;
-use crate::run_folder::{
-    CheckpointState, CheckpointStore, RunError, RunFolder, read_json, write_json,
-};
+use crate::run_folder::{CheckpointState, CheckpointStore, RunError, RunFolder, write_json};
 use crate::step::UpdateState;
 use crate::weighting::{LossWeighting, Uncertainty};
 
@@ -79,6 +77,7 @@ pub fn start<B: AutodiffBackend>(
         started: jiff::Timestamp::now().to_string(),
         command,
         data: data_files(&corpus),
+        changed: Vec::new(),
     };
     write_json(&run.run_info(), &info)?;
     let base = run.base();
@@ -109,55 +108,8 @@ pub fn start<B: AutodiffBackend>(
     })
 }
 
-/// Goes on with the run in `run` from its newest checkpoint.
-pub fn resume<B: AutodiffBackend>(
-    run: RunFolder,
-    place: &Place<B::Device>,
-    stop: StopFlag,
-) -> Result<TrainingSession<B>, PipelineError> {
-    if run.summary().is_file() {
-        return Err(PipelineError::Finished(run.path().to_owned()));
-    }
-    let settings = Settings::load(&run.config(), &[])?;
-    check_precision::<B>(&settings, place)?;
-    let store = CheckpointStore::new(run.checkpoints(), settings.train.keep_checkpoints);
-    let Some(newest) = store.newest()? else {
-        return Err(PipelineError::NoCheckpoint(run.path().to_owned()));
-    };
-    let info: RunInfo = read_json(&run.run_info())?;
-    let corpus = read_corpus(&settings, &[Split::Train, Split::Dev])?;
-    check_unchanged(&info, &corpus)?;
-    let tokenizer = BertTokenizer::from_folder(&run.base())?;
-    let config = read_config(&run.base())?;
-    let model = build_model(
-        &settings,
-        &config,
-        config.init::<B>(&place.device),
-        &place.device,
-    );
-    let fresh = update_state(&settings, &model, &place.device);
-    let checkpoint =
-        CheckpointStore::load(&newest, model, fresh, settings.optimizer, &place.device)?;
-    tracing::info!(
-        "resuming at epoch {}, update {}",
-        checkpoint.state.epoch,
-        checkpoint.state.updates
-    );
-    let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)?;
-    Ok(TrainingSession {
-        settings,
-        tasks,
-        model: checkpoint.model,
-        update_state: checkpoint.update_state,
-        state: checkpoint.state,
-        run,
-        device: place.device.clone(),
-        stop,
-    })
-}
-
 /// Whether the device computes in the precision that the settings ask for.
-fn check_precision<B: Backend>(
+pub(super) fn check_precision<B: Backend>(
     settings: &Settings,
     place: &Place<B::Device>,
 ) -> Result<(), PipelineError> {
@@ -172,13 +124,14 @@ fn check_precision<B: Backend>(
 }
 
 /// What updates change beside the model, at the start of a run.
-fn update_state<B: AutodiffBackend>(
+pub(super) fn update_state<B: AutodiffBackend>(
     settings: &Settings,
     model: &MultitaskModel<B>,
     device: &B::Device,
 ) -> UpdateState<B> {
     let train = &settings.train;
-    let tasks = settings.tasks.iter().map(|task| task.task).collect();
+    let tasks = settings.tasks.iter().map(|task| (task.task, task.loss));
+    let tasks = tasks.collect();
     UpdateState {
         optimizer: AdamW::new(settings.optimizer),
         surgery_optimizer: train
@@ -269,25 +222,6 @@ fn check_fit(
             tokens: tokenizer.vocab_size(),
             rows: config.vocab_size,
         });
-    }
-    Ok(())
-}
-
-fn check_unchanged(info: &RunInfo, corpus: &[TaskCorpus]) -> Result<(), PipelineError> {
-    for file in data_files(corpus) {
-        let noted = info
-            .data
-            .iter()
-            .find(|noted| noted.task == file.task && noted.split == file.split);
-        if let Some(noted) = noted
-            && noted.sha256 != file.sha256
-        {
-            return Err(PipelineError::DataChanged {
-                path: file.path,
-                found: file.sha256,
-                expected: noted.sha256.clone(),
-            });
-        }
     }
     Ok(())
 }

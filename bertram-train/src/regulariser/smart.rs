@@ -91,6 +91,9 @@ pub struct Perturbation<B: Backend> {
     pub delta: Tensor<B, 3>,
     /// The examples whose gradient was not finite: they are not perturbed and have no penalty. `[examples]`.
     pub skipped: Tensor<B, 1, Bool>,
+    /// The examples whose gradient was exactly 0 in the last step: they stay where that step found them. At a `sigma` of
+    /// 1e-5 the divergence of some examples has no gradient left in f32. `[examples]`.
+    pub flat: Tensor<B, 1, Bool>,
 }
 
 /// Kept above zero before a division; far below any gradient that means something, and a normal number in f32.
@@ -142,6 +145,7 @@ impl Smart {
 
         let mut delta = start * mask.clone();
         let mut skipped: Option<Tensor<B::InnerBackend, 3, Bool>> = None;
+        let mut flat: Option<Tensor<B::InnerBackend, 3, Bool>> = None;
         for _ in 0..self.config.steps {
             let leaf = Tensor::<B, 3>::from_inner(delta.clone()).require_grad();
             let perturbed = Tensor::from_inner(embedded.clone()) + leaf.clone().cast(dtype);
@@ -159,9 +163,9 @@ impl Smart {
                 gradient = gradient / scale;
             }
             let gradient = by_example(gradient * mask.clone(), examples);
-            let bad = over_example(gradient.clone().abs(), Tensor::sum_dim)
-                .is_finite()
-                .bool_not();
+            let size = over_example(gradient.clone().abs(), Tensor::sum_dim);
+            flat = Some(size.clone().equal_elem(0.0));
+            let bad = size.is_finite().bool_not();
             let bad = match skipped.take() {
                 Some(before) => before.bool_or(bad),
                 None => bad,
@@ -175,11 +179,16 @@ impl Smart {
                 .reshape(shape);
             skipped = Some(bad);
         }
-        let skipped = match skipped {
-            Some(skipped) => skipped.reshape([examples]),
-            None => Tensor::<B::InnerBackend, 1>::zeros([examples], &delta.device()).bool(),
+        let device = delta.device();
+        let by_example = |marks: Option<Tensor<B::InnerBackend, 3, Bool>>| match marks {
+            Some(marks) => marks.reshape([examples]),
+            None => Tensor::<B::InnerBackend, 1>::zeros([examples], &device).bool(),
         };
-        Perturbation { delta, skipped }
+        Perturbation {
+            delta,
+            skipped: by_example(skipped),
+            flat: by_example(flat),
+        }
     }
 
     /// One step, on tensors `[sentences, examples, seq_len * hidden_size]`.
@@ -262,6 +271,11 @@ impl<B: AutodiffBackend> Regulariser<B> for Smart {
                 Measure {
                     name: "smart_skipped",
                     value: perturbation.skipped.int().sum().float(),
+                    over_updates: OverUpdates::Sum,
+                },
+                Measure {
+                    name: "smart_no_ascent",
+                    value: perturbation.flat.int().sum().float(),
                     over_updates: OverUpdates::Sum,
                 },
             ],

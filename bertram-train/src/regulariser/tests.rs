@@ -287,7 +287,7 @@ fn an_ascent_raises_the_divergence_stays_in_its_ball_and_off_padding() {
         let at = |delta| {
             let perturbation = Perturbation {
                 delta,
-                skipped: found.skipped.clone(),
+                ..found.clone()
             };
             smart.penalty_at(&toy, &clean, &perturbation).into_scalar()
         };
@@ -328,6 +328,20 @@ fn an_example_without_a_finite_gradient_is_skipped_and_counted() {
         .iter()
         .find(|it| it.name == "smart_skipped");
     assert_eq!(counted.expect("a count").value.clone().into_scalar(), 1.0);
+}
+
+/// A start that is nothing at all has no divergence and so no gradient: nothing is ascended, and that is counted.
+#[test]
+fn an_example_whose_gradient_is_zero_is_not_perturbed_and_counted() {
+    let toy = Toy::new(OutputKind::Real, false).tracked();
+    let smart = wide_smart(SmartVariant::Paper, PerturbationNorm::Linf, 1);
+    let found = smart.perturbation(&toy, &toy.clean(), start().zeros_like());
+    let flat: Vec<bool> = found.flat.into_data().iter().collect();
+    assert_eq!(flat, [true; 4]);
+    assert!(floats(found.delta).iter().all(|value| *value == 0.0));
+    let found = smart.perturbation(&toy, &toy.clean(), start());
+    let flat: Vec<bool> = found.flat.into_data().iter().collect();
+    assert_eq!(flat, [false; 4]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ mod section;
 mod tests;
 
 pub use group::{Group, Measure, Statistic};
-pub use read::{DevLine, RunRecord, RunSet, TrainLine, Unfinished, read_runs};
+pub use read::{DevLine, RunRecord, RunSet, TrainLine, Unfinished, Unreadable, read_runs};
 
 use std::path::{Path, PathBuf};
 
@@ -50,6 +50,14 @@ pub enum ReportError {
         count: usize,
         /// One of them.
         first: PathBuf,
+    },
+    /// Only runs that cannot be read.
+    #[error("none of the {count} finished runs can be read; the first: {reason}")]
+    NoneReadable {
+        /// How many there are.
+        count: usize,
+        /// What is wrong with the first.
+        reason: String,
     },
     /// A baseline that no run is.
     #[error("no finished run is called {name}; --baseline takes one of: {known}")]
@@ -86,6 +94,7 @@ impl ReportError {
             | ReportError::NoSuchFolder(_)
             | ReportError::NoRuns(_)
             | ReportError::NoneFinished { .. }
+            | ReportError::NoneReadable { .. }
             | ReportError::NoBaseline { .. } => true,
             ReportError::Chart { .. } | ReportError::Page(_) | ReportError::Csv(_) => false,
         }
@@ -103,6 +112,8 @@ pub struct Report {
     pub baseline_chosen: bool,
     /// Runs without results.
     pub unfinished: Vec<Unfinished>,
+    /// Finished runs that cannot be read.
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl Report {
@@ -110,7 +121,19 @@ impl Report {
     ///
     /// `baseline` is an experiment id, the name of a run or its folder; without it, the first setting.
     pub fn read(paths: &[PathBuf], baseline: Option<&str>) -> Result<Self, ReportError> {
-        let RunSet { runs, unfinished } = read_runs(paths)?;
+        let RunSet {
+            runs,
+            unfinished,
+            unreadable,
+        } = read_runs(paths)?;
+        if runs.is_empty()
+            && let Some(first) = unreadable.first()
+        {
+            return Err(ReportError::NoneReadable {
+                count: unreadable.len(),
+                reason: first.reason.clone(),
+            });
+        }
         if runs.is_empty()
             && let Some(first) = unfinished.first()
         {
@@ -139,6 +162,7 @@ impl Report {
             baseline: index,
             baseline_chosen: baseline.is_some(),
             unfinished,
+            unreadable,
         })
     }
 

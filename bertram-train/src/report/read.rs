@@ -72,13 +72,26 @@ pub struct Unfinished {
     pub updates: Option<(u64, u64)>,
 }
 
+/// A finished run of which a file does not say what it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its folder.
+    pub path: PathBuf,
+    /// The folder's name.
+    pub name: String,
+    /// The file, and what is wrong with it.
+    pub reason: String,
+}
+
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct RunSet {
     /// Finished runs, in the order of the arguments and of their paths.
     pub runs: Vec<RunRecord>,
-    /// The others.
+    /// Those that are not finished.
     pub unfinished: Vec<Unfinished>,
+    /// Those that cannot be read: one of them keeps nobody from reading the others.
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// Reads the runs in `paths`: run folders, or folders that hold some at any depth. None is read twice.
@@ -102,7 +115,14 @@ pub fn read_runs(paths: &[PathBuf]) -> Result<RunSet, ReportError> {
             let run = RunFolder::open(&folder)?;
             let name = last_part(&real);
             if run.summary().is_file() {
-                set.runs.push(read_run(&run, name)?);
+                match read_run(&run, name.clone()) {
+                    Ok(record) => set.runs.push(record),
+                    Err(error) => set.unreadable.push(Unreadable {
+                        path: folder,
+                        name,
+                        reason: error.to_string(),
+                    }),
+                }
             } else {
                 set.unfinished.push(Unfinished {
                     updates: progress(&run),

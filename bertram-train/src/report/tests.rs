@@ -159,6 +159,34 @@ fn runs_that_differ_by_seed_are_one_setting() {
 }
 
 #[test]
+fn a_run_that_cannot_be_read_is_named_and_left_out() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    two_settings(dir.path());
+    let bad = dir.path().join("bad");
+    write_run(&bad, E04, 1, Some([0.5, 0.5, 0.5]));
+    // What serde makes of a number that is none.
+    std::fs::write(
+        bad.join("analysis.json"),
+        r#"{"para": {"kind": "calibration", "bins": [], "ece": null, "rows": 3}}"#,
+    )
+    .expect("write");
+    let report = read(dir.path(), None);
+    assert_eq!(report.groups.len(), 2);
+    let [unreadable] = &report.unreadable[..] else {
+        panic!("{:?}", report.unreadable)
+    };
+    assert_eq!(unreadable.name, "bad");
+    assert!(
+        unreadable.reason.contains("bad/analysis.json"),
+        "{unreadable:?}"
+    );
+    let markdown = report.markdown().expect("markdown");
+    assert!(markdown.contains("Runs that cannot be read"), "{markdown}");
+    let error = Report::read(&[bad], None).expect_err("nothing to show");
+    assert!(error.is_input() && error.to_string().contains("analysis.json"));
+}
+
+#[test]
 fn a_run_is_read_once_however_often_it_is_named() {
     let dir = tempfile::tempdir().expect("temp dir");
     two_settings(dir.path());

@@ -145,7 +145,17 @@ impl CheckpointStore {
 
     /// The newest checkpoint's folder, if there is one.
     pub fn newest(&self) -> Result<Option<PathBuf>, RunError> {
-        Ok(self.all()?.pop())
+        Ok(self.all()?.pop().map(|(_, folder)| folder))
+    }
+
+    /// The number of updates that the newest checkpoint holds, if there is one.
+    pub fn newest_update(&self) -> Result<Option<usize>, RunError> {
+        Ok(self.all()?.pop().map(|(updates, _)| updates))
+    }
+
+    /// The place in its run of the checkpoint in a folder.
+    pub fn state(folder: &Path) -> Result<CheckpointState, RunError> {
+        read_json(&folder.join(STATE))
     }
 
     /// Reads a checkpoint into a model of the same shape. `fresh` is the state that the run began with: it says what there
@@ -157,7 +167,7 @@ impl CheckpointStore {
         config: AdamWConfig,
         device: &B::Device,
     ) -> Result<Checkpoint<B>, RunError> {
-        let state: CheckpointState = read_json(&folder.join(STATE))?;
+        let state = Self::state(folder)?;
         let model = load_tensors(&folder.join(MODEL), model, device)?;
         let optimizer = |name, steps: &[u32]| -> Result<AdamW<B>, RunError> {
             let moments = load_moments(folder, name, model.valid(), steps, device)?;
@@ -212,7 +222,8 @@ impl CheckpointStore {
         Ok(load_tensors(&self.folder.join(BEST), model, device)?)
     }
 
-    fn all(&self) -> Result<Vec<PathBuf>, RunError> {
+    /// Updates and folder of each checkpoint, the oldest first.
+    fn all(&self) -> Result<Vec<(usize, PathBuf)>, RunError> {
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -229,12 +240,12 @@ impl CheckpointStore {
             }
         }
         folders.sort();
-        Ok(folders.into_iter().map(|(_, path)| path).collect())
+        Ok(folders)
     }
 
     fn prune(&self) -> Result<(), RunError> {
         let all = self.all()?;
-        for folder in &all[..all.len().saturating_sub(self.keep)] {
+        for (_, folder) in &all[..all.len().saturating_sub(self.keep)] {
             std::fs::remove_dir_all(folder).map_err(RunError::io(folder))?;
         }
         Ok(())

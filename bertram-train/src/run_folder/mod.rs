@@ -175,6 +175,12 @@ impl RunFolder {
         self.path.join("summary.json")
     }
 
+    /// Renames the summary of a finished run that goes on, to `summary-at-update-N.json`.
+    pub fn set_summary_aside(&self, update: usize) -> Result<(), RunError> {
+        let aside = self.path.join(format!("summary-at-update-{update}.json"));
+        std::fs::rename(self.summary(), &aside).map_err(RunError::io(&aside))
+    }
+
     /// `analysis.json`.
     pub fn analysis(&self) -> PathBuf {
         self.path.join("analysis.json")

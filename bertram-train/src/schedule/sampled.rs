@@ -28,14 +28,29 @@ pub fn annealed_exponent(epoch: usize, epochs: usize) -> f64 {
     1.0 - 0.8 * done
 }
 
+/// Numbers in proportion to `size^exponent`. At low temperatures the powers themselves leave the numbers: then they are
+/// those of the sizes' shares of the largest.
+fn powers(sizes: &[f64], exponent: f64) -> Vec<f64> {
+    let of = |unit: f64| -> Vec<f64> {
+        let shares = sizes.iter().map(|size| size / unit);
+        shares.map(|share| share.powf(exponent)).collect()
+    };
+    let powers = of(1.0);
+    if powers.iter().sum::<f64>().is_finite() {
+        return powers;
+    }
+    of(sizes.iter().copied().fold(1.0, f64::max))
+}
+
 impl Schedule for Sampled {
     fn epoch(&self, context: &EpochContext<'_>) -> Vec<Update> {
         let tasks = task_groups(context.sizes, self.accumulate);
-        let weights = tasks
+        let sizes: Vec<f64> = tasks
             .iter()
-            .map(|(_, groups)| (groups.len() as f64).powf(self.exponent));
-        // Only an empty list has no distribution: every task here has a batch, so a positive weight.
-        let Ok(distribution) = WeightedIndex::new(weights) else {
+            .map(|(_, groups)| groups.len() as f64)
+            .collect();
+        // Only an empty list has no distribution: every task here has a batch, and the largest a positive weight.
+        let Ok(distribution) = WeightedIndex::new(powers(&sizes, self.exponent)) else {
             return Vec::new();
         };
         let updates: usize = tasks.iter().map(|(_, groups)| groups.len()).sum();
@@ -53,5 +68,19 @@ impl Schedule for Sampled {
                 }])
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_temperature_gives_a_distribution() {
+        assert_eq!(powers(&[2.0, 3.0], 2.0), [4.0, 9.0]);
+        for exponent in [0.0, 1e-9, 1e3, 1e300] {
+            let powers = powers(&[10.0, 2000.0, 150.0], exponent);
+            assert!(WeightedIndex::new(&powers).is_ok(), "{powers:?}");
+        }
     }
 }

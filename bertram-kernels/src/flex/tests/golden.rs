@@ -230,9 +230,9 @@ fn adamw_steps_and_moving_averages() {
             let gradient = steps.constant(&format!("gradient_{t}"));
             let decay = averages.number("decay");
             let (next, changed) = if fused {
-                adamw::step(parameter, gradient, moments, &step)
+                adamw::step(parameter, gradient, None, moments, &step)
             } else {
-                composed::adamw(parameter, gradient, moments, &step)
+                composed::adamw(parameter, gradient, None, moments, &step)
             };
             (parameter, moments) = (next, Some(changed));
             average = if fused {

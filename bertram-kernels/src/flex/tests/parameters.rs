@@ -34,8 +34,8 @@ fn adamw_steps() {
             assert_eq!(kept[0], shared.0.to_data().to_vec::<f32>().expect("f32"));
         }
         let [of_fused, of_plain] = moments;
-        let (fused, of_fused) = adamw::step(fused, gradient.clone(), of_fused, &step);
-        let (plain, of_plain) = composed::adamw(plain, gradient.clone(), of_plain, &step);
+        let (fused, of_fused) = adamw::step(fused, gradient.clone(), None, of_fused, &step);
+        let (plain, of_plain) = composed::adamw(plain, gradient.clone(), None, of_plain, &step);
         if let Some(held) = held {
             assert_eq!(kept[0], held.into_data().to_vec::<f32>().expect("f32"));
         }
@@ -79,8 +79,8 @@ fn adamw_skips_rows_that_have_seen_nothing_and_no_others() {
         let mut moments = [None, None];
         for seen in [3, 17, 3, 39] {
             let ([fused, plain], [of_fused, of_plain]) = (parameters, moments);
-            let (fused, of_fused) = adamw::step(fused, gradient(seen), of_fused, &step);
-            let (plain, of_plain) = composed::adamw(plain, gradient(seen), of_plain, &step);
+            let (fused, of_fused) = adamw::step(fused, gradient(seen), None, of_fused, &step);
+            let (plain, of_plain) = composed::adamw(plain, gradient(seen), None, of_plain, &step);
             assert_close(
                 "parameter",
                 &host(fused.clone()),
@@ -90,6 +90,64 @@ fn adamw_skips_rows_that_have_seen_nothing_and_no_others() {
             parameters = [fused, plain];
             moments = [Some(of_fused), Some(of_plain)];
         }
+    }
+}
+
+/// A factor scales the gradient; a negative one leaves the step out to the last bit, whatever the gradient holds.
+#[test]
+fn a_gradient_factor_scales_or_leaves_out() {
+    let step = AdamWStep {
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-6,
+        rate: 1e-2,
+        shrink: 0.9,
+    };
+    let device = Default::default();
+    let shape = [40, 19];
+    let factor = |value: f32| Tensor::<Flex, 1>::from_floats([value], &device);
+    type Adamw = fn(
+        Tensor<Flex, 2>,
+        Tensor<Flex, 2>,
+        Option<&Tensor<Flex, 1>>,
+        Option<Moments<Flex, 2>>,
+        &AdamWStep,
+    ) -> (Tensor<Flex, 2>, Moments<Flex, 2>);
+    for (name, adamw) in [
+        ("fused", adamw::step as Adamw),
+        ("composed", composed::adamw),
+    ] {
+        let parameter = || matrix(1, shape).inner();
+        let gradient = || matrix(2, shape).inner();
+        let (scaled, of_scaled) = adamw(parameter(), gradient(), Some(&factor(0.25)), None, &step);
+        let (plain, of_plain) = adamw(parameter(), gradient() * 0.25, None, None, &step);
+        assert_eq!(host(scaled.clone()), host(plain), "{name}");
+        assert_eq!(
+            host(of_scaled.second.clone()),
+            host(of_plain.second),
+            "{name}"
+        );
+
+        let before = [&scaled, &of_scaled.first, &of_scaled.second].map(|it| host(it.clone()));
+        for bad in [f32::NAN, f32::INFINITY] {
+            let (parameter, moments) = (scaled.clone(), of_scaled.clone());
+            let gradient = gradient() * bad;
+            let (kept, moments) = adamw(
+                parameter,
+                gradient,
+                Some(&factor(-1.0)),
+                Some(moments),
+                &step,
+            );
+            assert_eq!(
+                before,
+                [kept, moments.first, moments.second].map(host),
+                "{name}"
+            );
+        }
+        let (kept, moments) = adamw(parameter(), gradient(), Some(&factor(-1.0)), None, &step);
+        assert_eq!(host(kept), host(parameter()), "{name}");
+        assert!(host(moments.first).iter().all(|it| *it == 0.0), "{name}");
     }
 }
 
@@ -103,10 +161,10 @@ fn moments_never_become_denormal() {
         shrink: 1.0,
     };
     let tiny = Tensor::<Flex, 1>::full([100], 1e-30, &Default::default());
-    let (mut parameter, mut moments) = adamw::step(tiny.clone(), tiny, None, &step);
+    let (mut parameter, mut moments) = adamw::step(tiny.clone(), tiny, None, None, &step);
     for _ in 0..100 {
         let zero = parameter.zeros_like();
-        let (next, changed) = adamw::step(parameter, zero, Some(moments), &step);
+        let (next, changed) = adamw::step(parameter, zero, None, Some(moments), &step);
         for moment in [&changed.first, &changed.second] {
             let values: Vec<f32> = moment.to_data().to_vec().expect("f32");
             assert!(values.iter().all(|x| *x == 0.0 || x.is_normal()));

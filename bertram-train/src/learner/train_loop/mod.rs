@@ -10,6 +10,7 @@ use std::time::Instant;
 use bertram_core::task::MultitaskModel;
 use bertram_kernels::TrainBackend;
 use burn::data::dataloader::Progress;
+use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use burn::train::{
     EventProcessorTraining, Interrupter, LearnerEvent, SupervisedTrainingEventProcessor,
@@ -23,6 +24,7 @@ use super::window::{Window, WindowNumbers};
 use crate::config::Settings;
 use crate::corpus::TaskData;
 use crate::epoch::{Epoch, HostPart, mix};
+use crate::finite::{NotFinite, NotFiniteValue, non_finite_parameter};
 use crate::optim::LearningRateSchedule;
 use crate::run_folder::{CheckpointState, CheckpointStore, MetricsLog};
 use crate::step::{Merged, TaskPart, UpdatePlan, UpdateSettings, Updater};
@@ -232,6 +234,9 @@ impl<B: TrainBackend> TrainLoop<B> {
                 self.log_surgery(merged)?;
             }
 
+            if shown || self.updater.check_is_due() {
+                self.check_finite()?;
+            }
             let numbers = if shown {
                 let full = std::mem::replace(&mut window, Window::new());
                 let numbers = self.log_step(full.read(), factor)?;
@@ -278,13 +283,6 @@ impl<B: TrainBackend> TrainLoop<B> {
 
     /// Writes a window's numbers to `metrics.jsonl`, and gives them to the dashboard.
     fn log_step(&mut self, numbers: WindowNumbers, factor: f64) -> Result<SeriesItem, TrainError> {
-        let lost = numbers.losses.iter().find(|(_, loss)| !loss.is_finite());
-        if let Some((&task, _)) = lost {
-            return Err(TrainError::Diverged {
-                task,
-                update: self.state.updates,
-            });
-        }
         for (task, skipped) in numbers.measures.get("smart_skipped").into_iter().flatten() {
             if *skipped > 0.0 {
                 tracing::warn!(
@@ -328,8 +326,34 @@ impl<B: TrainBackend> TrainLoop<B> {
         Ok(SeriesItem(Arc::new(series)))
     }
 
+    /// Ends the run where an update was not finite.
+    fn check_finite(&mut self) -> Result<(), TrainError> {
+        let checked = self.updater.check_finite();
+        checked.map_err(|cause| self.diverged(cause))
+    }
+
+    /// Ends the run where a model that is about to be kept is not finite.
+    fn check_weights(&self, model: &MultitaskModel<B::InnerBackend>) -> Result<(), TrainError> {
+        match non_finite_parameter(model) {
+            Some(name) => Err(self.diverged(NotFinite {
+                update: self.state.updates,
+                what: NotFiniteValue::Weights(name),
+            })),
+            None => Ok(()),
+        }
+    }
+
+    fn diverged(&self, cause: NotFinite) -> TrainError {
+        TrainError::Diverged {
+            cause,
+            checkpoint: self.store.newest_update().ok().flatten(),
+        }
+    }
+
     fn checkpoint(&mut self, model: &Option<MultitaskModel<B>>) -> Result<(), TrainError> {
+        self.check_finite()?;
         if let Some(model) = model {
+            self.check_weights(&model.valid())?;
             self.state.seconds = self.seconds();
             self.state.aggregator = self.updater.aggregator().state();
             self.store

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use super::{Events, TrainLoop};
 use crate::epoch::mix;
-use crate::evaluate::{EvaluationSet, evaluate};
+use crate::evaluate::{EvaluationSet, evaluate, task_without_finite_logits};
+use crate::finite::{NotFinite, NotFiniteValue};
 use crate::learner::series::SeriesItem;
 use crate::learner::session::{TrainError, dev_score_name};
 use crate::run_folder::BestSoFar;
@@ -83,7 +84,9 @@ impl<B: TrainBackend> TrainLoop<B> {
             return Ok(());
         };
         let begun = Instant::now();
+        self.check_finite()?;
         let valid = model.valid();
+        self.check_weights(&valid)?;
         let sets: Vec<EvaluationSet<'_>> = self
             .tasks
             .iter()
@@ -105,7 +108,7 @@ impl<B: TrainBackend> TrainLoop<B> {
         };
         let total: usize = self.tasks.iter().map(|task| task.dev.len()).sum();
         let mut finished: BTreeMap<TaskId, usize> = BTreeMap::new();
-        let (scores, _) = evaluate(
+        let (scores, logits) = evaluate(
             &valid,
             &sets,
             self.settings.train.eval_batch_size,
@@ -116,6 +119,12 @@ impl<B: TrainBackend> TrainLoop<B> {
                 events.process_valid(item(SeriesItem::default(), done, total));
             },
         );
+        if let Some(task) = task_without_finite_logits(&logits) {
+            return Err(self.diverged(NotFinite {
+                update: self.state.updates,
+                what: NotFiniteValue::Predictions(task),
+            }));
+        }
         events.process_valid(item(dev_series(&scores), total, total));
         events.process_valid(LearnerEvent::EndEpoch(self.state.epoch));
         self.last_evaluation_seconds = begun.elapsed().as_secs_f64();

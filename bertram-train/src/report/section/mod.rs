@@ -30,6 +30,7 @@ pub(super) fn document(report: &Report) -> Result<Document, ReportError> {
         Some(settings::settings(report)),
         Some(settings::environment(report)),
         settings::unfinished(report),
+        settings::unreadable(report),
         Some(settings::reading()),
     ];
     Ok(Document {

@@ -36,6 +36,13 @@ pub(super) fn summary(report: &Report) -> Vec<Fact> {
         };
         facts.push(fact("Unfinished", text));
     }
+    if let (Some(first), count) = (report.unreadable.first(), report.unreadable.len()) {
+        let text = match count {
+            1 => format!("{} cannot be read and is not counted", first.name),
+            count => format!("{count} runs cannot be read and are not counted"),
+        };
+        facts.push(fact("Unreadable", text));
+    }
     facts
 }
 

@@ -265,6 +265,25 @@ pub(super) fn unfinished(report: &Report) -> Option<Section> {
     })
 }
 
+/// Finished runs that cannot be read.
+pub(super) fn unreadable(report: &Report) -> Option<Section> {
+    if report.unreadable.is_empty() {
+        return None;
+    }
+    let mut table = Table::new(
+        "Runs whose files do not say what they should: not counted above.",
+        ["Run", "What is wrong"],
+    );
+    for run in &report.unreadable {
+        table.row([run.name.clone(), run.reason.clone()]);
+    }
+    Some(Section {
+        id: "unreadable",
+        heading: "Runs that cannot be read".into(),
+        blocks: vec![Block::table(table)],
+    })
+}
+
 /// What the numbers are.
 pub(super) fn reading() -> Section {
     let texts = [

@@ -1,0 +1,230 @@
+//! Which setting counts: configs by default, shadowed keys, relative paths, and what may change when a run goes on.
+
+mod common;
+
+use std::path::Path;
+use std::process::Output;
+
+use common::{bertram, stderr};
+
+const SMALL: [&str; 8] = [
+    "data.demo.sst=40",
+    "data.demo.para=40",
+    "data.demo.sts=40",
+    "data.demo.dev=20",
+    "model.random.hidden-size=16",
+    "model.random.intermediate-size=32",
+    "train.epochs=1",
+    "train.batch-size=8",
+];
+
+fn run_in(dir: &Path, args: &[&str], sets: &[&str]) -> Output {
+    let mut command = bertram();
+    command
+        .current_dir(dir)
+        .args(args)
+        .args(["--dashboard", "none"]);
+    for set in sets {
+        command.args(["--set", set]);
+    }
+    command.output().expect("bertram-cli starts")
+}
+
+fn ok(output: &Output) -> String {
+    let text = stderr(output);
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+fn refused(output: &Output) -> String {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    text
+}
+
+/// The demo corpus as a folder of one's own.
+fn demo(dir: &Path, name: &str) {
+    let mut command = bertram();
+    command.current_dir(dir).args([
+        "data",
+        "demo",
+        "--rows",
+        "40",
+        "--dev-rows",
+        "20",
+        "--out",
+        name,
+    ]);
+    ok(&command.output().expect("starts"));
+}
+
+fn settings(run: &Path) -> String {
+    std::fs::read_to_string(run.join("config.toml")).expect("config.toml")
+}
+
+#[test]
+fn the_first_line_says_which_config_is_in_effect() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = dir.path();
+    demo(dir, "data");
+    let text = ok(&run_in(dir, &["train", "--out", "a"], &SMALL));
+    assert!(text.starts_with("config: quickstart (built in"), "{text}");
+
+    let small = [
+        "model.random.hidden-size=16",
+        "train.epochs=1",
+        "train.batch-size=8",
+    ];
+    let text = ok(&run_in(
+        dir,
+        &["train", "--data", "data", "--out", "b"],
+        &small,
+    ));
+    assert!(text.starts_with("config: recommended (built in"), "{text}");
+    assert!(settings(&dir.join("b")).contains("kind = \"pcgrad\""));
+
+    let args = [
+        "train",
+        "--config",
+        "quickstart",
+        "--data",
+        "data",
+        "--out",
+        "c",
+    ];
+    let text = ok(&run_in(dir, &args, &small));
+    assert!(text.starts_with("config: quickstart (built in"), "{text}");
+
+    std::fs::write(dir.join("mine.toml"), "[tasks.sst]\n[train]\nepochs = 1\n").expect("write");
+    let args = ["train", "--config", "mine.toml", "--out", "d"];
+    let text = ok(&run_in(dir, &args, &SMALL));
+    assert!(text.starts_with("config: mine.toml\n"), "{text}");
+}
+
+#[test]
+fn an_override_that_changes_nothing_says_so() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = dir.path();
+    std::fs::write(
+        dir.join("limits.toml"),
+        "[tasks.sst]\nlimit = 16\n[tasks.sts]\nlimit = 16\n[train]\nepochs = 1\n",
+    )
+    .expect("write");
+    let args = [
+        "train",
+        "--config",
+        "limits.toml",
+        "--seed",
+        "5",
+        "--out",
+        "run",
+    ];
+    let sets = ["data.limit=300", "train.seed=6", "train.score-rows=9"];
+    let text = ok(&run_in(dir, &args, &[&SMALL[..], &sets].concat()));
+    for said in [
+        "data.limit (--set data.limit=300) has no effect: tasks.sst.limit and tasks.sts.limit go over it",
+        "--seed 5 has no effect: --set train.seed=6 comes after it",
+        "train.score-rows (--set train.score-rows=9) has no effect: train.order (its default) leaves no use for it",
+    ] {
+        assert!(text.contains(said), "{said:?} is not in {text}");
+    }
+    assert!(settings(&dir.join("run")).contains("seed = 6"));
+    // A resolved config says every key, and is not nagged about.
+    let text = ok(&run_in(
+        dir,
+        &["train", "--config", "run/config.toml", "--out", "again"],
+        &[],
+    ));
+    assert!(!text.contains("no effect"), "{text}");
+}
+
+#[test]
+fn paths_of_a_config_are_relative_to_it_and_a_run_resumes_from_anywhere() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = dir.path();
+    std::fs::create_dir(dir.join("project")).expect("folder");
+    demo(dir, "project/data");
+    std::fs::write(
+        dir.join("project/my.toml"),
+        "[data]\ndir = \"data\"\n[tasks.sst]\n[model.random]\nhidden-size = 16\n[train]\nepochs = 1\nbatch-size = 8\n",
+    )
+    .expect("write");
+    ok(&run_in(
+        dir,
+        &["train", "--config", "project/my.toml", "--out", "run"],
+        &[],
+    ));
+    assert!(settings(&dir.join("run")).contains("project/data\""));
+
+    // From another directory, and longer.
+    let elsewhere = dir.join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("folder");
+    let longer = ["train.epochs=2"];
+    ok(&run_in(
+        &elsewhere,
+        &["train", "--resume", "../run"],
+        &longer,
+    ));
+    let info = std::fs::read_to_string(dir.join("run/run.json")).expect("run.json");
+    assert!(
+        info.contains("\"train.epochs\"") && info.contains("\"update\": 5"),
+        "{info}"
+    );
+    assert!(dir.join("run/summary-at-update-5.json").is_file());
+    let summary = std::fs::read_to_string(dir.join("run/summary.json")).expect("summary");
+    assert!(summary.contains("\"updates\": 10"), "{summary}");
+
+    // After the data moved.
+    std::fs::rename(dir.join("project/data"), dir.join("moved")).expect("rename");
+    let args = ["train", "--resume", "../run"];
+    let text = refused(&run_in(&elsewhere, &args, &["train.epochs=3"]));
+    assert!(text.contains("ids-sst-train.csv"), "{text}");
+    let args = ["train", "--resume", "../run", "--data", "../moved"];
+    ok(&run_in(&elsewhere, &args, &["train.epochs=3"]));
+    assert!(settings(&dir.join("run")).contains("moved\""));
+
+    // Other data under the same names.
+    let file = dir.join("moved/ids-sst-dev.csv");
+    let mut rows = std::fs::read_to_string(&file).expect("dev");
+    rows.push_str("99\tx\ta fine film\t4\n");
+    std::fs::write(&file, rows).expect("write");
+    let text = refused(&run_in(
+        &elsewhere,
+        &["train", "--resume", "../run"],
+        &["train.epochs=4"],
+    ));
+    assert!(
+        text.contains("ids-sst-dev.csv") && text.contains("SHA-256"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_may_not_change_is_refused_by_name() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = dir.path();
+    ok(&run_in(dir, &["train", "--out", "run"], &SMALL));
+    let before = settings(&dir.join("run"));
+    let resume = ["train", "--resume", "run"];
+    let text = refused(&run_in(
+        dir,
+        &resume,
+        &["train.seed=3", "train.batch-size=4"],
+    ));
+    assert!(
+        text.contains("train.batch-size, train.seed cannot change when a run goes on"),
+        "{text}"
+    );
+    assert!(
+        text.contains("train.epochs"),
+        "what can change is named: {text}"
+    );
+    let text = refused(&run_in(dir, &resume, &["train.epocs=3"]));
+    assert!(text.contains("did you mean train.epochs"), "{text}");
+    let text = refused(&run_in(dir, &resume, &[]));
+    assert!(
+        text.contains("is finished") && text.contains("train.epochs"),
+        "{text}"
+    );
+    assert_eq!(settings(&dir.join("run")), before, "nothing was changed");
+}

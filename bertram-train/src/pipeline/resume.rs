@@ -1,0 +1,268 @@
+//! A run that goes on: from its newest checkpoint, with what may change of its settings.
+
+use std::collections::BTreeMap;
+
+use bertram_core::data::{BertTokenizer, Split};
+use bertram_core::encoder::read_config;
+use burn::tensor::backend::AutodiffBackend;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::start::{build_model, check_precision, update_state};
+use super::{PipelineError, Place, RunInfo, write_text};
+use crate::config::{Override, Settings};
+use crate::corpus::{TaskCorpus, data_files, read_corpus, tokenize_corpus};
+use crate::learner::{StopFlag, TrainingSession};
+use crate::run_folder::{CheckpointState, CheckpointStore, RunFolder, read_json, write_json};
+
+/// Keys that may change when a run goes on. `*` stands for a task. Where data lies may change, what it says may not: its
+/// hashes are compared.
+pub const RESUMABLE_KEYS: &[&str] = &[
+    "train.epochs",
+    "train.learning-rate",
+    "train.head-learning-rate",
+    "train.weighting-learning-rate",
+    "train.early-stopping",
+    "train.log-every",
+    "train.checkpoint-every",
+    "train.keep-checkpoints",
+    "train.eval-batch-size",
+    "data.dir",
+    "tasks.*.train",
+    "tasks.*.dev",
+    "tasks.*.test",
+];
+
+/// A setting that changed when a run went on: a line of `run.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChangedSetting {
+    /// The key, dotted.
+    pub key: String,
+    /// Its value before, as TOML; `None` where it was not said.
+    pub from: Option<String>,
+    /// Its value since.
+    pub to: Option<String>,
+    /// Updates that the run had made.
+    pub update: usize,
+}
+
+/// Goes on with the run in `run` from its newest checkpoint.
+///
+/// `overrides` may change the keys of [`RESUMABLE_KEYS`]; each is noted in `run.json`, and the run's config is written anew.
+/// Schedules are planned anew over the new number of updates, from the checkpoint on. A finished run goes on where that
+/// leaves something to do; its summary is kept under another name.
+pub fn resume<B: AutodiffBackend>(
+    run: RunFolder,
+    overrides: &[Override],
+    place: &Place<B::Device>,
+    stop: StopFlag,
+) -> Result<TrainingSession<B>, PipelineError> {
+    let before = Settings::load(&run.config(), &[])?;
+    let settings = resumed_settings(&run, &before, overrides)?;
+    check_precision::<B>(&settings, place)?;
+    let store = CheckpointStore::new(run.checkpoints(), settings.train.keep_checkpoints);
+    let newest = store.newest()?;
+    let finished = run.summary().is_file();
+    let Some(newest) = newest else {
+        return Err(match finished {
+            true => PipelineError::Finished(run.path().to_owned()),
+            false => PipelineError::NoCheckpoint(run.path().to_owned()),
+        });
+    };
+    if finished && !leaves_work(&CheckpointStore::state(&newest)?, &settings) {
+        return Err(PipelineError::Finished(run.path().to_owned()));
+    }
+    let mut info: RunInfo = read_json(&run.run_info())?;
+    let corpus = read_corpus(&settings, &[Split::Train, Split::Dev])?;
+    check_unchanged(&info, &corpus)?;
+    let tokenizer = BertTokenizer::from_folder(&run.base())?;
+    let config = read_config(&run.base())?;
+    let model = build_model(
+        &settings,
+        &config,
+        config.init::<B>(&place.device),
+        &place.device,
+    );
+    let fresh = update_state(&settings, &model, &place.device);
+    let checkpoint =
+        CheckpointStore::load(&newest, model, fresh, settings.optimizer, &place.device)?;
+    tracing::info!(
+        "resuming at epoch {}, update {}",
+        checkpoint.state.epoch,
+        checkpoint.state.updates
+    );
+    let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)?;
+
+    let changes = changes(&before, &settings, checkpoint.state.updates);
+    if !changes.is_empty() {
+        for change in &changes {
+            tracing::info!("{change}");
+        }
+        info.changed.extend(changes);
+        // The note first: a config that says more than the note would be a run that is another than it says.
+        write_json(&run.run_info(), &info)?;
+        write_text(&run.config(), &settings.to_toml())?;
+    }
+    if finished {
+        run.set_summary_aside(checkpoint.state.updates)?;
+    }
+    Ok(TrainingSession {
+        settings,
+        tasks,
+        model: checkpoint.model,
+        update_state: checkpoint.update_state,
+        state: checkpoint.state,
+        run,
+        device: place.device.clone(),
+        stop,
+    })
+}
+
+/// Whether a run at this place would make another update.
+fn leaves_work(state: &CheckpointState, settings: &Settings) -> bool {
+    let patience = settings.train.early_stopping;
+    let stopped = patience > 0 && state.evaluations_since_best >= patience;
+    state.epoch <= settings.train.epochs && !stopped
+}
+
+/// The run's settings with what is to change; all else is refused by name.
+fn resumed_settings(
+    run: &RunFolder,
+    before: &Settings,
+    overrides: &[Override],
+) -> Result<Settings, PipelineError> {
+    let mut settings = Settings::load_with(&run.config(), overrides)?.settings;
+    let train = &before.train;
+    // A head's rate that was the encoder's stays so, unless it is named.
+    if train.head_learning_rate == train.learning_rate
+        && settings.train.head_learning_rate == train.head_learning_rate
+        && !overrides
+            .iter()
+            .any(|it| it.key() == Some("train.head-learning-rate"))
+    {
+        settings.train.head_learning_rate = settings.train.learning_rate;
+    }
+    let refused: Vec<String> = changes(before, &settings, 0)
+        .into_iter()
+        .map(|change| change.key)
+        .filter(|key| !RESUMABLE_KEYS.iter().any(|allowed| matches(allowed, key)))
+        .collect();
+    match refused.is_empty() {
+        true => Ok(settings),
+        false => Err(PipelineError::NotResumable { keys: refused }),
+    }
+}
+
+/// Whether a key is one of a pattern, in which `*` stands for one part.
+fn matches(pattern: &str, key: &str) -> bool {
+    let parts = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let (pattern, key) = (parts(pattern), parts(key));
+    pattern.len() == key.len()
+        && (pattern.iter().zip(&key)).all(|(pattern, key)| pattern == "*" || pattern == key)
+}
+
+/// The keys whose values differ, in the order of their names.
+fn changes(before: &Settings, after: &Settings, update: usize) -> Vec<ChangedSetting> {
+    let (before, after) = (leaves(before), leaves(after));
+    let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    keys.into_iter()
+        .filter(|key| before.get(*key) != after.get(*key))
+        .map(|key| ChangedSetting {
+            key: key.clone(),
+            from: before.get(key).map(Value::to_string),
+            to: after.get(key).map(Value::to_string),
+            update,
+        })
+        .collect()
+}
+
+/// Every key of the settings, dotted, with its value.
+fn leaves(settings: &Settings) -> BTreeMap<String, Value> {
+    fn collect(path: &str, table: Table, into: &mut BTreeMap<String, Value>) {
+        for (key, value) in table {
+            let path = match path {
+                "" => key,
+                path => format!("{path}.{key}"),
+            };
+            match value {
+                Value::Table(table) => collect(&path, table, into),
+                value => {
+                    into.insert(path, value);
+                }
+            }
+        }
+    }
+    let mut all = BTreeMap::new();
+    // What `to_toml` writes reads back; a test of the settings says so.
+    collect("", settings.to_toml().parse().unwrap_or_default(), &mut all);
+    all
+}
+
+impl std::fmt::Display for ChangedSetting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let none = || "not said".to_owned();
+        write!(
+            f,
+            "from update {} on, {} is {} (before: {})",
+            self.update,
+            self.key,
+            self.to.clone().unwrap_or_else(none),
+            self.from.clone().unwrap_or_else(none)
+        )
+    }
+}
+
+fn check_unchanged(info: &RunInfo, corpus: &[TaskCorpus]) -> Result<(), PipelineError> {
+    for file in data_files(corpus) {
+        let noted = info
+            .data
+            .iter()
+            .find(|noted| noted.task == file.task && noted.split == file.split);
+        if let Some(noted) = noted
+            && noted.sha256 != file.sha256
+        {
+            return Err(PipelineError::DataChanged {
+                path: file.path,
+                found: file.sha256,
+                expected: noted.sha256.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What a message advises where a run diverged: rates to go on with.
+pub fn lower_rates(settings: &Settings) -> [(String, f64); 2] {
+    let train = &settings.train;
+    [
+        ("train.learning-rate", train.learning_rate, 1e-4),
+        ("train.head-learning-rate", train.head_learning_rate, 1e-3),
+    ]
+    .map(|(key, rate, most)| (key.to_owned(), (rate / 10.0).min(most)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(sets: &[&str]) -> Settings {
+        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+        Settings::from_text("x.toml", "[tasks.sst]\n", &sets).expect("valid")
+    }
+
+    #[test]
+    fn changes_are_found_by_key() {
+        let before = settings(&["data.dir=a"]);
+        let after = settings(&["train.epochs=20", "data.dir=b", "tasks.sst.limit=5"]);
+        let keys: Vec<String> = changes(&before, &after, 7)
+            .into_iter()
+            .map(|change| change.key)
+            .collect();
+        assert_eq!(keys, ["data.dir", "tasks.sst.limit", "train.epochs"]);
+        let allowed = |key: &str| RESUMABLE_KEYS.iter().any(|it| matches(it, key));
+        assert!(allowed("tasks.sst.train") && allowed("train.epochs"));
+        assert!(!allowed("tasks.sst.limit") && !allowed("train.seed"));
+    }
+}
