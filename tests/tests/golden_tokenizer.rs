@@ -1,7 +1,8 @@
 //! The tokenizer against `transformers.AutoTokenizer` (`golden/tokenizer/export.py`): folders that say how to tokenise in
 //! many ways, read, written and read again.
 //!
-//! With `BERTRAM_TOKENIZER_EXPORTS=DIR` what is written stays in `DIR`, for `tests/roundtrip/tokenizer.py`.
+//! With `BERTRAM_TOKENIZER_EXPORTS=DIR` what is written stays in `DIR`, for `tests/roundtrip/tokenizer.py`;
+//! `BERTRAM_TOKENIZER_MATRIX=FILE` takes another matrix.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -23,8 +24,11 @@ struct Combination<'a> {
 
 impl Matrix {
     fn read() -> Self {
-        let golden: Value =
-            serde_json::from_str(include_str!("../golden/tokenizer/matrix.json")).expect("JSON");
+        let golden = match std::env::var_os("BERTRAM_TOKENIZER_MATRIX") {
+            Some(path) => std::fs::read_to_string(path).expect("matrix"),
+            None => include_str!("../golden/tokenizer/matrix.json").to_owned(),
+        };
+        let golden: Value = serde_json::from_str(&golden).expect("JSON");
         let texts = serde_json::from_value(golden["texts"].clone()).expect("texts");
         Self { golden, texts }
     }
