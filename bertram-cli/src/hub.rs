@@ -10,6 +10,20 @@ use crate::error::{CliError, CliResult, input, work};
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+const TOKENIZER: &str = "tokenizer.json";
+const VOCAB: &str = "vocab.txt";
+const MODULES: &str = "modules.json";
+/// Files of a tokenizer that a repository need not have, and that say something where it has them.
+const TOKENIZER_PARTS: [&str; 3] = [
+    "tokenizer_config.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
+];
+/// Files beside `modules.json` in a sentence-transformers repository; none is a must.
+const SENTENCE_PARTS: [&str; 2] = [
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+];
 
 /// The folder that `model` stands for: itself, the `model/` of a run folder, or the snapshot of a hub id, which is
 /// downloaded into the usual cache where it is not there yet.
@@ -75,64 +89,154 @@ fn snapshot(id: &str, revision: &str) -> CliResult<PathBuf> {
     let cache = variable("HF_HUB_CACHE")
         .map_or_else(|| home.clone(), |path| Cache::new(PathBuf::from(path)));
     let repo = Repo::with_revision(id.to_owned(), RepoType::Model, revision.to_owned());
-    if let Some(folder) = cached(&cache, &repo) {
+    let snapshot = Snapshot { cache, repo };
+    let folder = snapshot.folder();
+    if let Some(folder) = &folder
+        && snapshot.optional_parts(folder).next().is_none()
+    {
+        return Ok(folder.clone());
+    }
+    let offline = is_set("HF_HUB_OFFLINE");
+    // What an earlier version, or another tool, left out may not be there at all.
+    if let Some(folder) = folder {
+        if !offline && let Err(error) = snapshot.complete(&home) {
+            tracing::debug!("{id}: the cached files are used as they are: {error}");
+        }
         return Ok(folder);
     }
-    if is_set("HF_HUB_OFFLINE") {
-        return Err(unreachable(id, &cache, "HF_HUB_OFFLINE is set"));
+    if offline {
+        return Err(unreachable(id, &snapshot.cache, "HF_HUB_OFFLINE is set"));
     }
-    let token = variable("HF_TOKEN").or_else(|| home.token());
-    let mut builder = ApiBuilder::from_cache(cache.clone()).with_token(token);
-    if let Some(endpoint) = variable("HF_ENDPOINT") {
-        builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
-    }
-    // The crate draws its bars whether anybody sees them or not.
-    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let api = builder
-        .with_progress(terminal)
-        .with_retries(2)
-        .build()
-        .map_err(work)?
-        .repo(repo.clone());
-    download(&api).map_err(|error| explain(id, revision, &cache, error))?;
-    cached(&cache, &repo).ok_or_else(|| {
+    let api = snapshot.api(&home).map_err(work)?;
+    snapshot
+        .download(&api)
+        .map_err(|error| explain(id, revision, &snapshot.cache, error))?;
+    snapshot.folder().ok_or_else(|| {
         work(anyhow::anyhow!(
             "{id} was downloaded, but its files are not in {}",
-            cache.path().display()
+            snapshot.cache.path().display()
         ))
     })
 }
 
-/// The snapshot's folder, if all that a model needs is there.
-fn cached(cache: &Cache, repo: &Repo) -> Option<PathBuf> {
-    let files = cache.repo(repo.clone());
-    let folder = files.get(CONFIG)?.parent()?.to_owned();
-    files
-        .get("tokenizer.json")
-        .or_else(|| files.get("vocab.txt"))?;
-    if files.get(WEIGHTS).is_some() {
-        return Some(folder);
-    }
-    let index = std::fs::read_to_string(files.get(INDEX)?).ok()?;
-    shards(&index)
-        .iter()
-        .all(|shard| files.get(shard).is_some())
-        .then_some(folder)
+/// One revision of one repository, in the cache.
+struct Snapshot {
+    cache: Cache,
+    repo: Repo,
 }
 
-fn download(api: &ApiRepo) -> Result<(), ApiError> {
-    api.get(CONFIG)?;
-    optional(api.get("tokenizer_config.json"))?;
-    if optional(api.get("tokenizer.json"))?.is_none() {
-        api.get("vocab.txt")?;
-    }
-    if optional(api.get(WEIGHTS))?.is_none() {
-        let index = std::fs::read_to_string(api.get(INDEX)?)?;
-        for shard in shards(&index) {
-            api.get(&shard)?;
+impl Snapshot {
+    fn api(&self, home: &Cache) -> Result<ApiRepo, ApiError> {
+        let token = variable("HF_TOKEN").or_else(|| home.token());
+        let mut builder = ApiBuilder::from_cache(self.cache.clone()).with_token(token);
+        if let Some(endpoint) = variable("HF_ENDPOINT") {
+            builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
         }
+        // The crate draws its bars whether anybody sees them or not.
+        let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let api = builder.with_progress(terminal).with_retries(2).build()?;
+        Ok(api.repo(self.repo.clone()))
     }
-    Ok(())
+
+    /// The snapshot's folder, if all that a model needs is there.
+    fn folder(&self) -> Option<PathBuf> {
+        let files = self.cache.repo(self.repo.clone());
+        let folder = files.get(CONFIG)?.parent()?.to_owned();
+        files.get(TOKENIZER).or_else(|| files.get(VOCAB))?;
+        if files.get(WEIGHTS).is_some() {
+            return Some(folder);
+        }
+        let index = std::fs::read_to_string(files.get(INDEX)?).ok()?;
+        shards(&index)
+            .iter()
+            .all(|shard| files.get(shard).is_some())
+            .then_some(folder)
+    }
+
+    /// Files that are neither in the folder nor known not to be in the repository.
+    fn optional_parts(&self, folder: &Path) -> impl Iterator<Item = String> {
+        let mut names: Vec<String> = TOKENIZER_PARTS.map(str::to_owned).to_vec();
+        names.push(MODULES.to_owned());
+        if let Ok(modules) = std::fs::read_to_string(folder.join(MODULES)) {
+            names.extend(SENTENCE_PARTS.map(str::to_owned));
+            names.extend(module_configs(&modules));
+        }
+        let folder = folder.to_owned();
+        names.into_iter().filter(move |name| {
+            !folder.join(name).is_file() && !absence(&folder, name).is_some_and(|it| it.is_file())
+        })
+    }
+
+    /// Downloads what is optional and not there yet.
+    fn complete(&self, home: &Cache) -> Result<(), ApiError> {
+        let api = self.api(home)?;
+        self.download_parts(&api)
+    }
+
+    fn download(&self, api: &ApiRepo) -> Result<(), ApiError> {
+        api.get(CONFIG)?;
+        if optional(api.get(TOKENIZER))?.is_none() {
+            api.get(VOCAB)?;
+        }
+        self.download_parts(api)?;
+        if optional(api.get(WEIGHTS))?.is_none() {
+            let index = std::fs::read_to_string(api.get(INDEX)?)?;
+            for shard in shards(&index) {
+                api.get(&shard)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn download_parts(&self, api: &ApiRepo) -> Result<(), ApiError> {
+        let config = self.cache.repo(self.repo.clone()).get(CONFIG);
+        let Some(folder) = config.as_deref().and_then(Path::parent) else {
+            return Ok(());
+        };
+        // A second time: modules.json names more files.
+        for _ in 0..2 {
+            for name in self.optional_parts(folder) {
+                if optional(api.get(&name))?.is_none() {
+                    note_absence(folder, &name);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where `huggingface_hub` notes that a repository has no file of a name: `.no_exist/COMMIT/NAME`.
+fn absence(folder: &Path, name: &str) -> Option<PathBuf> {
+    let commit = folder.file_name()?;
+    let repo = folder.parent()?.parent()?;
+    Some(repo.join(".no_exist").join(commit).join(name))
+}
+
+fn note_absence(folder: &Path, name: &str) {
+    let Some(path) = absence(folder, name) else {
+        return;
+    };
+    let parent = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    // Without the note the hub is asked again the next time.
+    if let Err(error) = parent.and_then(|()| std::fs::write(&path, "")) {
+        tracing::debug!("{}: {error}", path.display());
+    }
+}
+
+/// The configs of the modules of a sentence-transformers model, by its `modules.json`.
+fn module_configs(modules: &str) -> Vec<String> {
+    let modules: Vec<serde_json::Value> = serde_json::from_str(modules).unwrap_or_default();
+    modules
+        .iter()
+        .filter_map(|module| module.get("path")?.as_str())
+        // The text is the repository's: it names folders inside of it, or nothing.
+        .filter(|path| {
+            let mut parts = Path::new(path).components().peekable();
+            parts.peek().is_some()
+                && parts.all(|part| matches!(part, std::path::Component::Normal(_)))
+        })
+        .map(|path| format!("{}/{CONFIG}", path.trim_end_matches('/')))
+        .collect()
 }
 
 /// A file that a repository need not have.

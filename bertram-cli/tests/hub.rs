@@ -133,7 +133,8 @@ fn answer(request: &Request, files: &Files, address: &str) -> Vec<u8> {
             b"Entry not found",
         );
     };
-    let etag = format!("\"etag-of-{name}\"");
+    // The cache makes a file name of it.
+    let etag = format!("\"etag-of-{}\"", name.replace('/', "-"));
     let commit = ("X-Repo-Commit", COMMIT.to_owned());
     if in_repo.is_some() && name.ends_with(".safetensors") {
         return response(
@@ -272,9 +273,12 @@ fn a_hub_id_is_downloaded_once_and_then_needs_no_hub() {
         hub.asked(),
         [
             "config.json",
-            "tokenizer_config.json",
             "tokenizer.json",
             "vocab.txt",
+            "tokenizer_config.json",
+            "added_tokens.json",
+            "special_tokens_map.json",
+            "modules.json",
             WEIGHTS
         ]
     );
@@ -317,6 +321,90 @@ fn a_hub_id_is_downloaded_once_and_then_needs_no_hub() {
         .env("HF_HUB_CACHE", home.join("hub"))
         .env("HF_HUB_OFFLINE", "1");
     assert_eq!(vectors(elsewhere), online);
+}
+
+/// Files that say something where a repository has them.
+const OPTIONAL: [(&str, &str); 6] = [
+    ("added_tokens.json", r#"{"good": 6}"#),
+    ("special_tokens_map.json", r#"{"cls_token": "[CLS]"}"#),
+    (
+        "modules.json",
+        r#"[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+            {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+            {"idx": 2, "name": "2", "path": "../../outside", "type": "sentence_transformers.models.Dense"}]"#,
+    ),
+    ("sentence_bert_config.json", r#"{"max_seq_length": 16}"#),
+    (
+        "config_sentence_transformers.json",
+        r#"{"__version__": {"sentence_transformers": "5.0.0"}}"#,
+    ),
+    (
+        "1_Pooling/config.json",
+        r#"{"word_embedding_dimension": 32, "pooling_mode_mean_tokens": true}"#,
+    ),
+];
+
+#[test]
+fn optional_files_are_downloaded_where_the_repository_has_them() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let home = dir.path().join("home");
+    let mut files = tiny_files();
+    for (name, text) in OPTIONAL {
+        files.insert(name.to_owned(), text.as_bytes().to_vec());
+    }
+    let hub = Hub::start(files, answer);
+    let mut command = encode("org/tiny", dir.path());
+    command
+        .env("HF_HOME", &home)
+        .env("HF_ENDPOINT", &hub.address);
+    vectors(command);
+    let snapshot = home.join("hub/models--org--tiny/snapshots").join(COMMIT);
+    for (name, text) in OPTIONAL {
+        let read = std::fs::read_to_string(snapshot.join(name)).expect(name);
+        assert_eq!(read, text);
+    }
+    assert!(
+        hub.requests()
+            .iter()
+            .all(|request| !request.path.contains("..")),
+        "modules.json leads out of the repository"
+    );
+}
+
+/// A cache that another tool, or an earlier version, filled: what it left out is looked for where the hub can be asked.
+#[test]
+fn a_cache_without_optional_files_is_completed_or_used_as_it_is() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let home = dir.path().join("home");
+    let command = |address: &str| {
+        let mut command = encode("org/tiny", dir.path());
+        command.env("HF_HOME", &home).env("HF_ENDPOINT", address);
+        command
+    };
+    let hub = Hub::start(tiny_files(), answer);
+    let address = hub.address.clone();
+    let expected = vectors(command(&address));
+    let cache = home.join("hub/models--org--tiny");
+    let notes = cache.join(".no_exist");
+    assert!(notes.join(COMMIT).join("added_tokens.json").is_file());
+    std::fs::remove_dir_all(&notes).expect("notes");
+
+    drop(hub);
+    let mut offline = command(&address);
+    offline.env("HF_HUB_OFFLINE", "1");
+    assert_eq!(vectors(offline), expected);
+    assert_eq!(vectors(command(&address)), expected, "nobody answers");
+
+    let mut files = tiny_files();
+    let (name, text) = OPTIONAL[1];
+    files.insert(name.to_owned(), text.as_bytes().to_vec());
+    let hub = Hub::start(files, answer);
+    assert_eq!(vectors(command(&hub.address)), expected);
+    let added = cache.join("snapshots").join(COMMIT).join(name);
+    assert_eq!(std::fs::read_to_string(added).expect("added"), text);
+    let asked = hub.requests().len();
+    assert_eq!(vectors(command(&hub.address)), expected);
+    assert_eq!(hub.requests().len(), asked, "complete now");
 }
 
 #[test]

@@ -10,3 +10,4 @@ pub mod head;
 pub mod loss;
 pub mod metric;
 pub mod task;
+pub mod tokenizer;

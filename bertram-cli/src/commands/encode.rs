@@ -44,6 +44,8 @@ fn encode<B: Kernels>(args: &EncodeArgs, device: &B::Device) -> CliResult {
         BertTokenizer::from_folder(&dir).map_err(|error| pipeline_error(error.into()))?;
     let (config, encoder, imported) =
         load_encoder::<B>(&dir, device).map_err(|error| pipeline_error(error.into()))?;
+    let fits = tokenizer.check_fits(config.vocab_size);
+    fits.map_err(|error| pipeline_error(error.into()))?;
     if args.pooling == Pooling::Pooler && imported.missing_pooler {
         return Err(input(anyhow::anyhow!(
             "{} has no pooler weights: use --pooling cls or --pooling mean",

@@ -2,8 +2,9 @@
 
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 
-use super::tokenize::{Special, TokenizedDataset};
+use super::tokenize::TokenizedDataset;
 use crate::task::TaskId;
+use crate::tokenizer::SpecialTokens;
 
 /// How the sentences of an example become sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct Batcher {
     /// Most tokens of a sequence, special tokens counted; at least 3.
     pub max_length: usize,
     /// Special tokens of the vocabulary.
-    pub special: Special,
+    pub special: SpecialTokens,
 }
 
 /// A padded batch on the host.
@@ -87,7 +88,7 @@ struct Sequence {
 }
 
 impl Sequence {
-    fn single(tokens: &[u32], special: Special, max_length: usize) -> Self {
+    fn single(tokens: &[u32], special: SpecialTokens, max_length: usize) -> Self {
         let kept = &tokens[..tokens.len().min(max_length.saturating_sub(2))];
         let mut ids = Vec::with_capacity(kept.len() + 2);
         ids.push(special.cls);
@@ -99,7 +100,7 @@ impl Sequence {
         }
     }
 
-    fn pair(a: &[u32], b: &[u32], special: Special, max_length: usize) -> Self {
+    fn pair(a: &[u32], b: &[u32], special: SpecialTokens, max_length: usize) -> Self {
         let (keep_a, keep_b) = longest_first(a.len(), b.len(), max_length.saturating_sub(3));
         let mut ids = Vec::with_capacity(keep_a + keep_b + 3);
         ids.push(special.cls);
@@ -193,7 +194,7 @@ struct Padded {
 }
 
 impl Padded {
-    fn new(sequences: &[Sequence], special: Special) -> Self {
+    fn new(sequences: &[Sequence], special: SpecialTokens) -> Self {
         let lengths: Vec<usize> = sequences
             .iter()
             .map(|sequence| sequence.ids.len())
@@ -275,7 +276,7 @@ impl HostBatch {
 /// - output: `[sentences.len(), longest]`
 pub fn sequence_batch<B: Backend>(
     sentences: &[&[u32]],
-    special: Special,
+    special: SpecialTokens,
     max_length: usize,
     device: &B::Device,
 ) -> TokenBatch<B> {
@@ -291,7 +292,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SPECIAL: Special = Special {
+    const SPECIAL: SpecialTokens = SpecialTokens {
         pad: 0,
         unk: 1,
         cls: 2,

@@ -20,7 +20,9 @@ pub use demo::{DemoConfig, DemoCorpus};
 pub use order::{epoch_batches, sample_rows};
 pub use predictions::write_predictions;
 pub use preprocess::Preprocess;
-pub use tokenize::{BertTokenizer, Special, TokenizedDataset, TokenizerError};
+pub use tokenize::TokenizedDataset;
+
+pub use crate::tokenizer::{BertTokenizer, SpecialTokens, TokenizerError};
 
 #[cfg(test)]
 mod tests;

@@ -65,7 +65,7 @@ pub fn save_model_folder<B: Backend>(
     };
     std::fs::create_dir_all(dir).map_err(|error| file(dir.to_owned())(&error))?;
     save_encoder(dir, config, &model.encoder)?;
-    tokenizer.save(dir)?;
+    tokenizer.save(dir, config.max_position_embeddings)?;
     let configs: Vec<&TaskConfig> = model.heads.iter().map(TaskHead::config).collect();
     let path = dir.join(HEADS);
     let text =
@@ -82,6 +82,7 @@ pub fn load_model_folder<B: Backend>(
 ) -> Result<ModelFolder<B>, ModelFolderError> {
     let (config, encoder, _) = load_encoder::<B>(dir, device)?;
     let tokenizer = BertTokenizer::from_folder(dir)?;
+    tokenizer.check_fits(config.vocab_size)?;
     let path = dir.join(HEADS);
     let file = |message: String| ModelFolderError::File {
         path: path.clone(),

@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use super::start::{build_model, compute_as_trained};
+use super::start::{build_model, compute_as_trained, warn_of_preprocessing};
 use super::{PipelineError, RunInfo, peak_memory_bytes};
 use crate::analysis::{Analysis, TaskAnalysis};
 use crate::config::Settings;
@@ -149,6 +149,7 @@ pub fn load_trained<B: Backend>(
     device: &B::Device,
 ) -> Result<ModelFolder<B>, PipelineError> {
     let mut folder = load_model_folder::<B>(&run.model(), device)?;
+    warn_of_preprocessing(settings, &folder.tokenizer);
     folder.model.encoder = compute_as_trained(folder.model.encoder, settings, device);
     Ok(folder)
 }

@@ -74,16 +74,6 @@ pub enum PipelineError {
         /// What the model has.
         positions: usize,
     },
-    /// The tokenizer's vocabulary does not fit the model's embeddings.
-    #[error(
-        "the tokenizer has {tokens} tokens and the model embeddings for {rows}: they do not belong together"
-    )]
-    Vocabulary {
-        /// Size of the vocabulary.
-        tokens: usize,
-        /// Rows of the embedding matrix.
-        rows: usize,
-    },
     /// Data changed since the run began.
     #[error(
         "{path} is not what the run was begun with (SHA-256 {found}, then {expected}): a resumed run must read the same rows"
@@ -137,6 +127,8 @@ impl PipelineError {
                     RunError::Exists(_) | RunError::NotARun(..) | RunError::Locked(_)
                 )
             }
+            PipelineError::Tokenizer(error)
+            | PipelineError::ModelFolder(ModelFolderError::Tokenizer(error)) => error.is_input(),
             PipelineError::Weights(WeightsError::Write { .. })
             | PipelineError::ModelFolder(_)
             | PipelineError::NotFinite { .. }

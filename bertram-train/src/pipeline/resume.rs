@@ -8,7 +8,7 @@ use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::start::{build_model, check_precision, update_state};
+use super::start::{build_model, check_fit, check_precision, update_state, warn_of_preprocessing};
 use super::{PipelineError, Place, RunInfo, write_text};
 use crate::config::{Override, Settings};
 use crate::corpus::{TaskCorpus, data_files, read_corpus, tokenize_corpus};
@@ -77,6 +77,8 @@ pub fn resume<B: AutodiffBackend>(
     check_unchanged(&info, &corpus)?;
     let tokenizer = BertTokenizer::from_folder(&run.base())?;
     let config = read_config(&run.base())?;
+    check_fit(&settings, &config, &tokenizer)?;
+    warn_of_preprocessing(&settings, &tokenizer);
     let model = build_model(
         &settings,
         &config,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bertram_core::data::{BertTokenizer, Split};
 use bertram_core::encoder::{Bert, BertConfig, load_encoder};
-use bertram_core::task::{MultitaskModel, TaskHead};
+use bertram_core::task::{Inputs, MultitaskModel, TaskHead};
 use bertram_kernels::Precision;
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -62,6 +62,7 @@ pub fn start<B: AutodiffBackend>(
         }
     };
     check_fit(&settings, &config, &tokenizer)?;
+    warn_of_preprocessing(&settings, &tokenizer);
     let model = build_model(&settings, &config, encoder, &place.device);
     let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)?;
 
@@ -83,7 +84,7 @@ pub fn start<B: AutodiffBackend>(
     let base = run.base();
     std::fs::create_dir_all(&base).map_err(RunError::io(&base))?;
     write_json(&base.join("config.json"), &config)?;
-    tokenizer.save(&base)?;
+    tokenizer.save(&base, config.max_position_embeddings)?;
 
     let update_state = update_state(&settings, &model, &place.device);
     let state = CheckpointState {
@@ -206,7 +207,7 @@ fn random_config(random: &RandomModel, vocab_size: usize) -> BertConfig {
     }
 }
 
-fn check_fit(
+pub(super) fn check_fit(
     settings: &Settings,
     config: &BertConfig,
     tokenizer: &BertTokenizer,
@@ -217,13 +218,18 @@ fn check_fit(
             positions: config.max_position_embeddings,
         });
     }
-    if tokenizer.vocab_size() > config.vocab_size {
-        return Err(PipelineError::Vocabulary {
-            tokens: tokenizer.vocab_size(),
-            rows: config.vocab_size,
-        });
-    }
+    tokenizer.check_fits(config.vocab_size)?;
     Ok(())
+}
+
+/// Logs where the preprocessing that the settings ask for takes something away from the tokenizer.
+pub(super) fn warn_of_preprocessing(settings: &Settings, tokenizer: &BertTokenizer) {
+    let inputs: Vec<Inputs> = settings
+        .tasks
+        .iter()
+        .map(|task| task.task.spec().inputs)
+        .collect();
+    tokenizer.warn_of_preprocessing(settings.data.preprocess, &inputs);
 }
 
 /// SHA-256 of the weights file of a model folder, for the record.
