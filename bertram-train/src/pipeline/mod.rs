@@ -2,18 +2,20 @@
 
 mod finish;
 mod memory;
+mod prepare;
 mod start;
 
 pub(crate) use finish::save_predictions;
 pub use finish::{Summary, Versions, finish, load_trained, predict_split};
 pub use memory::peak_memory_bytes;
+pub use prepare::{Prepared, prepare};
 pub use start::{resume, start};
 
 use std::path::{Path, PathBuf};
 
 use bertram_core::data::{DataError, TokenizerError};
 use bertram_core::encoder::WeightsError;
-use bertram_core::task::ModelFolderError;
+use bertram_core::task::{ModelFolderError, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
@@ -82,9 +84,24 @@ pub enum PipelineError {
         /// Rows of the embedding matrix.
         rows: usize,
     },
+    /// There is nothing to learn from.
+    #[error(
+        "there are no batches to train on: no task has a training split. Name them with data.dir or tasks.X.train, or set train.epochs = 0"
+    )]
+    NoBatches,
+    /// A task's sequences are not what the model takes.
+    #[error("the {split} split of {task} does not go with the model: {problem}")]
+    Batch {
+        /// The task.
+        task: TaskId,
+        /// `train` or `dev`.
+        split: &'static str,
+        /// What does not fit.
+        problem: String,
+    },
     /// Data changed since the run began.
     #[error(
-        "{path} is not what the run was begun with (SHA-256 {found}, then {expected}): a resumed run must read the same rows"
+        "{path} is not what the run was begun with (SHA-256 {found}, then {expected}): a run must read the same rows from its start to its end"
     )]
     DataChanged {
         /// The file.

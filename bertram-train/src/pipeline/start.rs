@@ -9,9 +9,10 @@ use bertram_kernels::Precision;
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
+use super::prepare::{Prepared, prepare};
 use super::{BURN_VERSION, PipelineError, Place, RunInfo, write_text};
 use crate::config::{RandomModel, Settings};
-use crate::corpus::{TaskCorpus, data_files, read_corpus, tokenize_corpus};
+use crate::corpus::{TaskCorpus, data_files, read_corpus, tokenize_for_training};
 use crate::epoch::mix;
 use crate::learner::{StopFlag, TrainingSession};
 use crate::loss_scale::LossScale;
@@ -23,7 +24,7 @@ use crate::run_folder::{
 use crate::step::UpdateState;
 use crate::weighting::{LossWeighting, Uncertainty};
 
-/// Begins a new run in `run`: reads the data, builds the model, and writes what the run starts from.
+/// Begins a new run in `run`: reads and checks the data, builds the model, and writes what the run starts from.
 ///
 /// `model_dir` is the folder that `settings.model.path` stands for (a hub id is resolved before).
 pub fn start<B: AutodiffBackend>(
@@ -35,37 +36,18 @@ pub fn start<B: AutodiffBackend>(
     stop: StopFlag,
 ) -> Result<TrainingSession<B>, PipelineError> {
     check_precision::<B>(&settings, place)?;
-    let corpus = read_corpus(&settings, &[Split::Train, Split::Dev])?;
+    let Prepared {
+        config,
+        tokenizer,
+        tasks,
+        files,
+    } = prepare(&settings, model_dir)?;
     B::seed(&place.device, mix(settings.train.seed, u64::MAX));
-    let (config, encoder, tokenizer) = match model_dir {
-        Some(dir) => {
-            let tokenizer = BertTokenizer::from_folder(dir)?;
-            let (config, encoder, _) = load_encoder::<B>(dir, &place.device)?;
-            (config, encoder, tokenizer)
-        }
-        None => {
-            let sentences = corpus.iter().flat_map(|task| {
-                task.train.examples.iter().flat_map(|example| {
-                    std::iter::once(example.text_a.as_str()).chain(example.text_b.as_deref())
-                })
-            });
-            let Some(random) = &settings.model.random else {
-                return Err(PipelineError::Shape(
-                    "there is neither a model nor a shape".into(),
-                ));
-            };
-            let tokenizer = BertTokenizer::train_word_piece(sentences, random.vocab_size)?;
-            let config = random_config(random, tokenizer.vocab_size());
-            config
-                .validate()
-                .map_err(|error| PipelineError::Shape(error.to_string()))?;
-            let encoder = config.init::<B>(&place.device);
-            (config, encoder, tokenizer)
-        }
+    let encoder = match model_dir {
+        Some(dir) => load_encoder::<B>(dir, &place.device)?.1,
+        None => config.init::<B>(&place.device),
     };
-    check_fit(&settings, &config, &tokenizer)?;
     let model = build_model(&settings, &config, encoder, &place.device);
-    let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)?;
 
     write_text(&run.config(), &settings.to_toml())?;
     let info = RunInfo {
@@ -78,7 +60,7 @@ pub fn start<B: AutodiffBackend>(
         model_sha256: model_dir.and_then(model_hash),
         started: jiff::Timestamp::now().to_string(),
         command,
-        data: data_files(&corpus),
+        data: files,
     };
     write_json(&run.run_info(), &info)?;
     let base = run.base();
@@ -125,7 +107,7 @@ pub fn resume<B: AutodiffBackend>(
         return Err(PipelineError::NoCheckpoint(run.path().to_owned()));
     };
     let info: RunInfo = read_json(&run.run_info())?;
-    let corpus = read_corpus(&settings, &[Split::Train, Split::Dev])?;
+    let corpus = read_corpus(&settings, &[Split::Train, Split::Dev, Split::Test])?;
     check_unchanged(&info, &corpus)?;
     let tokenizer = BertTokenizer::from_folder(&run.base())?;
     let config = read_config(&run.base())?;
@@ -143,7 +125,7 @@ pub fn resume<B: AutodiffBackend>(
         checkpoint.state.epoch,
         checkpoint.state.updates
     );
-    let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)?;
+    let tasks = tokenize_for_training(&settings, &corpus, &tokenizer)?;
     Ok(TrainingSession {
         settings,
         tasks,
@@ -239,7 +221,7 @@ pub(super) fn compute_as_trained<B: Backend>(
         .with_precision(precision.unwrap_or(Precision::F32))
 }
 
-fn random_config(random: &RandomModel, vocab_size: usize) -> BertConfig {
+pub(super) fn random_config(random: &RandomModel, vocab_size: usize) -> BertConfig {
     BertConfig {
         vocab_size,
         hidden_size: random.hidden_size,
@@ -253,7 +235,7 @@ fn random_config(random: &RandomModel, vocab_size: usize) -> BertConfig {
     }
 }
 
-fn check_fit(
+pub(super) fn check_fit(
     settings: &Settings,
     config: &BertConfig,
     tokenizer: &BertTokenizer,
@@ -273,7 +255,7 @@ fn check_fit(
     Ok(())
 }
 
-fn check_unchanged(info: &RunInfo, corpus: &[TaskCorpus]) -> Result<(), PipelineError> {
+pub(super) fn check_unchanged(info: &RunInfo, corpus: &[TaskCorpus]) -> Result<(), PipelineError> {
     for file in data_files(corpus) {
         let noted = info
             .data
