@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use bertram_core::data::{Dataset, Split};
+use bertram_core::data::{BadRow, Dataset, Split};
 use bertram_core::metric::{SplitScores, TaskScores};
 use bertram_core::task::{LabelKind, TaskId};
 use rand::{Rng, SeedableRng};
@@ -63,7 +63,11 @@ pub fn run_baseline(
                 mix(seed, split as u64),
             );
             let ids: Vec<String> = rows.examples.iter().map(|row| row.id.clone()).collect();
-            save_predictions(run, task.task, split, &ids, &answers)?;
+            let bad: &[BadRow] = match split {
+                Split::Train | Split::Dev => &[],
+                Split::Test => rows.skipped.as_slice(),
+            };
+            save_predictions(run, task.task, split, &ids, &answers, bad)?;
             if let (Split::Dev, Some(of_task)) = (split, score(task.task, &answers, &rows)) {
                 scores.insert(task.task, of_task);
             }

@@ -1,11 +1,11 @@
 //! From settings to tokenised data: which file each split comes from, its rows, and what is noted about them.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bertram_core::data::{
-    Batcher, BertTokenizer, DataError, Dataset, DemoConfig, DemoCorpus, ReadOptions, Split,
-    TokenizedDataset, TokenizerError, layout_file, read_dataset,
+    BadRow, Batcher, BertTokenizer, DataError, Dataset, DemoConfig, DemoCorpus, ReadOptions, Split,
+    TokenizedDataset, TokenizerError, layout_file, read_dataset_noting,
 };
 use bertram_core::task::{TaskConfig, TaskId};
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub struct DataFile {
     pub sha256: String,
     /// Rows read.
     pub rows: usize,
-    /// Rows left out as bad.
+    /// Bad rows; those of a test file have their places in its predictions.
     pub skipped: usize,
 }
 
@@ -43,8 +43,24 @@ pub struct TaskCorpus {
 
 /// Reads every split of every task that the settings name, or generates the demo corpus.
 ///
-/// `splits` says which are wanted; those left out are empty.
+/// `splits` says which are wanted; those left out are empty. What is odd about a file and no fault is said as a warning.
 pub fn read_corpus(settings: &Settings, splits: &[Split]) -> Result<Vec<TaskCorpus>, DataError> {
+    read(settings, splits, |note| tracing::warn!("{note}"))
+}
+
+/// As [`read_corpus`], for files that were read before: says nothing.
+pub(crate) fn read_corpus_again(
+    settings: &Settings,
+    splits: &[Split],
+) -> Result<Vec<TaskCorpus>, DataError> {
+    read(settings, splits, |_| {})
+}
+
+fn read(
+    settings: &Settings,
+    splits: &[Split],
+    mut say: impl FnMut(&str),
+) -> Result<Vec<TaskCorpus>, DataError> {
     let demo = settings
         .tasks
         .iter()
@@ -60,7 +76,7 @@ pub fn read_corpus(settings: &Settings, splits: &[Split]) -> Result<Vec<TaskCorp
                 dev: demo.dataset(task.task, Split::Dev),
                 test: Some(demo.dataset(task.task, Split::Test)),
             }),
-            _ => read_task(settings, task, splits),
+            _ => read_task(settings, task, splits, &mut say),
         })
         .collect()
 }
@@ -86,76 +102,56 @@ fn read_task(
     settings: &Settings,
     task: &TaskSettings,
     splits: &[Split],
+    say: &mut impl FnMut(&str),
 ) -> Result<TaskCorpus, DataError> {
     let format = task.format.unwrap_or(settings.data.format);
-    let file = |split: Split, named: &Option<PathBuf>| -> Option<PathBuf> {
+    let file = |split: Split| -> Option<PathBuf> {
+        let named = match split {
+            Split::Train => &task.train,
+            Split::Dev => &task.dev,
+            Split::Test => &task.test,
+        };
         match (named, &settings.data.dir) {
             (Some(path), _) => Some(path.clone()),
             (None, Some(dir)) => Some(layout_file(dir, format, task.task, split)),
             (None, None) => None,
         }
+        .filter(|_| splits.contains(&split))
     };
-    let read = |path: &Path, labelled: bool| {
-        let dataset = read_dataset(
-            path,
+    let mut read = |path: Option<PathBuf>, split: Split| -> Result<Dataset, DataError> {
+        let Some(path) = path else {
+            return Ok(Dataset {
+                task: task.task,
+                path: PathBuf::new(),
+                sha256: String::new(),
+                examples: Vec::new(),
+                skipped: Vec::new(),
+            });
+        };
+        let (dataset, notes) = read_dataset_noting(
+            &path,
             &ReadOptions {
                 task: task.task,
                 format,
                 columns: &task.columns,
                 bad_rows: settings.data.bad_rows,
                 preprocess: settings.data.preprocess,
-                labelled,
+                labelled: split != Split::Test,
             },
         )?;
-        if !dataset.skipped.is_empty() {
-            let lines: Vec<String> = dataset
-                .skipped
-                .iter()
-                .take(5)
-                .map(|row| format!("line {}: {}", row.line, row.reason))
-                .collect();
-            tracing::warn!(
-                "{}: skipped {} bad rows ({}{})",
-                path.display(),
-                dataset.skipped.len(),
-                lines.join("; "),
-                if dataset.skipped.len() > 5 {
-                    "; ..."
-                } else {
-                    ""
-                }
-            );
-        }
+        notes.iter().for_each(|note| say(note));
         Ok(dataset)
     };
-    let wanted = |split: Split, named: &Option<PathBuf>| -> Result<Dataset, DataError> {
-        let empty = || Dataset {
-            task: task.task,
-            path: PathBuf::new(),
-            sha256: String::new(),
-            examples: Vec::new(),
-            skipped: Vec::new(),
-        };
-        if !splits.contains(&split) || (split == Split::Train && !task.train_on) {
-            return Ok(empty());
-        }
-        match file(split, named) {
-            Some(path) => read(&path, true),
-            None => Ok(empty()),
-        }
-    };
-    let test = match file(Split::Test, &task.test) {
-        // A test file is optional in a data folder, and a must where the config names it.
-        Some(path) if splits.contains(&Split::Test) && (task.test.is_some() || path.is_file()) => {
-            Some(read(&path, false)?)
-        }
-        _ => None,
-    };
+    // A test file is optional in a data folder, and a must where the config names it. A link to nowhere is there.
+    let there = |path: &PathBuf| task.test.is_some() || path.symlink_metadata().is_ok();
     Ok(TaskCorpus {
         task: task.task,
-        train: wanted(Split::Train, &task.train)?,
-        dev: wanted(Split::Dev, &task.dev)?,
-        test,
+        train: read(file(Split::Train).filter(|_| task.train_on), Split::Train)?,
+        dev: read(file(Split::Dev), Split::Dev)?,
+        test: match file(Split::Test).filter(there) {
+            Some(path) => Some(read(Some(path), Split::Test)?),
+            None => None,
+        },
     })
 }
 
@@ -230,6 +226,8 @@ pub struct TaskData {
     pub dev: TokenizedDataset,
     /// Rows to predict.
     pub test: Option<TokenizedDataset>,
+    /// Rows of the test file that could not be read; they have places in its predictions.
+    pub bad_test_rows: Vec<BadRow>,
     /// Whether it is trained.
     pub train_on: bool,
     /// Rows of an epoch; all where `None`.
@@ -238,37 +236,66 @@ pub struct TaskData {
     pub draw: LimitDraw,
 }
 
+impl TaskData {
+    /// The rows of a split; `None` where there is no such split.
+    pub fn split(&self, split: Split) -> Option<&TokenizedDataset> {
+        match split {
+            Split::Train => Some(&self.train),
+            Split::Dev => Some(&self.dev),
+            Split::Test => self.test.as_ref(),
+        }
+    }
+}
+
 /// Tokenises a corpus.
 pub fn tokenize_corpus(
     settings: &Settings,
     corpus: &[TaskCorpus],
     tokenizer: &BertTokenizer,
 ) -> Result<Vec<TaskData>, TokenizerError> {
-    settings
-        .tasks
-        .iter()
-        .zip(corpus)
+    let tasks = settings.tasks.iter().zip(corpus);
+    tasks
         .map(|(task, corpus)| {
-            let config = task.model_config();
-            let dev = TokenizedDataset::new(&dev_rows(settings, &corpus.dev), tokenizer)?;
-            Ok(TaskData {
-                batcher: Batcher {
-                    packing: config.packing(),
-                    max_length: settings.data.max_length,
-                    special: tokenizer.special(),
-                },
-                config,
-                train: TokenizedDataset::new(&corpus.train, tokenizer)?,
-                dev,
-                test: corpus
-                    .test
-                    .as_ref()
-                    .map(|test| TokenizedDataset::new(test, tokenizer))
-                    .transpose()?,
-                limit: limit(settings, task, corpus.train.examples.len()),
-                train_on: task.train_on,
-                draw: task.limit_draw.unwrap_or(settings.data.limit_draw),
-            })
+            tokenize_task(settings, task, corpus, corpus.test.as_ref(), tokenizer)
         })
         .collect()
+}
+
+/// Tokenises what a training works on: all but the test splits, which would take memory until it ends.
+pub fn tokenize_for_training(
+    settings: &Settings,
+    corpus: &[TaskCorpus],
+    tokenizer: &BertTokenizer,
+) -> Result<Vec<TaskData>, TokenizerError> {
+    let tasks = settings.tasks.iter().zip(corpus);
+    tasks
+        .map(|(task, corpus)| tokenize_task(settings, task, corpus, None, tokenizer))
+        .collect()
+}
+
+fn tokenize_task(
+    settings: &Settings,
+    task: &TaskSettings,
+    corpus: &TaskCorpus,
+    test: Option<&Dataset>,
+    tokenizer: &BertTokenizer,
+) -> Result<TaskData, TokenizerError> {
+    let config = task.model_config();
+    Ok(TaskData {
+        batcher: Batcher {
+            packing: config.packing(),
+            max_length: settings.data.max_length,
+            special: tokenizer.special(),
+        },
+        config,
+        train: TokenizedDataset::new(&corpus.train, tokenizer)?,
+        dev: TokenizedDataset::new(&dev_rows(settings, &corpus.dev), tokenizer)?,
+        test: test
+            .map(|test| TokenizedDataset::new(test, tokenizer))
+            .transpose()?,
+        bad_test_rows: test.map_or(Vec::new(), |test| test.skipped.clone()),
+        limit: limit(settings, task, corpus.train.examples.len()),
+        train_on: task.train_on,
+        draw: task.limit_draw.unwrap_or(settings.data.limit_draw),
+    })
 }

@@ -104,6 +104,19 @@ impl Epoch {
         parts.collect()
     }
 
+    /// The first batch of each task that has one, padded, on the host.
+    pub fn first_batches<'a>(
+        &'a self,
+        tasks: &'a [TaskData],
+    ) -> impl Iterator<Item = (&'a TaskData, HostBatch)> {
+        tasks
+            .iter()
+            .zip(&self.batches)
+            .filter_map(|(task, batches)| {
+                Some((task, task.batcher.batch(&task.train, batches.first()?)))
+            })
+    }
+
     /// Prepares the batches of the updates from number `first` on, on a thread of the scope's, while steps run. It ends
     /// with the last update, or when the receiver is gone.
     pub fn prefetch<'scope, 'env>(

@@ -317,14 +317,32 @@ pub struct ConfigArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Check files; every problem is named with its line.
+    ///
+    /// With --data or --model the check goes on as far as a run does before its first update: every data file is read and
+    /// checked, the tokenizer and the shapes of the weights as well, and the first batch of each task is made. Nothing is
+    /// written.
     #[command(after_help = "Examples:
   bertram-cli config validate configs/quickstart.toml
-  bertram-cli config validate configs/*.toml")]
-    Validate {
-        /// Config files.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-    },
+  bertram-cli config validate configs/*.toml
+  bertram-cli config validate --data data --model bert-base-uncased my.toml")]
+    Validate(ValidateArgs),
+}
+
+/// Arguments of `config validate`.
+#[derive(Clone, Debug, Args)]
+pub struct ValidateArgs {
+    /// Config files.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Also check with the data of a folder in the layout of data.format (sets data.dir).
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Also check with a pretrained BERT: a folder or a Hugging Face hub id (sets model.path).
+    #[arg(long, value_name = "DIR|ID")]
+    pub model: Option<String>,
+    /// Set any key of the configs; can be given more than once.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 /// Arguments of `data`.

@@ -1,9 +1,9 @@
 //! `bertram-cli predict`: a trained task on sentences of one's own.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
-use bertram_core::data::{Batcher, Dataset, Example, TokenizedDataset};
+use bertram_core::data::{Batcher, Dataset, Example, TokenizedDataset, text_lines};
 use bertram_core::task::{Inputs, ModelFolder, TaskId};
 use bertram_kernels::TrainBackend;
 use bertram_train::config::Settings;
@@ -124,30 +124,18 @@ pub fn write_output(path: Option<&Path>, text: &str) -> CliResult {
     }
 }
 
-/// The lines of a file, or of standard input for `-`. Each carries its number, counted from 1.
+/// The lines of a file, or of standard input for `-`, without a byte order mark. Each carries its number, counted from 1.
 pub fn read_lines(path: &Path) -> CliResult<Vec<String>> {
-    let reader: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(std::io::stdin())
+    let named =
+        |error: &dyn std::fmt::Display| input(anyhow::anyhow!("{}: {error}", path.display()));
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().read_to_end(&mut bytes)
     } else {
-        Box::new(
-            std::fs::File::open(path)
-                .map_err(|error| input(anyhow::anyhow!("{}: {error}", path.display())))?,
-        )
-    };
-    BufReader::new(reader)
-        .lines()
-        .enumerate()
-        .map(|(index, line)| {
-            line.map(|line| line.trim_end_matches('\r').to_owned())
-                .map_err(|error| {
-                    input(anyhow::anyhow!(
-                        "{}, line {}: {error}",
-                        path.display(),
-                        index + 1
-                    ))
-                })
-        })
-        .collect()
+        std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
+    }
+    .map_err(|error| named(&error))?;
+    text_lines(&bytes).map_err(|error| named(&error))
 }
 
 type Text = (String, Option<String>);

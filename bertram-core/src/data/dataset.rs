@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::error::{BadRow, DataError, Mend, name_rows};
+use super::labels::{self, WrittenLabels};
+use super::lines::text_bytes;
 use super::order::sample_rows;
+use super::predictions::neutral_prediction;
 use super::{Preprocess, cs224n, glue, json_lines};
-use crate::task::{Inputs, LabelKind, TaskId};
+use crate::task::{Inputs, TaskId};
 
 /// One row.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,17 +62,9 @@ pub struct Columns {
 pub enum BadRows {
     /// Refuse the file.
     Error,
-    /// Leave the row out, and count it.
+    /// Leave the row out, and count it. A test file's rows keep their places in its predictions
+    /// ([`with_bad_rows`](super::with_bad_rows)).
     Skip,
-}
-
-/// A row that could not be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadRow {
-    /// Line of the file on which the row starts, counted from 1.
-    pub line: u64,
-    /// What is wrong with it.
-    pub reason: String,
 }
 
 /// Parts of a data set.
@@ -128,112 +124,103 @@ pub struct ReadOptions<'a> {
     pub bad_rows: BadRows,
     /// What to do to texts.
     pub preprocess: Preprocess,
-    /// Whether every row must have a label. Without, a label column is optional, and used if every row has one.
+    /// Whether every row must have a label. Without (a test file), a label column is optional, -1 and nothing mean
+    /// unlabelled, and labels are of use if every row has one; and no row is left out that has no identifier.
     pub labelled: bool,
 }
 
-/// Errors of a data file.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// The file cannot be read.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A column is not there.
-    #[error(
-        "{path}, line 1: no column {column:?}; the columns are {found}. Name another with tasks.{task}.columns"
-    )]
-    MissingColumn {
-        /// The file.
-        path: PathBuf,
-        /// The task.
-        task: TaskId,
-        /// The column looked for.
-        column: String,
-        /// The columns there are.
-        found: String,
-    },
-    /// There are no rows.
-    #[error("{path}: there are no rows in it")]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Bad rows, and `bad-rows = "error"`.
-    #[error("{}", bad_rows_message(path, rows))]
-    BadRows {
-        /// The file.
-        path: PathBuf,
-        /// All of them.
-        rows: Vec<BadRow>,
-    },
+/// The rows of a file as a format's reader finds them.
+pub(super) struct RawFile {
+    pub rows: Vec<RawRow>,
+    /// What is odd about the file.
+    pub notes: Vec<String>,
 }
 
-/// Bad rows that a message names; the others are counted.
-const NAMED_ROWS: usize = 10;
-
-fn bad_rows_message(path: &Path, rows: &[BadRow]) -> String {
-    let mut message = format!("{}: {} bad rows", path.display(), rows.len());
-    if rows.len() == 1 {
-        message = format!("{}: 1 bad row", path.display());
-    }
-    for row in rows.iter().take(NAMED_ROWS) {
-        message.push_str(&format!("\n  line {}: {}", row.line, row.reason));
-    }
-    if rows.len() > NAMED_ROWS {
-        message.push_str(&format!("\n  and {} more", rows.len() - NAMED_ROWS));
-    }
-    message.push_str("\nMend them, or leave them out with data.bad-rows = \"skip\"");
-    message
-}
-
-/// A row as a format's reader finds it, before it is checked.
+/// A row before it is checked.
 pub(super) struct RawRow {
     pub line: u64,
+    /// Its identifier, or what stands in for one; `None` if the row is too broken to tell.
+    pub id: Option<String>,
     /// What is wrong with the row, where the reader already knows.
     pub fields: Result<RawFields, String>,
 }
 
 #[derive(Default)]
 pub(super) struct RawFields {
-    pub id: Option<String>,
     pub text_a: Option<String>,
     pub text_b: Option<String>,
     pub label: Option<String>,
 }
 
-/// Reads a file.
+/// Rows left out that a warning names; the others are counted.
+const NOTED_ROWS: usize = 5;
+
+/// Reads a file. What is odd about it and no fault is said as a warning.
 ///
 /// # Errors
 ///
 /// [`DataError`] names the file, and the line where there is one.
 pub fn read_dataset(path: &Path, options: &ReadOptions<'_>) -> Result<Dataset, DataError> {
-    let bytes = std::fs::read(path).map_err(|source| DataError::Io {
+    let (dataset, notes) = read_dataset_noting(path, options)?;
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+    Ok(dataset)
+}
+
+/// As [`read_dataset`], and gives the warnings, each with the name of the file, in place of saying them.
+pub fn read_dataset_noting(
+    path: &Path,
+    options: &ReadOptions<'_>,
+) -> Result<(Dataset, Vec<String>), DataError> {
+    let whole = std::fs::read(path).map_err(|source| DataError::Io {
         path: path.to_owned(),
         source,
     })?;
-    let raw = match options.format {
-        Format::Cs224n => cs224n::rows(path, &bytes, options)?,
-        Format::Glue => glue::rows(path, &bytes, options)?,
-        Format::JsonLines => json_lines::rows(&bytes, options),
+    let bytes = text_bytes(&whole).map_err(|source| DataError::Text {
+        path: path.to_owned(),
+        source,
+    })?;
+    let RawFile { rows, mut notes } = match options.format {
+        Format::Cs224n => cs224n::rows(path, bytes, options)?,
+        Format::Glue => glue::rows(path, bytes, options)?,
+        Format::JsonLines => json_lines::rows(path, bytes, options)?,
     };
-    let mut examples = Vec::with_capacity(raw.len());
+    let kind = options.task.spec().label;
+    let mut labels = WrittenLabels::default();
+    let mut examples = Vec::with_capacity(rows.len());
     let mut skipped = Vec::new();
-    for row in raw {
-        let line = row.line;
-        match row.fields.and_then(|fields| example(fields, line, options)) {
+    for (row, raw) in rows.into_iter().enumerate() {
+        let RawRow { line, id, fields } = raw;
+        let checked = fields.and_then(|fields| {
+            labels.add(
+                kind,
+                fields.label.as_deref().unwrap_or_default(),
+                options.labelled,
+            );
+            example(
+                fields,
+                id.clone().unwrap_or_else(|| line.to_string()),
+                options,
+            )
+        });
+        match checked {
             Ok(example) => examples.push(example),
-            Err(reason) => skipped.push(BadRow { line, reason }),
+            Err(reason) => skipped.push(BadRow {
+                line,
+                reason,
+                row,
+                id,
+            }),
         }
     }
-    if options.bad_rows == BadRows::Error && !skipped.is_empty() {
+    if let Some(mend) = unusable(&examples, &skipped, options) {
+        let refused = |row: &&BadRow| mend != Mend::KeepIds || row.id.is_none();
         return Err(DataError::BadRows {
             path: path.to_owned(),
-            rows: skipped,
+            rows: skipped.iter().filter(refused).cloned().collect(),
+            mend,
+            hint: labels.refused_hint(kind),
         });
     }
     if examples.is_empty() {
@@ -241,16 +228,68 @@ pub fn read_dataset(path: &Path, options: &ReadOptions<'_>) -> Result<Dataset, D
             path: path.to_owned(),
         });
     }
-    Ok(Dataset {
+    notes.extend(labels.note(options.task));
+    notes.extend(rows_note(&examples, &skipped, options));
+    let notes = notes
+        .into_iter()
+        .map(|note| format!("{}: {note}", path.display()));
+    let notes = notes.collect();
+    let dataset = Dataset {
         task: options.task,
         path: path.to_owned(),
-        sha256: format!("{:x}", Sha256::digest(&bytes)),
+        sha256: format!("{:x}", Sha256::digest(&whole)),
         examples,
         skipped,
-    })
+    };
+    Ok((dataset, notes))
 }
 
-fn example(fields: RawFields, line: u64, options: &ReadOptions<'_>) -> Result<Example, String> {
+/// What to do about bad rows that the file cannot be used with.
+fn unusable(examples: &[Example], bad: &[BadRow], options: &ReadOptions<'_>) -> Option<Mend> {
+    if bad.is_empty() {
+        return None;
+    }
+    if examples.is_empty() {
+        return Some(Mend::All);
+    }
+    match options.bad_rows {
+        BadRows::Error => Some(Mend::OrSkip),
+        BadRows::Skip => {
+            let nameless = !options.labelled && bad.iter().any(|row| row.id.is_none());
+            nameless.then_some(Mend::KeepIds)
+        }
+    }
+}
+
+/// What becomes of bad rows, and of labels that only some rows of a test file have.
+fn rows_note(examples: &[Example], bad: &[BadRow], options: &ReadOptions<'_>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !bad.is_empty() {
+        let lines = name_rows(bad, NOTED_ROWS).join("; ");
+        let rows = match bad.len() {
+            1 => "1 bad row".to_owned(),
+            count => format!("{count} bad rows"),
+        };
+        notes.push(if options.labelled {
+            format!("skipped {rows} ({lines})")
+        } else {
+            format!(
+                "{rows} ({lines}): kept in the predictions at their places, with the answer {}, and in no score",
+                neutral_prediction(options.task)
+            )
+        });
+    }
+    let with_label = examples.iter().filter(|row| row.label.is_some()).count();
+    if with_label > 0 && with_label < examples.len() {
+        notes.push(format!(
+            "{with_label} of {} rows have a label: the file is predicted and not scored",
+            examples.len()
+        ));
+    }
+    notes
+}
+
+fn example(fields: RawFields, id: String, options: &ReadOptions<'_>) -> Result<Example, String> {
     let spec = options.task.spec();
     let text = |field: Option<String>, name: &str| match field {
         Some(text) if !text.trim().is_empty() => Ok(options.preprocess.apply(spec.inputs, &text)),
@@ -263,39 +302,13 @@ fn example(fields: RawFields, line: u64, options: &ReadOptions<'_>) -> Result<Ex
             Some(text(fields.text_b, "second sentence")?),
         ),
     };
-    let label = match fields.label.as_deref().map(str::trim) {
-        Some(label) if !label.is_empty() => Some(parse_label(spec.label, label)?),
-        _ if options.labelled => return Err("no label".into()),
-        _ => None,
-    };
+    let label = fields.label.unwrap_or_default();
     Ok(Example {
-        id: fields
-            .id
-            .filter(|id| !id.is_empty())
-            .unwrap_or_else(|| line.to_string()),
+        id,
         text_a,
         text_b,
-        label,
+        label: labels::parse(spec.label, &label, options.labelled)?,
     })
-}
-
-fn parse_label(kind: LabelKind, text: &str) -> Result<f32, String> {
-    let value: f32 = text
-        .parse()
-        .map_err(|_| format!("label {text:?} is not a number"))?;
-    let whole_below =
-        |classes: usize| value.fract() == 0.0 && value >= 0.0 && value < classes as f32;
-    match kind {
-        LabelKind::Classes { classes } if !whole_below(classes) => Err(format!(
-            "label {text} is not a class from 0 to {}",
-            classes - 1
-        )),
-        LabelKind::Binary if !whole_below(2) => Err(format!("label {text} is neither 0 nor 1")),
-        LabelKind::Score { min, max } if !(min..=max).contains(&value) => {
-            Err(format!("label {text} is not between {min} and {max}"))
-        }
-        _ => Ok(value),
-    }
 }
 
 /// Where a data folder of a format keeps a split of a task.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::DataError;
-use super::cs224n::{Names, table};
-use super::dataset::{RawRow, ReadOptions};
+use super::dataset::{RawFile, ReadOptions};
+use super::table::{self, Names};
 use crate::task::TaskId;
 
 /// Folder of a task in a GLUE data folder. SST-5 is not a GLUE task (SST-2 is, with other labels): its folder is ours.
@@ -20,7 +20,7 @@ pub(super) fn rows(
     path: &Path,
     bytes: &[u8],
     options: &ReadOptions<'_>,
-) -> Result<Vec<RawRow>, DataError> {
+) -> Result<RawFile, DataError> {
     let names = match options.task {
         TaskId::Sst => Names {
             id: "index",
@@ -41,5 +41,5 @@ pub(super) fn rows(
             label: "score",
         },
     };
-    table(path, bytes, options, false, names)
+    table::rows(path, bytes, options, names)
 }

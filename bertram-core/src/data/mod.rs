@@ -4,21 +4,28 @@ mod batch;
 mod cs224n;
 mod dataset;
 mod demo;
+mod error;
 mod glue;
 mod json_lines;
+mod labels;
+mod lines;
 mod order;
 mod predictions;
 mod preprocess;
+mod quotes;
+mod table;
 mod tokenize;
 
 pub use batch::{Batcher, HostBatch, Packing, TaskBatch, TokenBatch, sequence_batch};
 pub use dataset::{
-    BadRow, BadRows, Columns, DataError, Dataset, Example, Format, ReadOptions, Split, layout_file,
-    read_dataset,
+    BadRows, Columns, Dataset, Example, Format, ReadOptions, Split, layout_file, read_dataset,
+    read_dataset_noting,
 };
 pub use demo::{DemoConfig, DemoCorpus};
+pub use error::{BadRow, DataError, Mend, MissingColumns};
+pub use lines::{TextError, text_lines};
 pub use order::{epoch_batches, sample_rows};
-pub use predictions::write_predictions;
+pub use predictions::{neutral_prediction, with_bad_rows, write_predictions};
 pub use preprocess::Preprocess;
 pub use tokenize::TokenizedDataset;
 

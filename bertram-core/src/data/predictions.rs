@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::BadRow;
 use crate::fs::{WriteError, atomic_write};
 use crate::task::{LabelKind, TaskId};
 
@@ -26,6 +27,40 @@ pub fn write_predictions(
         };
     }
     atomic_write(path, text.as_bytes())
+}
+
+/// The answer for a row of a test file that cannot be read: class 0, `0.0`, or the lowest score.
+pub fn neutral_prediction(task: TaskId) -> f64 {
+    match task.spec().label {
+        LabelKind::Classes { .. } | LabelKind::Binary => 0.0,
+        LabelKind::Score { min, .. } => f64::from(min),
+    }
+}
+
+/// Identifiers and predictions of all rows of a file in its order: those of the rows that were read, and between them
+/// the `bad` ones with the [`neutral_prediction`]. A leaderboard counts rows.
+pub fn with_bad_rows(
+    task: TaskId,
+    ids: &[String],
+    predictions: &[f64],
+    bad: &[BadRow],
+) -> (Vec<String>, Vec<f64>) {
+    let mut good = ids.iter().cloned().zip(predictions.iter().copied());
+    let mut bad = bad.iter().peekable();
+    let mut rows = Vec::with_capacity(ids.len() + bad.len());
+    loop {
+        let next = match bad.next_if(|bad| bad.row == rows.len()) {
+            Some(row) => Some((
+                row.id.clone().unwrap_or_else(|| row.line.to_string()),
+                neutral_prediction(task),
+            )),
+            None => good.next(),
+        };
+        match next {
+            Some(row) => rows.push(row),
+            None => return rows.into_iter().unzip(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -53,5 +88,21 @@ mod tests {
             written(TaskId::Sts, &[2.5, 4.25]),
             "id \t Predicted_Similiary \na , 2.5 \nb , 4.25 \n"
         );
+    }
+    #[test]
+    fn bad_rows_keep_their_places() {
+        let bad = |row: usize, id: Option<&str>| BadRow {
+            line: row as u64 + 2,
+            reason: String::new(),
+            row,
+            id: id.map(str::to_owned),
+        };
+        let ids = ["b".to_owned(), "d".to_owned()];
+        let bad = [bad(0, Some("a")), bad(2, None), bad(4, Some("e"))];
+        let (ids, values) = with_bad_rows(TaskId::Sts, &ids, &[2.5, 5.0], &bad);
+        assert_eq!(ids, ["a", "b", "4", "d", "e"]);
+        assert_eq!(values, [0.0, 2.5, 0.0, 5.0, 0.0]);
+        let (ids, _) = with_bad_rows(TaskId::Sts, &[], &[], &[]);
+        assert!(ids.is_empty());
     }
 }

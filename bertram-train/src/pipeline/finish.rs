@@ -1,6 +1,6 @@
 //! What a run leaves: scores, predictions, the exported model, `summary.json`.
 
-use bertram_core::data::{BertTokenizer, Split, write_predictions};
+use bertram_core::data::{BadRow, BertTokenizer, Split, with_bad_rows, write_predictions};
 use bertram_core::encoder::read_config;
 use bertram_core::metric::SplitScores;
 use bertram_core::task::{
@@ -11,11 +11,12 @@ use burn::module::Module;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
+use super::resume::check_unchanged;
 use super::start::{build_model, compute_as_trained, warn_of_preprocessing};
 use super::{PipelineError, RunInfo, peak_memory_bytes};
 use crate::analysis::{Analysis, TaskAnalysis};
 use crate::config::Settings;
-use crate::corpus::{DataFile, TaskData, data_files, read_corpus, tokenize_corpus};
+use crate::corpus::{DataFile, TaskData, data_files, read_corpus_again, tokenize_corpus};
 use crate::evaluate::{EvaluationSet, evaluate, task_without_finite_logits};
 use crate::learner::Outcome;
 use crate::run_folder::{CheckpointStore, RunError, RunFolder, read_json, write_json};
@@ -79,7 +80,8 @@ pub fn finish<B: Kernels>(
     let model = CheckpointStore::new(run.checkpoints(), settings.train.keep_checkpoints)
         .load_best(model, device)?;
 
-    let mut corpus = read_corpus(&settings, &[Split::Dev, Split::Test])?;
+    let mut corpus = read_corpus_again(&settings, &[Split::Dev, Split::Test])?;
+    check_unchanged(&info, &corpus)?;
     let test_files: Vec<DataFile> = data_files(&corpus)
         .into_iter()
         .filter(|file| file.split == "test")
@@ -113,8 +115,10 @@ pub fn finish<B: Kernels>(
 
     let state = &outcome.state;
     let mut data = info.data.clone();
+    // Runs of older versions have not noted their test files when they began.
     for file in test_files {
-        if !data.contains(&file) {
+        let same = |noted: &DataFile| noted.task == file.task && noted.split == file.split;
+        if !data.iter().any(same) {
             data.push(file);
         }
     }
@@ -168,18 +172,20 @@ pub fn predict_split<B: Kernels>(
     Ok(scores)
 }
 
-/// Writes a task's predictions of a split into the run's folder of them.
+/// Writes a task's predictions of a split into the run's folder of them, with answers for the `bad` rows among them.
 pub(crate) fn save_predictions(
     run: &RunFolder,
     task: TaskId,
     split: Split,
     ids: &[String],
     values: &[f64],
+    bad: &[BadRow],
 ) -> Result<(), PipelineError> {
+    let (ids, values) = with_bad_rows(task, ids, values, bad);
     let folder = run.predictions();
     std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
     let path = folder.join(format!("{task}-{}-output.csv", split.name()));
-    write_predictions(&path, task, ids, values).map_err(|error| PipelineError::Predictions {
+    write_predictions(&path, task, &ids, &values).map_err(|error| PipelineError::Predictions {
         message: error.to_string(),
         path,
     })
@@ -195,20 +201,22 @@ fn predict_and_analyse<B: Kernels>(
     device: &B::Device,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<(SplitScores, Analysis), PipelineError> {
-    let sets: Vec<EvaluationSet<'_>> = tasks
+    let (sets, bad): (Vec<EvaluationSet<'_>>, Vec<&[BadRow]>) = tasks
         .iter()
         .filter_map(|task| {
-            Some(EvaluationSet {
+            let set = EvaluationSet {
                 config: &task.config,
                 batcher: &task.batcher,
-                data: match split {
-                    Split::Train => &task.train,
-                    Split::Dev => &task.dev,
-                    Split::Test => task.test.as_ref()?,
-                },
-            })
+                data: task.split(split)?,
+            };
+            // A leaderboard counts the rows of a test file; of the others the bad ones are left out.
+            let bad: &[BadRow] = match split {
+                Split::Train | Split::Dev => &[],
+                Split::Test => task.bad_test_rows.as_slice(),
+            };
+            Some((set, bad))
         })
-        .collect();
+        .unzip();
     let (scores, logits) = evaluate(
         model,
         &sets,
@@ -220,7 +228,7 @@ fn predict_and_analyse<B: Kernels>(
         return Err(PipelineError::NotFinite { task, split });
     }
     let mut analysis = Analysis::default();
-    for set in &sets {
+    for (set, bad) in sets.iter().zip(bad) {
         let task = set.config.task;
         let Some(logits) = logits.get(&task).filter(|logits| !logits.is_empty()) else {
             continue;
@@ -229,7 +237,7 @@ fn predict_and_analyse<B: Kernels>(
             .iter()
             .map(|logits| set.config.predict(logits).value)
             .collect();
-        save_predictions(run, task, split, &set.data.ids, &values)?;
+        save_predictions(run, task, split, &set.data.ids, &values, bad)?;
         if let Some(labels) = &set.data.labels {
             analysis
                 .tasks

@@ -2,12 +2,14 @@
 
 mod finish;
 mod memory;
+mod prepare;
 mod resume;
 mod start;
 
 pub(crate) use finish::save_predictions;
 pub use finish::{Summary, Versions, finish, load_trained, predict_split};
 pub use memory::peak_memory_bytes;
+pub use prepare::{Prepared, prepare};
 pub use resume::{ChangedSetting, RESUMABLE_KEYS, lower_rates, resume};
 pub use start::start;
 
@@ -74,9 +76,24 @@ pub enum PipelineError {
         /// What the model has.
         positions: usize,
     },
+    /// There is nothing to learn from.
+    #[error(
+        "there are no batches to train on: no task has a training split. Name them with data.dir or tasks.X.train, or set train.epochs = 0"
+    )]
+    NoBatches,
+    /// A task's sequences are not what the model takes.
+    #[error("the {split} split of {task} does not go with the model: {problem}")]
+    Batch {
+        /// The task.
+        task: TaskId,
+        /// `train` or `dev`.
+        split: &'static str,
+        /// What does not fit.
+        problem: String,
+    },
     /// Data changed since the run began.
     #[error(
-        "{path} is not what the run was begun with (SHA-256 {found}, then {expected}): a resumed run must read the same rows"
+        "{path} is not what the run was begun with (SHA-256 {found}, then {expected}): a run must read the same rows from its start to its end"
     )]
     DataChanged {
         /// The file.

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::start::{build_model, check_fit, check_precision, update_state, warn_of_preprocessing};
 use super::{PipelineError, Place, RunInfo, write_text};
 use crate::config::{Override, Settings};
-use crate::corpus::{TaskCorpus, data_files, read_corpus, tokenize_corpus};
+use crate::corpus::{TaskCorpus, data_files, read_corpus, tokenize_for_training};
 use crate::learner::{StopFlag, TrainingSession};
 use crate::run_folder::{CheckpointState, CheckpointStore, RunFolder, read_json, write_json};
 
@@ -73,7 +73,7 @@ pub fn resume<B: AutodiffBackend>(
         return Err(PipelineError::Finished(run.path().to_owned()));
     }
     let mut info: RunInfo = read_json(&run.run_info())?;
-    let corpus = read_corpus(&settings, &[Split::Train, Split::Dev])?;
+    let corpus = read_corpus(&settings, &[Split::Train, Split::Dev, Split::Test])?;
     check_unchanged(&info, &corpus)?;
     let tokenizer = BertTokenizer::from_folder(&run.base())?;
     let config = read_config(&run.base())?;
@@ -93,7 +93,7 @@ pub fn resume<B: AutodiffBackend>(
         checkpoint.state.epoch,
         checkpoint.state.updates
     );
-    let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)?;
+    let tasks = tokenize_for_training(&settings, &corpus, &tokenizer)?;
 
     let changes = changes(&before, &settings, checkpoint.state.updates);
     if !changes.is_empty() {
@@ -216,7 +216,7 @@ impl std::fmt::Display for ChangedSetting {
     }
 }
 
-fn check_unchanged(info: &RunInfo, corpus: &[TaskCorpus]) -> Result<(), PipelineError> {
+pub(super) fn check_unchanged(info: &RunInfo, corpus: &[TaskCorpus]) -> Result<(), PipelineError> {
     for file in data_files(corpus) {
         let noted = info
             .data

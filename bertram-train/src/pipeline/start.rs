@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use bertram_core::data::{BertTokenizer, Split};
+use bertram_core::data::BertTokenizer;
 use bertram_core::encoder::{Bert, BertConfig, load_encoder};
 use bertram_core::task::{Inputs, MultitaskModel, TaskHead};
 use bertram_kernels::Precision;
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
+use super::prepare::{Prepared, prepare};
 use super::{BURN_VERSION, PipelineError, Place, RunInfo, write_text};
 use crate::config::{RandomModel, Settings};
-use crate::corpus::{data_files, read_corpus, tokenize_corpus};
 use crate::epoch::mix;
 use crate::learner::{StopFlag, TrainingSession};
 use crate::loss_scale::LossScale;
@@ -21,7 +21,7 @@ use crate::run_folder::{CheckpointState, CheckpointStore, RunError, RunFolder, w
 use crate::step::UpdateState;
 use crate::weighting::{LossWeighting, Uncertainty};
 
-/// Begins a new run in `run`: reads the data, builds the model, and writes what the run starts from.
+/// Begins a new run in `run`: reads and checks the data, builds the model, and writes what the run starts from.
 ///
 /// `model_dir` is the folder that `settings.model.path` stands for (a hub id is resolved before).
 pub fn start<B: AutodiffBackend>(
@@ -33,38 +33,18 @@ pub fn start<B: AutodiffBackend>(
     stop: StopFlag,
 ) -> Result<TrainingSession<B>, PipelineError> {
     check_precision::<B>(&settings, place)?;
-    let corpus = read_corpus(&settings, &[Split::Train, Split::Dev])?;
+    let Prepared {
+        config,
+        tokenizer,
+        tasks,
+        files,
+    } = prepare(&settings, model_dir)?;
     B::seed(&place.device, mix(settings.train.seed, u64::MAX));
-    let (config, encoder, tokenizer) = match model_dir {
-        Some(dir) => {
-            let tokenizer = BertTokenizer::from_folder(dir)?;
-            let (config, encoder, _) = load_encoder::<B>(dir, &place.device)?;
-            (config, encoder, tokenizer)
-        }
-        None => {
-            let sentences = corpus.iter().flat_map(|task| {
-                task.train.examples.iter().flat_map(|example| {
-                    std::iter::once(example.text_a.as_str()).chain(example.text_b.as_deref())
-                })
-            });
-            let Some(random) = &settings.model.random else {
-                return Err(PipelineError::Shape(
-                    "there is neither a model nor a shape".into(),
-                ));
-            };
-            let tokenizer = BertTokenizer::train_word_piece(sentences, random.vocab_size)?;
-            let config = random_config(random, tokenizer.vocab_size());
-            config
-                .validate()
-                .map_err(|error| PipelineError::Shape(error.to_string()))?;
-            let encoder = config.init::<B>(&place.device);
-            (config, encoder, tokenizer)
-        }
+    let encoder = match model_dir {
+        Some(dir) => load_encoder::<B>(dir, &place.device)?.1,
+        None => config.init::<B>(&place.device),
     };
-    check_fit(&settings, &config, &tokenizer)?;
-    warn_of_preprocessing(&settings, &tokenizer);
     let model = build_model(&settings, &config, encoder, &place.device);
-    let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)?;
 
     write_text(&run.config(), &settings.to_toml())?;
     let info = RunInfo {
@@ -77,7 +57,7 @@ pub fn start<B: AutodiffBackend>(
         model_sha256: model_dir.and_then(model_hash),
         started: jiff::Timestamp::now().to_string(),
         command,
-        data: data_files(&corpus),
+        data: files,
         changed: Vec::new(),
     };
     write_json(&run.run_info(), &info)?;
@@ -193,7 +173,7 @@ pub(super) fn compute_as_trained<B: Backend>(
         .with_precision(precision.unwrap_or(Precision::F32))
 }
 
-fn random_config(random: &RandomModel, vocab_size: usize) -> BertConfig {
+pub(super) fn random_config(random: &RandomModel, vocab_size: usize) -> BertConfig {
     BertConfig {
         vocab_size,
         hidden_size: random.hidden_size,

@@ -110,6 +110,35 @@ pub fn load_encoder<B: Backend>(
     Ok((config, model, imported))
 }
 
+/// Checks that [`load_encoder`] would take a folder, by the names, shapes and types of its tensors: the files are read,
+/// and nothing is put on a device. `B` may be any backend.
+///
+/// # Errors
+/// As [`load_encoder`].
+pub fn check_encoder<B: Backend>(dir: &Path, device: &B::Device) -> Result<(), WeightsError> {
+    // Lazy parameters have shapes, and no values yet.
+    let model = read_config(dir)?.init_lazy::<B>(device);
+    let paths = weight_files(dir)?;
+    let files = paths
+        .iter()
+        .map(|path| read(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut tensors = Vec::new();
+    for (path, bytes) in paths.iter().zip(&files) {
+        tensors.extend(parse(path, bytes)?);
+    }
+    match fit(&model, tensors) {
+        Ok(_) => Ok(()),
+        Err(problems) => Err(WeightsError::Tensors {
+            path: match paths.as_slice() {
+                [only] => only.clone(),
+                _ => dir.to_owned(),
+            },
+            problems,
+        }),
+    }
+}
+
 /// The files that hold a checkpoint's weights.
 fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, WeightsError> {
     let single = dir.join(WEIGHTS_FILE);

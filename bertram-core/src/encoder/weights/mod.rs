@@ -11,7 +11,7 @@ mod walk;
 
 pub use error::{TensorProblem, WeightsError};
 pub use export::save_encoder;
-pub use import::{Imported, load_encoder, read_config};
+pub use import::{Imported, check_encoder, load_encoder, read_config};
 pub use tensors::{load_tensors, save_tensors};
 #[cfg(test)]
 pub(super) use walk::values as values_for_tests;

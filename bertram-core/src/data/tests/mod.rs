@@ -7,6 +7,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::task::TaskId;
 
+mod cases;
+mod line_numbers;
+
 const FORMATS: [Format; 3] = [Format::Cs224n, Format::Glue, Format::JsonLines];
 
 fn read(
@@ -95,7 +98,9 @@ fn columns_have_other_names_on_request() {
     .expect_err("no label column");
     let text = error.to_string();
     assert!(
-        text.contains("no column \"same\"") && text.contains("\"left\", \"right\""),
+        text.contains("no column \"same\"")
+            && text.contains("\"left\", \"right\"")
+            && text.contains("tasks.para.columns = { label = \"...\" }"),
         "{text}"
     );
 }

@@ -1,0 +1,201 @@
+//! What is wrong with a data file.
+
+use std::path::{Path, PathBuf};
+
+use super::lines::TextError;
+use crate::task::TaskId;
+
+/// A row that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// Line of the file on which the row starts, counted from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Its place among the rows of the file, counted from 0.
+    pub row: usize,
+    /// Its identifier, if that can be read.
+    pub id: Option<String>,
+}
+
+/// Errors of a data file.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is no text.
+    #[error("{path}: {source}")]
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        source: TextError,
+    },
+    /// Columns of a table, or fields of every JSON object, are not there.
+    #[error("{}", missing_columns_message(.0))]
+    MissingColumns(Box<MissingColumns>),
+    /// No line is a JSON object.
+    #[error("{path}, line {line}: {reason}{}", hint.as_deref().map_or(String::new(), |hint| format!(". {hint}")))]
+    NotJsonLines {
+        /// The file.
+        path: PathBuf,
+        /// The first line that is not.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+        /// What the file seems to be, and what to do.
+        hint: Option<String>,
+    },
+    /// A quote opens a field, and the file ends before another closes it.
+    #[error(
+        "{path}, line {line}: a quote opens a field here and is never closed: all that follows would be one field. \
+         Close it; or, if it is a character of the text, put the field in quotes and double it"
+    )]
+    UnclosedQuote {
+        /// The file.
+        path: PathBuf,
+        /// Line of the quote.
+        line: u64,
+    },
+    /// There are no rows.
+    #[error("{path}: there are no rows in it")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Bad rows that cannot be left out.
+    #[error("{}", bad_rows_message(path, rows, *mend, hint.as_deref()))]
+    BadRows {
+        /// The file.
+        path: PathBuf,
+        /// All of them.
+        rows: Vec<BadRow>,
+        /// What can be done about them.
+        mend: Mend,
+        /// What the labels seem to be, where it is they that are bad.
+        hint: Option<String>,
+    },
+}
+
+/// What can be done about bad rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mend {
+    /// They may be left out.
+    OrSkip,
+    /// Every row of the file is bad: with the bad ones left out there are none.
+    All,
+    /// They are a test file's, and their identifiers cannot be read: without them its predictions would lack rows.
+    KeepIds,
+}
+
+/// Columns of a table, or fields of every JSON object, that are not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingColumns {
+    /// The file.
+    pub path: PathBuf,
+    /// The task.
+    pub task: TaskId,
+    /// Line of the header; `None` for JSON lines.
+    pub line: Option<u64>,
+    /// Key of `tasks.X.columns` and name of each that is not there.
+    pub missing: Vec<(&'static str, String)>,
+    /// The names there are.
+    pub found: Vec<String>,
+    /// What the file seems to be, and what to do.
+    pub hint: Option<String>,
+}
+
+/// Bad rows that a message names; the others are counted.
+const NAMED_ROWS: usize = 10;
+
+/// Names that a message lists; the others are counted. A file without a header may have a sentence for a name.
+const NAMED_COLUMNS: usize = 20;
+const NAME_CHARS: usize = 40;
+
+fn missing_columns_message(error: &MissingColumns) -> String {
+    let MissingColumns {
+        path,
+        task,
+        line,
+        missing,
+        found,
+        hint,
+    } = error;
+    let (place, kind) = match line {
+        Some(line) => (format!(", line {line}"), "column"),
+        None => (String::new(), "field"),
+    };
+    let lacks: Vec<String> = missing
+        .iter()
+        .map(|(_, name)| match line {
+            Some(_) => format!("no column {name:?}"),
+            None => format!("no row has a field {name:?}"),
+        })
+        .collect();
+    let mut names: Vec<String> = found
+        .iter()
+        .take(NAMED_COLUMNS)
+        .map(|name| match name.char_indices().nth(NAME_CHARS) {
+            Some((end, _)) => format!("{:?}", format!("{}…", &name[..end])),
+            None => format!("{name:?}"),
+        })
+        .collect();
+    if found.len() > NAMED_COLUMNS {
+        names.push(format!("and {} more", found.len() - NAMED_COLUMNS));
+    }
+    let keys: Vec<String> = missing
+        .iter()
+        .map(|(key, _)| format!("{key} = \"...\""))
+        .collect();
+    let advice = match hint {
+        Some(hint) => hint.clone(),
+        None => format!(
+            "Name another with tasks.{task}.columns = {{ {} }}",
+            keys.join(", ")
+        ),
+    };
+    let path = path.display();
+    format!(
+        "{path}{place}: {}; the {kind}s are {}. {advice}",
+        lacks.join(", "),
+        names.join(", ")
+    )
+}
+
+/// Lines and reasons of the first rows, and how many there are besides.
+pub(super) fn name_rows(rows: &[BadRow], named: usize) -> Vec<String> {
+    let mut lines: Vec<String> = rows
+        .iter()
+        .take(named)
+        .map(|row| format!("line {}: {}", row.line, row.reason))
+        .collect();
+    if rows.len() > named {
+        lines.push(format!("and {} more", rows.len() - named));
+    }
+    lines
+}
+
+fn bad_rows_message(path: &Path, rows: &[BadRow], mend: Mend, hint: Option<&str>) -> String {
+    let plural = if rows.len() == 1 { "" } else { "s" };
+    let mut message = format!("{}: {} bad row{plural}", path.display(), rows.len());
+    for line in name_rows(rows, NAMED_ROWS) {
+        message.push_str(&format!("\n  {line}"));
+    }
+    if let Some(hint) = hint {
+        message.push_str(&format!("\n{hint}"));
+    }
+    message.push_str(match mend {
+        Mend::OrSkip => "\nMend them, or leave them out with data.bad-rows = \"skip\"",
+        Mend::All => "\nMend them: there is no other row in the file",
+        Mend::KeepIds => {
+            "\nMend them: their ids cannot be read, and the predictions of a test file need all of its rows"
+        }
+    });
+    message
+}

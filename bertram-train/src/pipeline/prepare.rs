@@ -1,0 +1,152 @@
+//! What a run does before it writes anything: every file is read and checked, down to the first batch of each task.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bertram_core::data::{BertTokenizer, HostBatch, Split, TokenizedDataset};
+use bertram_core::encoder::{BertConfig, read_config};
+
+use super::PipelineError;
+use super::start::{check_fit, random_config, warn_of_preprocessing};
+use crate::config::Settings;
+use crate::corpus::{
+    DataFile, TaskCorpus, TaskData, data_files, read_corpus, tokenize_for_training,
+};
+use crate::epoch::Epoch;
+
+/// All that a run starts from besides weights.
+pub struct Prepared {
+    /// Shape of the encoder.
+    pub config: BertConfig,
+    /// The model's tokenizer, or one made from the training texts.
+    pub tokenizer: BertTokenizer,
+    /// The tasks' training and dev rows as tokens. Test rows are read and checked only: they would take memory until the
+    /// training ends.
+    pub tasks: Vec<TaskData>,
+    /// The data files, test files included.
+    pub files: Vec<DataFile>,
+}
+
+/// Reads and checks the data, the tokenizer and the shape of the model, tokenises, and makes the first batch of each task.
+/// Needs no device, draws nothing and writes nothing.
+///
+/// `model_dir` is the folder that `settings.model.path` stands for (a hub id is resolved before).
+///
+/// # Errors
+/// [`PipelineError`], of the user's input.
+pub fn prepare(settings: &Settings, model_dir: Option<&Path>) -> Result<Prepared, PipelineError> {
+    let corpus = read_corpus(settings, &[Split::Train, Split::Dev, Split::Test])?;
+    let (config, tokenizer) = match model_dir {
+        Some(dir) => {
+            let tokenizer = BertTokenizer::from_folder(dir)?;
+            (read_config(dir)?, tokenizer)
+        }
+        None => random_model(settings, &corpus)?,
+    };
+    check_fit(settings, &config, &tokenizer)?;
+    warn_of_preprocessing(settings, &tokenizer);
+    let tasks = tokenize_for_training(settings, &corpus, &tokenizer)?;
+    check_batches(settings, &config, &tasks)?;
+    Ok(Prepared {
+        config,
+        tokenizer,
+        tasks,
+        files: data_files(&corpus),
+    })
+}
+
+/// The shape that `[model.random]` asks for, and a vocabulary made from the training texts.
+fn random_model(
+    settings: &Settings,
+    corpus: &[TaskCorpus],
+) -> Result<(BertConfig, BertTokenizer), PipelineError> {
+    let Some(random) = &settings.model.random else {
+        return Err(PipelineError::Shape(
+            "there is neither a model nor a shape".into(),
+        ));
+    };
+    let sentences = corpus.iter().flat_map(|task| {
+        task.train.examples.iter().flat_map(|example| {
+            std::iter::once(example.text_a.as_str()).chain(example.text_b.as_deref())
+        })
+    });
+    let tokenizer = BertTokenizer::train_word_piece(sentences, random.vocab_size)?;
+    let config = random_config(random, tokenizer.vocab_size());
+    config
+        .validate()
+        .map_err(|error| PipelineError::Shape(error.to_string()))?;
+    Ok((config, tokenizer))
+}
+
+/// Makes the first batch of each task, of training and of dev rows, and holds it against the model's tables.
+fn check_batches(
+    settings: &Settings,
+    config: &BertConfig,
+    tasks: &[TaskData],
+) -> Result<(), PipelineError> {
+    let epoch = Epoch::plan(settings, tasks, 1, &BTreeMap::new());
+    if epoch.updates.is_empty() && settings.train.epochs > 0 {
+        return Err(PipelineError::NoBatches);
+    }
+    let train = epoch
+        .first_batches(tasks)
+        .map(|(task, batch)| (task, Split::Train, batch));
+    let dev = tasks
+        .iter()
+        .filter(|task| !task.dev.is_empty())
+        .map(|task| {
+            let rows: Vec<usize> = (0..task.dev.len())
+                .take(settings.train.eval_batch_size.max(1))
+                .collect();
+            (task, Split::Dev, task.batcher.batch(&task.dev, &rows))
+        });
+    for (task, split, batch) in train.chain(dev) {
+        let problem = task
+            .split(split)
+            .and_then(|data| misfit(config, data, &batch));
+        if let Some(problem) = problem {
+            return Err(PipelineError::Batch {
+                task: task.config.task,
+                split: split.name(),
+                problem,
+            });
+        }
+    }
+    for task in tasks {
+        let name = task.config.task;
+        if task.train_on && task.train.is_empty() && settings.train.epochs > 0 {
+            tracing::warn!(
+                "{name} has no training rows and is not trained: name tasks.{name}.train, or set tasks.{name}.train-on = false"
+            );
+        }
+        if task.dev.is_empty() {
+            tracing::warn!("{name} has no dev rows and is not scored: name tasks.{name}.dev");
+        }
+    }
+    Ok(())
+}
+
+/// What of a split goes beyond the model's tables: a token of any row, or the segments or the length of a batch.
+fn misfit(config: &BertConfig, data: &TokenizedDataset, batch: &HostBatch) -> Option<String> {
+    let ids = data.a.iter().chain(&data.b).flatten();
+    let largest = ids.copied().max().unwrap_or(0) as usize;
+    if largest >= config.vocab_size {
+        return Some(format!(
+            "the tokenizer gives id {largest}, and the word embeddings have {} rows; take the tokenizer and the weights of one model",
+            config.vocab_size
+        ));
+    }
+    let segments = batch.token_type_ids.iter().copied().max().unwrap_or(0) + 1;
+    if usize::try_from(segments).is_ok_and(|segments| segments > config.type_vocab_size) {
+        return Some(format!(
+            "a packed pair has {segments} segments, and type_vocab_size of config.json is {}; take another head than cross-encoder",
+            config.type_vocab_size
+        ));
+    }
+    (batch.seq_len > config.max_position_embeddings).then(|| {
+        format!(
+            "a sequence has {} tokens, and the model has {} positions; lower data.max-length",
+            batch.seq_len, config.max_position_embeddings
+        )
+    })
+}
