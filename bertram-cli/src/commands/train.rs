@@ -17,6 +17,7 @@ use crate::error::{CliError, CliResult, input, work};
 use crate::hub::resolve_model;
 use crate::logging::{dashboard_has_terminal, log_to_file};
 use crate::out;
+use crate::pretrained;
 use crate::progress::StageBar;
 use crate::table::scores_table;
 
@@ -49,7 +50,10 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
         .as_deref()
         // A baseline has no model.
         .filter(|_| settings.baseline.is_none())
-        .map(|model| resolve_model(model, &settings.model.revision))
+        .map(|model| {
+            let dir = resolve_model(model, &settings.model.revision)?;
+            pretrained::to_train(&dir, &settings, says_pooling(args))
+        })
         .transpose()?;
     let run = match &args.out {
         Some(out) => RunFolder::create(out.clone()),
@@ -139,6 +143,19 @@ fn settings(args: &TrainArgs) -> CliResult<Settings> {
         ),
     }
     .map_err(input)
+}
+
+/// Whether the config file or `--set` names a pooling, so that it is meant.
+fn says_pooling(args: &TrainArgs) -> bool {
+    let file = args
+        .config
+        .as_deref()
+        .and_then(|path| std::fs::read_to_string(path).ok())
+        .unwrap_or_default();
+    let in_file = file
+        .lines()
+        .any(|line| line.trim_start().starts_with("pooling"));
+    in_file || args.set.iter().any(|set| set.contains("pooling"))
 }
 
 /// `<date>-<config>`: `2026-11-23-quickstart`.

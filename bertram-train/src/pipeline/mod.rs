@@ -1,11 +1,16 @@
 //! From settings to a finished run: start, resume, finish.
 
+mod card;
+mod export;
 mod finish;
+mod fit;
 mod memory;
 mod start;
 
+pub use export::{TrainedModel, export_model, export_run, open_trained};
 pub(crate) use finish::save_predictions;
 pub use finish::{Summary, Versions, finish, load_trained, predict_split};
+pub use fit::{check_fit, check_vocabulary};
 pub use memory::peak_memory_bytes;
 pub use start::{resume, start};
 
@@ -13,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use bertram_core::data::{DataError, TokenizerError};
 use bertram_core::encoder::WeightsError;
-use bertram_core::task::ModelFolderError;
+use bertram_core::task::{ModelFolderError, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
@@ -82,6 +87,24 @@ pub enum PipelineError {
         /// Rows of the embedding matrix.
         rows: usize,
     },
+    /// A packed pair needs a second token type.
+    #[error(
+        "tasks.{task}.head = \"cross-encoder\" marks the second sentence as token type 1, and the model's config.json has `type_vocab_size` 1; set tasks.{task}.head to \"concat\" or \"cosine\", or take a model with two token types"
+    )]
+    Segments {
+        /// The task.
+        task: TaskId,
+    },
+    /// The exported model lacks a task of the config.
+    #[error(
+        "{} has no head for the task {task}, which config.toml names: they do not belong together", model.display()
+    )]
+    NoHead {
+        /// The task.
+        task: TaskId,
+        /// The exported model.
+        model: PathBuf,
+    },
     /// Data changed since the run began.
     #[error(
         "{path} is not what the run was begun with (SHA-256 {found}, then {expected}): a resumed run must read the same rows"
@@ -106,15 +129,17 @@ impl PipelineError {
     /// Whether the user's input is at fault, and not the machine.
     pub fn is_input(&self) -> bool {
         match self {
+            PipelineError::Run(RunError::Weights(error)) | PipelineError::Weights(error) => {
+                error.is_input()
+            }
             PipelineError::Run(error) => {
                 matches!(
                     error,
                     RunError::Exists(_) | RunError::NotARun(..) | RunError::Locked(_)
                 )
             }
-            PipelineError::Weights(WeightsError::Write { .. })
-            | PipelineError::ModelFolder(_)
-            | PipelineError::Predictions { .. } => false,
+            PipelineError::ModelFolder(error) => error.is_input(),
+            PipelineError::Predictions { .. } => false,
             _ => true,
         }
     }

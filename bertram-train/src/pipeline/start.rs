@@ -9,7 +9,7 @@ use bertram_kernels::Precision;
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-use super::{BURN_VERSION, PipelineError, Place, RunInfo, write_text};
+use super::{BURN_VERSION, PipelineError, Place, RunInfo, check_fit, write_text};
 use crate::config::{RandomModel, Settings};
 use crate::corpus::{TaskCorpus, data_files, read_corpus, tokenize_corpus};
 use crate::epoch::mix;
@@ -251,26 +251,6 @@ fn random_config(random: &RandomModel, vocab_size: usize) -> BertConfig {
         attention_probs_dropout_prob: random.dropout,
         ..BertConfig::default()
     }
-}
-
-fn check_fit(
-    settings: &Settings,
-    config: &BertConfig,
-    tokenizer: &BertTokenizer,
-) -> Result<(), PipelineError> {
-    if settings.data.max_length > config.max_position_embeddings {
-        return Err(PipelineError::TooLong {
-            max_length: settings.data.max_length,
-            positions: config.max_position_embeddings,
-        });
-    }
-    if tokenizer.vocab_size() > config.vocab_size {
-        return Err(PipelineError::Vocabulary {
-            tokens: tokenizer.vocab_size(),
-            rows: config.vocab_size,
-        });
-    }
-    Ok(())
 }
 
 fn check_unchanged(info: &RunInfo, corpus: &[TaskCorpus]) -> Result<(), PipelineError> {
