@@ -8,6 +8,7 @@ mod error;
 mod hub;
 mod logging;
 mod out;
+mod pretrained;
 mod progress;
 mod recipe;
 mod table;
@@ -43,6 +44,7 @@ fn run(command: &Command) -> error::CliResult {
         Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Predict(args) => commands::predict::run(args),
         Command::Encode(args) => commands::encode::run(args),
+        Command::Export(args) => commands::export::run(args),
         Command::Report(args) => commands::report::run(args),
         Command::Backends => commands::backends::run(),
         Command::Config(args) => commands::config::run(args),

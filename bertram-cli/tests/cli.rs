@@ -34,6 +34,7 @@ fn help() {
     for command in [
         &["backends"][..],
         &["experiments", "list"],
+        &["export"],
         &["config", "validate"],
         &["data", "demo"],
         &["completions"],

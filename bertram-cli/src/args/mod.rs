@@ -1,21 +1,24 @@
 //! The command line.
 
 mod bench;
+mod encode;
 mod experiments;
+mod export;
 
 use std::path::PathBuf;
 
 use bertram_core::data::Split;
-use bertram_core::encoder::Pooling;
 use bertram_core::task::TaskId;
 use bertram_train::learner::Dashboard;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, BenchCommand, BenchCommonArgs, BenchMethodsArgs};
+pub use encode::EncodeArgs;
 pub use experiments::{
     AblateArgs, ExperimentsArgs, ExperimentsCommand, ExperimentsListArgs, ExperimentsRunArgs,
     RunsArgs,
 };
+pub use export::ExportArgs;
 
 use crate::backend::BackendKind;
 use crate::error::CliResult;
@@ -64,6 +67,8 @@ pub enum Command {
     Predict(PredictArgs),
     /// Turn sentences into vectors with any BERT.
     Encode(EncodeArgs),
+    /// Write a run's model as a folder for transformers, sentence-transformers and the hub.
+    Export(ExportArgs),
     /// Compare finished runs: one page, or Markdown, or CSV.
     Report(ReportArgs),
     /// List the backends of this build, their devices, and how fast they are.
@@ -234,41 +239,6 @@ pub enum TextFormat {
     JsonLines,
 }
 
-/// Arguments of `encode`.
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:
-  echo 'a lovely film' | bertram-cli encode --model sentence-transformers/all-MiniLM-L6-v2
-  bertram-cli encode --model RUN --input sentences.txt --output vectors.jsonl
-  bertram-cli encode --model ./bert-base-uncased --pooling cls --input sentences.txt
-
-A hub id is downloaded once into the Hugging Face cache. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean elsewhere.")]
-pub struct EncodeArgs {
-    /// A folder with a BERT, a run folder, or a hub id.
-    #[arg(long, value_name = "DIR|ID|RUN")]
-    pub model: String,
-    /// Revision of a hub id.
-    #[arg(long, default_value = "main")]
-    pub revision: String,
-    /// A sentence a line (an empty line is an empty sentence); - for standard input.
-    #[arg(long, default_value = "-", value_name = "FILE")]
-    pub input: PathBuf,
-    /// How hidden states become one vector: cls, mean or pooler.
-    #[arg(long, value_parser = parse_pooling, default_value = "mean")]
-    pub pooling: Pooling,
-    /// Vectors, a line {"text": …, "embedding": […]} a sentence; - for standard output.
-    #[arg(long, default_value = "-", value_name = "FILE")]
-    pub output: PathBuf,
-    /// Sentences of a batch.
-    #[arg(long, default_value_t = 32, value_parser = parse_batch_size)]
-    pub batch_size: usize,
-    /// Most tokens of a sentence; all that the model has positions for without it.
-    #[arg(long)]
-    pub max_length: Option<usize>,
-    /// Where to compute.
-    #[command(flatten)]
-    pub backend: BackendArgs,
-}
-
 /// Arguments of `report`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
@@ -383,17 +353,6 @@ fn parse_task(text: &str) -> Result<TaskId, String> {
     })
 }
 
-fn parse_pooling(text: &str) -> Result<Pooling, String> {
-    serde_json::from_value(text.into()).map_err(|_| "use cls, mean or pooler".into())
-}
-
 fn parse_dashboard(text: &str) -> Result<Dashboard, String> {
     serde_json::from_value(text.into()).map_err(|_| "use tui, plain or none".into())
-}
-
-fn parse_batch_size(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("use a whole number of at least 1".into()),
-        Ok(size) => Ok(size),
-    }
 }

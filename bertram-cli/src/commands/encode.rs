@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use bertram_core::data::{BertTokenizer, sequence_batch};
-use bertram_core::encoder::{Bert, Pooling, load_encoder};
+use bertram_core::encoder::{Bert, Pooling, load_dense_pooler, load_encoder, read_config};
+use bertram_core::task::Inputs;
 use bertram_kernels::{Kernels, TrainBackend};
 use burn::tensor::Tensor;
 use serde_json::json;
@@ -15,6 +16,8 @@ use crate::args::EncodeArgs;
 use crate::backend::{BackendJob, dispatch};
 use crate::error::{CliResult, input};
 use crate::hub::resolve_model;
+use crate::out;
+use crate::pretrained::{self, Chosen};
 use crate::progress::StageBar;
 
 /// Runs the command.
@@ -40,27 +43,47 @@ impl BackendJob for Encode {
 
 fn encode<B: Kernels>(args: &EncodeArgs, device: &B::Device) -> CliResult {
     let dir = resolve_model(&args.model, &args.revision)?;
+    let encoding = pretrained::encoding(&dir)?;
+    let weights = &encoding.weights;
+    let config = read_config(weights).map_err(|error| pipeline_error(error.into()))?;
+    let chosen = pretrained::choose(&dir, &encoding, args.pooling, args.max_length, &config)?;
     let tokenizer =
-        BertTokenizer::from_folder(&dir).map_err(|error| pipeline_error(error.into()))?;
-    let (config, encoder, imported) =
-        load_encoder::<B>(&dir, device).map_err(|error| pipeline_error(error.into()))?;
+        BertTokenizer::from_folder(weights).map_err(|error| pipeline_error(error.into()))?;
     let fits = tokenizer.check_fits(config.vocab_size);
     fits.map_err(|error| pipeline_error(error.into()))?;
-    if args.pooling == Pooling::Pooler && imported.missing_pooler {
-        return Err(input(anyhow::anyhow!(
-            "{} has no pooler weights: use --pooling cls or --pooling mean",
-            dir.display()
-        )));
+    let (_, mut encoder, imported) =
+        load_encoder::<B>(weights, device).map_err(|error| pipeline_error(error.into()))?;
+    if chosen.pooling == Pooling::Pooler {
+        match &encoding.pooler {
+            Some(path) => {
+                encoder = load_dense_pooler(path, encoder, device)
+                    .map_err(|error| pipeline_error(error.into()))?;
+            }
+            None if imported.missing_pooler => {
+                return Err(input(anyhow::anyhow!(
+                    "{} has no pooler weights: use --pooling cls or --pooling mean",
+                    dir.display()
+                )));
+            }
+            None => {}
+        }
     }
-    let positions = config.max_position_embeddings;
-    let max_length = args.max_length.unwrap_or(positions);
-    if max_length > positions || max_length < 2 {
-        return Err(input(anyhow::anyhow!(
-            "--max-length {max_length} must be between 2 and the model's {positions} positions"
-        )));
+    // Not for --quiet.
+    if tracing::enabled!(tracing::Level::WARN) {
+        out::note(&format!("{}: {}", args.model, chosen.line));
     }
     let texts = read_lines(&args.input)?;
-    let vectors = embed(&encoder, &tokenizer, &texts, max_length, args, device)?;
+    let prepared: Vec<String> = texts
+        .iter()
+        .map(|text| {
+            let text = format!("{}{text}", encoding.prompt);
+            encoding.preprocess.apply(Inputs::Single, &text)
+        })
+        .collect();
+    let mut vectors = embed(&encoder, &tokenizer, &prepared, &chosen, args, device)?;
+    if encoding.normalize {
+        vectors.iter_mut().for_each(|vector| normalize(vector));
+    }
     let mut output = String::new();
     for (text, embedding) in texts.iter().zip(vectors) {
         // Writing to a string does not fail.
@@ -74,11 +97,24 @@ fn encode<B: Kernels>(args: &EncodeArgs, device: &B::Device) -> CliResult {
     write_output(path, &output)
 }
 
+/// Scales a vector to length 1; a vector of zeros stays (as `torch.nn.functional.normalize` has it).
+fn normalize(vector: &mut [f32]) {
+    let length = vector
+        .iter()
+        .map(|value| f64::from(*value).powi(2))
+        .sum::<f64>()
+        .sqrt()
+        .max(1e-12);
+    for value in vector {
+        *value = (f64::from(*value) / length) as f32;
+    }
+}
+
 fn embed<B: Kernels>(
     encoder: &Bert<B>,
     tokenizer: &BertTokenizer,
     texts: &[String],
-    max_length: usize,
+    chosen: &Chosen,
     args: &EncodeArgs,
     device: &B::Device,
 ) -> CliResult<Vec<Vec<f32>>> {
@@ -93,9 +129,9 @@ fn embed<B: Kernels>(
     let mut done = 0;
     for rows in order.chunks(args.batch_size) {
         let sequences: Vec<&[u32]> = rows.iter().map(|&row| tokens[row].as_slice()).collect();
-        let batch = sequence_batch::<B>(&sequences, tokenizer.special(), max_length, device);
+        let batch = sequence_batch::<B>(&sequences, tokenizer.special(), chosen.max_length, device);
         let hidden = encoder.forward(&batch);
-        chunks.push(encoder.pool(hidden, &batch.attention_mask, args.pooling));
+        chunks.push(encoder.pool(hidden, &batch.attention_mask, chosen.pooling));
         done += rows.len();
         bar.show("encode", done, texts.len());
     }

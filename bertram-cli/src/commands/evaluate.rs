@@ -5,7 +5,7 @@ use bertram_core::task::ModelFolder;
 use bertram_kernels::TrainBackend;
 use bertram_train::config::Settings;
 use bertram_train::corpus::{read_corpus, tokenize_corpus};
-use bertram_train::pipeline::{PipelineError, load_trained, predict_split};
+use bertram_train::pipeline::{PipelineError, open_trained, predict_split};
 use bertram_train::run_folder::{RunFolder, write_json};
 
 use super::train::pipeline_error;
@@ -49,9 +49,11 @@ impl BackendJob for Evaluate {
                 run.path().display()
             )));
         }
+        let (settings, folder) =
+            open_trained::<B::InnerBackend>(&run, settings, &device).map_err(pipeline)?;
         let ModelFolder {
             model, tokenizer, ..
-        } = load_trained::<B::InnerBackend>(&run, &settings, &device).map_err(pipeline)?;
+        } = folder;
         let split: Split = args.split.into();
         let corpus = read_corpus(&settings, &[split]).map_err(|error| pipeline(error.into()))?;
         let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)

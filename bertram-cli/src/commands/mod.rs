@@ -8,6 +8,7 @@ pub mod data;
 pub mod encode;
 pub mod evaluate;
 pub mod experiments;
+pub mod export;
 pub mod predict;
 pub mod report;
 pub mod train;

@@ -8,7 +8,7 @@ use bertram_core::task::{Inputs, ModelFolder, TaskId};
 use bertram_kernels::TrainBackend;
 use bertram_train::config::Settings;
 use bertram_train::evaluate::{EvaluationSet, split_logits};
-use bertram_train::pipeline::load_trained;
+use bertram_train::pipeline::open_trained;
 use bertram_train::run_folder::RunFolder;
 use serde_json::{Value, json};
 
@@ -39,9 +39,11 @@ impl BackendJob for Predict {
         let run = RunFolder::open(&args.run).map_err(|error| pipeline_error(error.into()))?;
         let settings =
             Settings::load(&run.config(), &[]).map_err(|error| pipeline_error(error.into()))?;
+        let (settings, folder) =
+            open_trained::<B::InnerBackend>(&run, settings, &device).map_err(pipeline_error)?;
         let ModelFolder {
             model, tokenizer, ..
-        } = load_trained::<B::InnerBackend>(&run, &settings, &device).map_err(pipeline_error)?;
+        } = folder;
         let Some(head) = model.head(task) else {
             let known: Vec<&str> = model.tasks().map(TaskId::name).collect();
             return Err(input(anyhow::anyhow!(

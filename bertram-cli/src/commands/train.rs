@@ -17,6 +17,7 @@ use crate::error::{CliError, CliResult, input, work};
 use crate::hub::resolve_model;
 use crate::logging::{dashboard_has_terminal, log_to_file};
 use crate::out;
+use crate::pretrained;
 use crate::progress::StageBar;
 use crate::recipe::Recipe;
 use crate::table::scores_table;
@@ -55,7 +56,10 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
         .as_deref()
         // A baseline has no model.
         .filter(|_| settings.baseline.is_none())
-        .map(|model| resolve_model(model, &settings.model.revision))
+        .map(|model| {
+            let dir = resolve_model(model, &settings.model.revision)?;
+            pretrained::to_train(&dir, &settings, says_pooling(args))
+        })
         .transpose()?;
     let run = match &args.out {
         Some(out) => RunFolder::create(out.clone()),
@@ -163,6 +167,19 @@ fn overrides(args: &TrainArgs) -> Vec<Override> {
 fn has_own_data(settings: &Settings) -> bool {
     let files = |task: &TaskSettings| task.train.is_some() || task.dev.is_some();
     settings.data.dir.is_some() || settings.tasks.iter().any(files)
+}
+
+/// Whether the config file or `--set` names a pooling, so that it is meant.
+fn says_pooling(args: &TrainArgs) -> bool {
+    let file = args
+        .config
+        .as_deref()
+        .and_then(|path| std::fs::read_to_string(path).ok())
+        .unwrap_or_default();
+    let in_file = file
+        .lines()
+        .any(|line| line.trim_start().starts_with("pooling"));
+    in_file || args.set.iter().any(|set| set.contains("pooling"))
 }
 
 /// `<date>-<config>`: `2026-11-23-quickstart`.

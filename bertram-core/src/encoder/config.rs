@@ -76,6 +76,52 @@ pub struct BertConfigError {
 }
 
 impl BertConfig {
+    /// Reads the text of a `config.json`. A key that is there and `null` (as `transformers` writes what it has no value
+    /// for) takes its default, like one that is missing.
+    ///
+    /// # Errors
+    /// What is not JSON, or of another type than the key's, with line and column.
+    pub fn from_json(text: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut keys: serde_json::Value = serde_json::from_slice(text)?;
+        let nulls = match &mut keys {
+            serde_json::Value::Object(keys) => {
+                let before = keys.len();
+                keys.retain(|key, value| !(value.is_null() && Self::USED.contains(&key.as_str())));
+                before - keys.len()
+            }
+            _ => 0,
+        };
+        match nulls {
+            // Messages have the line of the file as it is.
+            0 => serde_json::from_slice(text),
+            _ => serde_json::from_value(keys),
+        }
+    }
+
+    /// Keys of `config.json` that are used here.
+    const USED: &[&str] = &[
+        "vocab_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "hidden_act",
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "max_position_embeddings",
+        "type_vocab_size",
+        "layer_norm_eps",
+        "initializer_range",
+        "pad_token_id",
+    ];
+
+    /// Whether a language model's output embeddings are its word embeddings (`tie_word_embeddings`; `transformers` ties
+    /// them unless told otherwise).
+    pub fn ties_word_embeddings(&self) -> bool {
+        let key = self.extra.get("tie_word_embeddings");
+        key.and_then(serde_json::Value::as_bool) != Some(false)
+    }
+
     /// Width of one attention head.
     pub fn head_size(&self) -> usize {
         self.hidden_size / self.num_attention_heads.max(1)
@@ -251,6 +297,28 @@ mod tests {
         let again: BertConfig =
             serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
         assert_eq!(again, config);
+    }
+
+    #[test]
+    fn null_is_the_default() {
+        let default = serde_json::to_value(BertConfig::default()).unwrap();
+        let keys: Vec<&str> = default
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        assert_eq!(keys, BertConfig::USED, "one list of the keys");
+        for key in BertConfig::USED {
+            let text = format!(r#"{{"{key}": null, "classifier_dropout": null}}"#);
+            let config = BertConfig::from_json(text.as_bytes()).unwrap();
+            assert!(config.extra["classifier_dropout"].is_null());
+            let read = serde_json::to_value(&config).unwrap();
+            assert_eq!(read[key], default[key]);
+        }
+        let error = BertConfig::from_json(b"{\n\"hidden_size\": \"x\"}").unwrap_err();
+        assert_eq!(error.line(), 2, "{error}");
+        BertConfig::from_json(b"[]").unwrap_err();
     }
 
     #[test]

@@ -179,7 +179,7 @@ fn too_long_a_sequence_says_so() {
 }
 
 fn parameters<B: Backend, M: Module<B>>(module: &M) -> Vec<(String, Vec<u32>)> {
-    weights::values_for_tests(module)
+    weights::parameter_values(module)
         .into_iter()
         .map(|(name, data)| {
             let bits = data.iter::<f32>().map(f32::to_bits).collect();

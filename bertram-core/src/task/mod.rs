@@ -9,7 +9,10 @@ mod predict;
 mod sst;
 mod sts;
 
-pub use folder::{ModelFolder, ModelFolderError, load_model_folder, save_model_folder};
+pub use folder::{
+    EncodeSettings, Encoding, EncodingSource, ModelExport, ModelFolder, ModelFolderError,
+    class_names, encoding_of, is_sequence_classifier, load_model_folder, save_model_folder,
+};
 pub use model::{MultitaskModel, TaskConfig, TaskHead};
 pub use predict::{Prediction, score};
 

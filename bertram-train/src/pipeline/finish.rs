@@ -3,9 +3,7 @@
 use bertram_core::data::{BadRow, BertTokenizer, Split, with_bad_rows, write_predictions};
 use bertram_core::encoder::read_config;
 use bertram_core::metric::SplitScores;
-use bertram_core::task::{
-    ModelFolder, MultitaskModel, TaskId, load_model_folder, save_model_folder,
-};
+use bertram_core::task::{ModelFolder, MultitaskModel, TaskId, load_model_folder};
 use bertram_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
@@ -13,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resume::check_unchanged;
 use super::start::{build_model, compute_as_trained, warn_of_preprocessing};
-use super::{PipelineError, RunInfo, peak_memory_bytes};
+use super::{PipelineError, RunInfo, TrainedModel, export_model, peak_memory_bytes};
 use crate::analysis::{Analysis, TaskAnalysis};
 use crate::config::Settings;
 use crate::corpus::{DataFile, TaskData, data_files, read_corpus_again, tokenize_corpus};
@@ -110,10 +108,22 @@ pub fn finish<B: Kernels>(
             progress("test", done, rows);
         },
     )?;
-    save_model_folder(&run.model(), &config, &tokenizer, &model)?;
+    let state = &outcome.state;
+    export_model(
+        &run.model(),
+        &TrainedModel {
+            settings: &settings,
+            info: &info,
+            run: &run.name(),
+            config: &config,
+            tokenizer: &tokenizer,
+            model: &model,
+            scores: &scores,
+            best_epoch: state.best.as_ref().map_or(0, |best| best.epoch),
+        },
+    )?;
     write_json(&run.analysis(), &analysis)?;
 
-    let state = &outcome.state;
     let mut data = info.data.clone();
     // Runs of older versions have not noted their test files when they began.
     for file in test_files {

@@ -1,13 +1,18 @@
 //! From settings to a finished run: start, resume, finish.
 
+mod card;
+mod export;
 mod finish;
+mod fit;
 mod memory;
 mod prepare;
 mod resume;
 mod start;
 
+pub use export::{TrainedModel, export_model, export_run, open_trained};
 pub(crate) use finish::save_predictions;
 pub use finish::{Summary, Versions, finish, load_trained, predict_split};
+pub use fit::check_fit;
 pub use memory::peak_memory_bytes;
 pub use prepare::{Prepared, prepare};
 pub use resume::{ChangedSetting, RESUMABLE_KEYS, lower_rates, resume};
@@ -91,6 +96,24 @@ pub enum PipelineError {
         /// What does not fit.
         problem: String,
     },
+    /// A packed pair needs a second token type.
+    #[error(
+        "tasks.{task}.head = \"cross-encoder\" marks the second sentence as token type 1, and the model's config.json has `type_vocab_size` 1; set tasks.{task}.head to \"concat\" or \"cosine\", or take a model with two token types"
+    )]
+    Segments {
+        /// The task.
+        task: TaskId,
+    },
+    /// The exported model lacks a task of the config.
+    #[error(
+        "{} has no head for the task {task}, which config.toml names: they do not belong together", model.display()
+    )]
+    NoHead {
+        /// The task.
+        task: TaskId,
+        /// The exported model.
+        model: PathBuf,
+    },
     /// Data changed since the run began.
     #[error(
         "{path} is not what the run was begun with (SHA-256 {found}, then {expected}): a run must read the same rows from its start to its end"
@@ -138,18 +161,18 @@ impl PipelineError {
     /// Whether the user's input is at fault, and not the machine.
     pub fn is_input(&self) -> bool {
         match self {
+            PipelineError::Run(RunError::Weights(error)) | PipelineError::Weights(error) => {
+                error.is_input()
+            }
             PipelineError::Run(error) => {
                 matches!(
                     error,
                     RunError::Exists(_) | RunError::NotARun(..) | RunError::Locked(_)
                 )
             }
-            PipelineError::Tokenizer(error)
-            | PipelineError::ModelFolder(ModelFolderError::Tokenizer(error)) => error.is_input(),
-            PipelineError::Weights(WeightsError::Write { .. })
-            | PipelineError::ModelFolder(_)
-            | PipelineError::NotFinite { .. }
-            | PipelineError::Predictions { .. } => false,
+            PipelineError::Tokenizer(error) => error.is_input(),
+            PipelineError::ModelFolder(error) => error.is_input(),
+            PipelineError::NotFinite { .. } | PipelineError::Predictions { .. } => false,
             _ => true,
         }
     }

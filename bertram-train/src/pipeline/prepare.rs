@@ -7,7 +7,8 @@ use bertram_core::data::{BertTokenizer, HostBatch, Split, TokenizedDataset};
 use bertram_core::encoder::{BertConfig, read_config};
 
 use super::PipelineError;
-use super::start::{check_fit, random_config, warn_of_preprocessing};
+use super::fit::check_fit;
+use super::start::{random_config, warn_of_preprocessing};
 use crate::config::Settings;
 use crate::corpus::{
     DataFile, TaskCorpus, TaskData, data_files, read_corpus, tokenize_for_training,

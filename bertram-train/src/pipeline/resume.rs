@@ -8,7 +8,8 @@ use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::start::{build_model, check_fit, check_precision, update_state, warn_of_preprocessing};
+use super::fit::check_fit;
+use super::start::{build_model, check_precision, update_state, warn_of_preprocessing};
 use super::{PipelineError, Place, RunInfo, write_text};
 use crate::config::{Override, Settings};
 use crate::corpus::{TaskCorpus, data_files, read_corpus, tokenize_for_training};

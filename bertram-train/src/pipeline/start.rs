@@ -187,21 +187,6 @@ pub(super) fn random_config(random: &RandomModel, vocab_size: usize) -> BertConf
     }
 }
 
-pub(super) fn check_fit(
-    settings: &Settings,
-    config: &BertConfig,
-    tokenizer: &BertTokenizer,
-) -> Result<(), PipelineError> {
-    if settings.data.max_length > config.max_position_embeddings {
-        return Err(PipelineError::TooLong {
-            max_length: settings.data.max_length,
-            positions: config.max_position_embeddings,
-        });
-    }
-    tokenizer.check_fits(config.vocab_size)?;
-    Ok(())
-}
-
 /// Logs where the preprocessing that the settings ask for takes something away from the tokenizer.
 pub(super) fn warn_of_preprocessing(settings: &Settings, tokenizer: &BertTokenizer) {
     let inputs: Vec<Inputs> = settings

@@ -211,3 +211,96 @@ fn export_equals_the_original_bit_for_bit() {
         assert_eq!(&after[key], value, "{key}");
     }
 }
+
+/// The tiny model with other names.
+fn renamed(rename: impl Fn(&str) -> String) -> tempfile::TempDir {
+    let dir = folder();
+    let tensors: Stored = original()
+        .into_iter()
+        .map(|(name, value)| (rename(&name), value))
+        .collect();
+    store(&dir.path().join("model.safetensors"), &tensors);
+    dir
+}
+
+#[test]
+fn prefixes_of_wrappers_are_taken_off() {
+    let device = Default::default();
+    for (before, prefix) in [
+        ("", ""),
+        ("bert.", ""),
+        ("model.", "model."),
+        ("module.", "module."),
+        ("_orig_mod.", "_orig_mod."),
+        ("0.auto_model.", "0.auto_model."),
+        ("module.bert.", "module."),
+        ("_orig_mod.bert.", "_orig_mod."),
+        ("_orig_mod.module.model.bert.", "_orig_mod.module.model."),
+    ] {
+        let dir = renamed(|name| format!("{before}{name}"));
+        let (_, model, imported) = load_encoder::<Flex>(dir.path(), &device).unwrap();
+        assert_eq!(imported.prefix, prefix);
+        Tiny::new().check(&model, &device, TOLERANCE);
+    }
+    for (dir, part) in [
+        (
+            renamed(|name| format!("encoder_model.{name}")),
+            "unexpected: `encoder_model.embeddings.LayerNorm.bias`",
+        ),
+        // Two wrappers in one file are two models.
+        (
+            renamed(|name| match name.starts_with("pooler") {
+                true => format!("model.{name}"),
+                false => format!("module.{name}"),
+            }),
+            "unexpected: `module.embeddings.LayerNorm.bias`",
+        ),
+    ] {
+        let error = load_encoder::<Flex>(dir.path(), &device).unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[test]
+fn tied_output_embeddings_stand_for_the_word_embeddings() {
+    const WORDS: &str = "embeddings.word_embeddings.weight";
+    let device = Default::default();
+    for before in ["", "module."] {
+        let dir = renamed(|name| match name {
+            WORDS => format!("{before}cls.predictions.decoder.weight"),
+            _ => format!("{before}bert.{name}"),
+        });
+        let (_, model, imported) = load_encoder::<Flex>(dir.path(), &device).unwrap();
+        assert!(imported.tied_decoder && imported.ignored.is_empty());
+        Tiny::new().check(&model, &device, TOLERANCE);
+
+        let path = dir.path().join("config.json");
+        let mut config = json(&path);
+        config["tie_word_embeddings"] = false.into();
+        std::fs::write(&path, config.to_string()).unwrap();
+        let error = load_encoder::<Flex>(dir.path(), &device).unwrap_err();
+        let missing = format!("missing: `{before}{WORDS}`");
+        assert!(error.to_string().contains(&missing), "{error}");
+    }
+}
+
+#[test]
+fn weights_that_are_not_finite_are_named() {
+    let dir = folder();
+    let mut tensors = original();
+    let bad = ["encoder.layer.1.output.dense.weight", "pooler.dense.bias"];
+    for (name, value) in bad.into_iter().zip([f32::NAN, f32::NEG_INFINITY]) {
+        let bytes = &mut tensors.get_mut(name).unwrap().2;
+        bytes[8..12].copy_from_slice(&value.to_le_bytes());
+    }
+    store(&dir.path().join("model.safetensors"), &tensors);
+    let error = load_encoder::<Flex>(dir.path(), &Default::default()).unwrap_err();
+    assert!(error.is_input());
+    let text = error.to_string();
+    assert!(text.contains("in 2 tensor(s)"), "{text}");
+    let first = format!(
+        "`{}` (1 of 2048 values), `{}` (1 of 32 values)",
+        bad[0], bad[1]
+    );
+    assert!(text.contains(&first), "{text}");
+}

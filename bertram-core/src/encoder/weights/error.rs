@@ -89,6 +89,18 @@ pub enum WeightsError {
         /// Every problem.
         problems: Vec<TensorProblem>,
     },
+    /// Weights are NaN or infinite.
+    #[error(
+        "{} has weights that are not finite (NaN or infinite) in {} tensor(s), first of all {}; a training run that \
+         diverged or a damaged file leaves such: take an earlier checkpoint, or copy or download the file again",
+        path.display(), tensors.len(), first(tensors)
+    )]
+    NotFinite {
+        /// The file or folder.
+        path: PathBuf,
+        /// Every such tensor.
+        tensors: Vec<NotFinite>,
+    },
     /// A file could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -105,6 +117,44 @@ pub enum WeightsError {
         /// The type.
         dtype: String,
     },
+}
+
+impl WeightsError {
+    /// Whether what was read is at fault, and not the writing of a file.
+    pub fn is_input(&self) -> bool {
+        !matches!(self, Self::Write { .. } | Self::Unsavable { .. })
+    }
+}
+
+/// A tensor with values that are NaN or infinite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotFinite {
+    /// Name in the file.
+    pub name: String,
+    /// How many values are not finite.
+    pub values: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+/// The first few of them, in one line.
+fn first(tensors: &[NotFinite]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> = tensors
+        .iter()
+        .take(SHOWN)
+        .map(|tensor| {
+            format!(
+                "`{}` ({} of {} values)",
+                tensor.name, tensor.values, tensor.of
+            )
+        })
+        .collect();
+    let rest = tensors.len().saturating_sub(SHOWN);
+    match rest {
+        0 => shown.join(", "),
+        _ => format!("{} and {rest} more", shown.join(", ")),
+    }
 }
 
 /// One tensor that does not fit. Shapes are as in the file.

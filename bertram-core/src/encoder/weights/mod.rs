@@ -4,17 +4,19 @@
 
 mod error;
 mod export;
+mod finite;
 mod import;
+mod prefix;
 mod remap;
 mod tensors;
 mod walk;
 
-pub use error::{TensorProblem, WeightsError};
+pub use error::{NotFinite, TensorProblem, WeightsError};
 pub use export::save_encoder;
-pub use import::{Imported, check_encoder, load_encoder, read_config};
-pub use tensors::{load_tensors, save_tensors};
-#[cfg(test)]
-pub(super) use walk::values as values_for_tests;
+pub(crate) use export::{Classifier, save_classifier, save_dense_pooler};
+pub use import::{Imported, check_encoder, load_dense_pooler, load_encoder, read_config};
+pub use tensors::{load_tensors, load_tensors_as, save_tensors, save_tensors_as, tensor_names};
+pub(crate) use walk::values as parameter_values;
 
 /// File name of a checkpoint's weights.
 pub const WEIGHTS_FILE: &str = "model.safetensors";

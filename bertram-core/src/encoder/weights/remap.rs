@@ -117,6 +117,12 @@ const TABLE: &[(&str, &str, Layout)] = &[
 /// Prefixes of task heads that checkpoints carry beside the encoder.
 const HEADS: &[&str] = &["cls.", "classifier.", "qa_outputs."];
 
+/// The output embeddings of masked language modelling; with tied embeddings the same matrix as [`WORDS`].
+pub(super) const TIED_DECODER: &str = "cls.predictions.decoder.weight";
+
+/// Module path of the word embeddings.
+pub(super) const WORDS: &str = "embeddings.word.weight";
+
 /// Module paths of the pooler, the one part that a checkpoint may lack.
 pub(super) const POOLER: &str = "pooler.";
 

@@ -8,6 +8,7 @@ use burn::tensor::{Bool, Int, Tensor, TensorData, backend::Backend};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, TensorView};
 
+use super::finite;
 use super::walk::{
     HostTensor, Kind, ModulePath, parse, read, restore, shapes, values, write_tensors,
 };
@@ -21,12 +22,35 @@ use super::{TensorProblem, WeightsError};
 /// # Errors
 /// [`WeightsError::Write`], and [`WeightsError::Unsavable`] for a quantised parameter.
 pub fn save_tensors<B: Backend, M: Module<B>>(path: &Path, module: &M) -> Result<(), WeightsError> {
+    save_tensors_as(path, module, str::to_owned)
+}
+
+/// As [`save_tensors`], with names of one's own: `name` gives a parameter's from its path in the module.
+///
+/// # Errors
+/// As [`save_tensors`].
+pub fn save_tensors_as<B: Backend, M: Module<B>>(
+    path: &Path,
+    module: &M,
+    name: impl Fn(&str) -> String,
+) -> Result<(), WeightsError> {
     let mut tensors = BTreeMap::new();
-    for (name, data) in values(module) {
+    for (parameter, data) in values(module) {
+        let name = name(&parameter);
         let tensor = HostTensor::new(&name, data)?;
         tensors.insert(name, tensor);
     }
     write_tensors(path, tensors)
+}
+
+/// Names of the tensors in a file, sorted.
+///
+/// # Errors
+/// [`WeightsError::Read`] and [`WeightsError::Corrupt`].
+pub fn tensor_names(path: &Path) -> Result<Vec<String>, WeightsError> {
+    let bytes = read(path)?;
+    let names = parse(path, &bytes)?.into_iter().map(|(name, _)| name);
+    Ok(names.collect())
 }
 
 /// Reads what [`save_tensors`] wrote into a module of the same shape, on `device`.
@@ -36,16 +60,32 @@ pub fn save_tensors<B: Backend, M: Module<B>>(path: &Path, module: &M) -> Result
 ///
 /// # Errors
 /// [`WeightsError::Read`], [`WeightsError::Corrupt`], and [`WeightsError::Tensors`] with every missing, unexpected,
-/// misshapen or mistyped tensor.
+/// misshapen or mistyped tensor, and [`WeightsError::NotFinite`] with every tensor that has NaN or infinite values.
 pub fn load_tensors<B: Backend, M: Module<B>>(
     path: &Path,
     module: M,
     device: &B::Device,
 ) -> Result<M, WeightsError> {
+    load_tensors_as(path, module, device, str::to_owned)
+}
+
+/// Reads what [`save_tensors_as`] wrote under the same names.
+///
+/// # Errors
+/// As [`load_tensors`].
+pub fn load_tensors_as<B: Backend, M: Module<B>>(
+    path: &Path,
+    module: M,
+    device: &B::Device,
+    name: impl Fn(&str) -> String,
+) -> Result<M, WeightsError> {
     let bytes = read(path)?;
     let mut views: BTreeMap<String, TensorView<'_>> = parse(path, &bytes)?.into_iter().collect();
     let mut problems = Vec::new();
-    let expected = shapes(&module);
+    let expected: BTreeMap<_, _> = shapes(&module)
+        .into_iter()
+        .map(|(parameter, shape)| (name(&parameter), shape))
+        .collect();
     for (name, (kind, shape)) in &expected {
         match views.get(name) {
             None => problems.push(TensorProblem::Missing {
@@ -83,29 +123,33 @@ pub fn load_tensors<B: Backend, M: Module<B>>(
             problems,
         });
     }
-    Ok(module.map(&mut Loader::<B> {
+    finite::check(path, views.iter().map(|(name, view)| (name.as_str(), view)))?;
+    Ok(module.map(&mut Loader::<B, _> {
         path: ModulePath::default(),
+        name,
         views: &mut views,
         device,
     }))
 }
 
 /// Puts the tensors of a file, which were checked to fit, into a module.
-struct Loader<'a, 'data, B: Backend> {
+struct Loader<'a, 'data, B: Backend, N> {
     path: ModulePath,
+    /// A tensor's name by its path in the module.
+    name: N,
     views: &'a mut BTreeMap<String, TensorView<'data>>,
     device: &'a B::Device,
 }
 
-impl<B: Backend> Loader<'_, '_, B> {
+impl<B: Backend, N: Fn(&str) -> String> Loader<'_, '_, B, N> {
     fn take(&mut self) -> Option<TensorData> {
         self.views
-            .remove(&self.path.to_string())
+            .remove(&(self.name)(&self.path.to_string()))
             .and_then(|view| host_data(&view))
     }
 }
 
-impl<B: Backend> ModuleMapper<B> for Loader<'_, '_, B> {
+impl<B: Backend, N: Fn(&str) -> String> ModuleMapper<B> for Loader<'_, '_, B, N> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.enter(name);
     }

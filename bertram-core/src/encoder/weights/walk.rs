@@ -74,9 +74,7 @@ pub(super) fn shapes<B: Backend, M: Module<B>>(module: &M) -> BTreeMap<String, (
 }
 
 /// Path -> values of every parameter, copied to the host.
-pub(in crate::encoder) fn values<B: Backend, M: Module<B>>(
-    module: &M,
-) -> BTreeMap<String, TensorData> {
+pub(crate) fn values<B: Backend, M: Module<B>>(module: &M) -> BTreeMap<String, TensorData> {
     #[derive(Default)]
     struct Values {
         path: ModulePath,

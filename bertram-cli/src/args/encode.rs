@@ -1,0 +1,56 @@
+//! Arguments of `encode`.
+
+use std::path::PathBuf;
+
+use bertram_core::encoder::Pooling;
+use clap::Args;
+
+use super::BackendArgs;
+
+/// Arguments of `encode`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  echo 'a lovely film' | bertram-cli encode --model sentence-transformers/all-MiniLM-L6-v2
+  bertram-cli encode --model RUN --input sentences.txt --output vectors.jsonl
+  bertram-cli encode --model ./bert-base-uncased --pooling cls --input sentences.txt
+
+Pooling, longest text, lower-casing and length-1 vectors are what the model says of itself: a run's model in heads.json, a sentence-transformers model in modules.json. A plain BERT says nothing: mean pooling, and all tokens that it has positions for.
+
+A hub id is downloaded once into the Hugging Face cache. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean elsewhere.")]
+pub struct EncodeArgs {
+    /// A folder with a BERT, a run folder, or a hub id.
+    #[arg(long, value_name = "DIR|ID|RUN")]
+    pub model: String,
+    /// Revision of a hub id.
+    #[arg(long, default_value = "main")]
+    pub revision: String,
+    /// A sentence a line (an empty line is an empty sentence); - for standard input.
+    #[arg(long, default_value = "-", value_name = "FILE")]
+    pub input: PathBuf,
+    /// How hidden states become one vector: cls, mean or pooler. Without it: as the model says, else mean.
+    #[arg(long, value_parser = parse_pooling)]
+    pub pooling: Option<Pooling>,
+    /// Vectors, a line {"text": …, "embedding": […]} a sentence; - for standard output.
+    #[arg(long, default_value = "-", value_name = "FILE")]
+    pub output: PathBuf,
+    /// Sentences of a batch.
+    #[arg(long, default_value_t = 32, value_parser = parse_batch_size)]
+    pub batch_size: usize,
+    /// Most tokens of a sentence. Without it: as the model says, else all that it has positions for.
+    #[arg(long)]
+    pub max_length: Option<usize>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+fn parse_pooling(text: &str) -> Result<Pooling, String> {
+    serde_json::from_value(text.into()).map_err(|_| "use cls, mean or pooler".into())
+}
+
+fn parse_batch_size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("use a whole number of at least 1".into()),
+        Ok(size) => Ok(size),
+    }
+}

@@ -1,0 +1,511 @@
+//! What a trained model says of itself, and who takes it from there: encode, predict, evaluate, export.
+
+mod common;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use common::{bertram, stderr, stdout};
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+use serde_json::{Value, json};
+
+/// A run of one epoch over a few generated rows.
+fn train(out: &Path, sets: &[&str]) {
+    let mut command = bertram();
+    command
+        .args(["train", "--dashboard", "none", "--out"])
+        .arg(out);
+    let tiny = [
+        "data.demo.sst=48",
+        "data.demo.para=48",
+        "data.demo.sts=48",
+        "data.demo.dev=20",
+        "data.max-length=40",
+        "model.random.hidden-size=32",
+        "model.random.layers=1",
+        "model.random.heads=2",
+        "model.random.intermediate-size=64",
+        "train.epochs=1",
+    ];
+    for set in tiny.iter().chain(sets) {
+        command.args(["--set", set]);
+    }
+    let output = command.output().expect("starts");
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+fn run(args: &[&str], input: &str) -> Output {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let file = dir.path().join("in.txt");
+    std::fs::write(&file, input).expect("written");
+    let mut command = bertram();
+    command.args(args);
+    if matches!(args[0], "encode" | "predict") {
+        command.arg("--input").arg(&file);
+    }
+    command.output().expect("starts")
+}
+
+const TEXTS: &str = "A Lovely film .\nthe dog\n\nthe plot is dull , and the cast is not good\n";
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn vectors(args: &[&str]) -> Vec<Vec<f64>> {
+    let output = run(args, TEXTS);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let vector = |line: &str| {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        let numbers = line["embedding"].as_array().expect("a vector");
+        numbers
+            .iter()
+            .map(|number| number.as_f64().expect("a number"))
+            .collect()
+    };
+    stdout(&output).lines().map(vector).collect()
+}
+
+fn refused(args: &[&str], parts: &[&str]) {
+    let output = run(args, TEXTS);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+    for part in parts {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    assert!(
+        !said.contains("panicked") && !said.contains("internal error"),
+        "{said}"
+    );
+}
+
+fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
+    let mut value = serde_json::from_slice(&std::fs::read(path).expect("there")).expect("JSON");
+    change(&mut value);
+    std::fs::write(path, value.to_string()).expect("written");
+}
+
+/// A safetensors file with changed names and bytes.
+fn rewrite(path: &Path, change: impl Fn(&str, &mut Vec<u8>) -> String) {
+    let bytes = std::fs::read(path).expect("there");
+    let tensors: Vec<_> = SafeTensors::deserialize(&bytes)
+        .expect("whole")
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| {
+            let mut data = view.data().to_vec();
+            let name = change(&name, &mut data);
+            (name, view.dtype(), view.shape().to_vec(), data)
+        })
+        .collect();
+    let views = tensors.iter().map(|(name, dtype, shape, data)| {
+        let view = TensorView::new(*dtype, shape.clone(), data).expect("a tensor");
+        (name.as_str(), view)
+    });
+    safetensors::serialize_to_file(views, None::<HashMap<String, String>>, path).expect("written");
+}
+
+/// Makes a run's model what bertram 0.1.0 wrote.
+fn make_old(run: &Path) {
+    edit(&run.join("model/heads.json"), |heads| {
+        let mut tasks = heads["tasks"].take();
+        for task in tasks.as_array_mut().expect("a list") {
+            task.as_object_mut().expect("a task").remove("label");
+        }
+        *heads = tasks;
+    });
+    rewrite(&run.join("model/heads.safetensors"), |name, _| {
+        let (task, rest) = name.split_once('.').expect("a task's name");
+        match task {
+            "sst" => format!("0.head.Linear.{rest}"),
+            "para" => format!("1.head.CrossEncoder.{rest}"),
+            _ => format!("2.head.Cosine.{rest}"),
+        }
+    });
+    for file in ["modules.json", "README.md"] {
+        std::fs::remove_file(run.join("model").join(file)).expect("removed");
+    }
+    std::fs::remove_dir_all(run.join("model/sst")).expect("removed");
+    std::fs::remove_dir_all(run.join("model/para")).expect("removed");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("there") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("there") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// One run for all that follows: training is what takes time.
+#[test]
+fn a_run_and_its_model_say_the_same() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let original = dir.path().join("run");
+    train(
+        &original,
+        &[
+            "model.pooling=cls",
+            "tasks.para.head=cross-encoder",
+            "tasks.sts.loss=bce",
+        ],
+    );
+    let path = text(&original);
+
+    // encode takes the run's pooling and its longest text, and says so.
+    let own = vectors(&["encode", "--model", &path]);
+    assert_eq!(
+        own,
+        vectors(&[
+            "encode",
+            "--model",
+            &path,
+            "--pooling",
+            "cls",
+            "--max-length",
+            "40"
+        ])
+    );
+    assert_ne!(
+        own,
+        vectors(&["encode", "--model", &path, "--pooling", "mean"])
+    );
+    let said = stderr(&run(&["encode", "--model", &path], TEXTS));
+    assert!(
+        said.contains("cls pooling (from heads.json), at most 40 tokens (from heads.json)"),
+        "{said}"
+    );
+    assert_eq!(
+        stderr(&run(&["encode", "--quiet", "--model", &path], TEXTS)),
+        ""
+    );
+    let said = stderr(&run(
+        &["encode", "--model", &path, "--pooling", "mean"],
+        TEXTS,
+    ));
+    assert!(said.contains("mean pooling (--pooling)"), "{said}");
+
+    // As a sentence-transformers folder, and copied to another place.
+    let moved = dir.path().join("moved");
+    copy(&original.join("model"), &moved);
+    std::fs::remove_file(moved.join("heads.json")).expect("removed");
+    assert_eq!(own, vectors(&["encode", "--model", &text(&moved)]));
+
+    // The task's folder is a checkpoint, too.
+    for task in ["sst", "para"] {
+        assert!(
+            original
+                .join("model")
+                .join(task)
+                .join("model.safetensors")
+                .is_file(),
+            "{task}"
+        );
+    }
+    assert!(
+        !original.join("model/sts").exists(),
+        "a cosine is no sequence classifier"
+    );
+
+    let predict = |run_folder: &Path, task: &str| {
+        let input = match task {
+            "sst" => "A lovely film\nthe dog\n",
+            _ => "the dog\tA dog .\nhow\twhat is it ?\n",
+        };
+        let output = run(
+            &["predict", "--run", &text(run_folder), "--task", task],
+            input,
+        );
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+
+    // A model of bertram 0.1.0: the config says what the folder does not, and export brings it up to date.
+    let old = dir.path().join("old");
+    copy(&original, &old);
+    make_old(&old);
+    assert_eq!(own, vectors(&["encode", "--model", &text(&old)]));
+    for task in ["sst", "para", "sts"] {
+        assert_eq!(predict(&original, task), predict(&old, task), "{task}");
+    }
+    let to = dir.path().join("exported");
+    let output = run(&["export", "--run", &text(&old), "--to", &text(&to)], "");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("hf upload USER/NAME"),
+        "{}",
+        stdout(&output)
+    );
+    let model = original.join("model");
+    let names = |dir: &Path| -> Vec<PathBuf> {
+        let inside = |path: PathBuf| path.strip_prefix(dir).expect("inside").to_owned();
+        files(dir).into_iter().map(inside).collect()
+    };
+    assert_eq!(names(&model), names(&to));
+    for name in names(&model) {
+        let read = |dir: &Path| std::fs::read(dir.join(&name)).expect("there");
+        // The card has the run's name, which is its folder's.
+        if name != Path::new("README.md") {
+            assert!(read(&model) == read(&to), "{name:?} differs");
+        }
+    }
+    assert_eq!(own, vectors(&["encode", "--model", &text(&to)]));
+    refused(
+        &["export", "--run", &text(&old), "--to", &text(&to)],
+        &["is not empty", "--to"],
+    );
+    refused(
+        &["export", "--run", &text(&to), "--to", "x"],
+        &["config.toml"],
+    );
+
+    let card = std::fs::read_to_string(model.join("README.md")).expect("a card");
+    assert!(
+        card.starts_with("---\nlibrary_name: sentence-transformers\n"),
+        "{card}"
+    );
+    assert!(!card.contains(&text(dir.path())), "no path of this machine");
+
+    // Faults of what can be edited.
+    let fresh = |name: &str| {
+        let copy_of = dir.path().join(name);
+        copy(&original, &copy_of);
+        copy_of
+    };
+    let evaluate_and_predict = |run_folder: &Path, parts: &[&str]| {
+        let path = text(run_folder);
+        refused(&["predict", "--run", &path, "--task", "sst"], parts);
+        refused(&["evaluate", "--run", &path], parts);
+    };
+    let edited = fresh("long");
+    edit(&edited.join("model/heads.json"), |heads| {
+        heads["max-length"] = json!(400)
+    });
+    evaluate_and_predict(
+        &edited,
+        &["heads.json", "`max-length` is 400", "64 positions"],
+    );
+    refused(
+        &["encode", "--model", &text(&edited)],
+        &["heads.json", "400", "64 positions"],
+    );
+
+    let edited = fresh("config");
+    let config = std::fs::read_to_string(edited.join("config.toml")).expect("there");
+    let config = config
+        .replace("max-length = 40", "max-length = 400")
+        .replace("max-positions = 64", "max-positions = 400");
+    std::fs::write(edited.join("config.toml"), config).expect("written");
+    evaluate_and_predict(&edited, &["data.max-length = 400", "64 positions"]);
+}
+
+/// Takes the second token type from a model.
+fn one_token_type(model: &Path) {
+    edit(&model.join("config.json"), |config| {
+        config["type_vocab_size"] = json!(1);
+    });
+    let path = model.join("model.safetensors");
+    let bytes = std::fs::read(&path).expect("there");
+    let file = SafeTensors::deserialize(&bytes).expect("whole");
+    let tensors: Vec<_> = file
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| {
+            let mut shape = view.shape().to_vec();
+            let mut data = view.data().to_vec();
+            if name == "embeddings.token_type_embeddings.weight" {
+                shape[0] = 1;
+                data.truncate(data.len() / 2);
+            }
+            (name, view.dtype(), shape, data)
+        })
+        .collect();
+    let views = tensors.iter().map(|(name, dtype, shape, data)| {
+        let view = TensorView::new(*dtype, shape.clone(), data).expect("a tensor");
+        (name.as_str(), view)
+    });
+    safetensors::serialize_to_file(views, None::<HashMap<String, String>>, &path).expect("written");
+}
+
+#[test]
+fn one_token_type_and_packed_pairs_do_not_go_together() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let base = dir.path().join("base");
+    train(&base, &["tasks.sts.head=cross-encoder"]);
+    one_token_type(&base.join("model"));
+    let path = text(&base);
+    let parts = ["tasks.sts.head", "`type_vocab_size` 1"];
+    for task in ["sst", "sts"] {
+        refused(&["predict", "--run", &path, "--task", task], &parts);
+    }
+    refused(&["evaluate", "--run", &path], &parts);
+    // Single sentences have one segment.
+    assert_eq!(vectors(&["encode", "--model", &path]).len(), 4);
+
+    let (config, model) = (path_of_config(dir.path()), text(&base.join("model")));
+    let out = text(&dir.path().join("run"));
+    let train = [
+        "train",
+        "--dashboard",
+        "none",
+        "--config",
+        &config,
+        "--model",
+        &model,
+        "--out",
+        &out,
+        "--set",
+        "train.epochs=1",
+        "--set",
+    ];
+    refused(
+        &[&train[..], &["tasks.sts.head=cross-encoder"]].concat(),
+        &parts,
+    );
+    assert!(!Path::new(&out).exists(), "no run is begun");
+    let output = run(&[&train[..], &["tasks.sts.head=cosine"]].concat(), "");
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn weights_that_are_not_finite_stop_every_command() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let run_folder = dir.path().join("run");
+    train(&run_folder, &[]);
+    let path = text(&run_folder);
+    let spoil = |file: &str, tensor: &str| {
+        rewrite(&run_folder.join(file), |name, data| {
+            if name == tensor {
+                data[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+            }
+            name.to_owned()
+        });
+    };
+    spoil("model/heads.safetensors", "sst.linear.bias");
+    refused(
+        &["predict", "--run", &path, "--task", "sst"],
+        &["`sst.linear.bias` (1 of 5 values)"],
+    );
+    spoil(
+        "model/model.safetensors",
+        "encoder.layer.0.output.dense.weight",
+    );
+    let name = "encoder.layer.0.output.dense.weight";
+    refused(&["encode", "--model", &path], &[name, "not finite"]);
+    refused(&["evaluate", "--run", &path], &[name]);
+    let out = text(&dir.path().join("new"));
+    refused(
+        &[
+            "train",
+            "--model",
+            &text(&run_folder.join("model")),
+            "--config",
+            &path_of_config(dir.path()),
+            "--out",
+            &out,
+        ],
+        &[name],
+    );
+}
+
+fn path_of_config(dir: &Path) -> String {
+    let path = dir.join("sts.toml");
+    std::fs::write(
+        &path,
+        "[data]\nmax-length = 40\n[data.demo]\nsts = 8\ndev = 8\n[tasks.sts]\n",
+    )
+    .expect("written");
+    text(&path)
+}
+
+#[test]
+fn a_sentence_transformers_folder_is_taken_by_what_it_says() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let run_folder = dir.path().join("run");
+    train(&run_folder, &["model.pooling=pooler"]);
+    let own = vectors(&["encode", "--model", &text(&run_folder)]);
+
+    // Another's folder: the dense layer is the pooler, whatever the encoder's own is.
+    let theirs = dir.path().join("theirs");
+    copy(&run_folder.join("model"), &theirs);
+    std::fs::remove_file(theirs.join("heads.json")).expect("removed");
+    rewrite(&theirs.join("model.safetensors"), |name, data| {
+        if name.starts_with("pooler") {
+            data.fill(0);
+        }
+        name.to_owned()
+    });
+    assert_eq!(own, vectors(&["encode", "--model", &text(&theirs)]));
+
+    // The old layout.
+    let old = dir.path().join("old");
+    copy(&theirs, &old.join("0_Transformer"));
+    for (from, to) in [("1_Pooling", "1_Pooling"), ("2_Dense", "2_Dense")] {
+        copy(&old.join("0_Transformer").join(from), &old.join(to));
+    }
+    std::fs::rename(
+        old.join("0_Transformer/modules.json"),
+        old.join("modules.json"),
+    )
+    .expect("moved");
+    edit(&old.join("modules.json"), |modules| {
+        modules[0]["path"] = json!("0_Transformer")
+    });
+    assert_eq!(own, vectors(&["encode", "--model", &text(&old)]));
+
+    // Training takes the weights from there, and tells of another pooling.
+    let out = text(&dir.path().join("new"));
+    let config = path_of_config(dir.path());
+    let args = [
+        "train",
+        "--dashboard",
+        "none",
+        "--set",
+        "train.epochs=1",
+        "--config",
+        &config,
+    ];
+    let output = run(
+        &[&args[..], &["--model", &text(&old), "--out", &out]].concat(),
+        "",
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("made for pooler pooling, and this run takes cls"),
+        "{}",
+        stderr(&output)
+    );
+
+    edit(&old.join("1_Pooling/config.json"), |pooling| {
+        pooling["pooling_mode"] = json!("max")
+    });
+    refused(
+        &["encode", "--model", &text(&old)],
+        &["modules.json asks for pooling by max", "--pooling"],
+    );
+    assert_eq!(
+        vectors(&["encode", "--model", &text(&old), "--pooling", "mean"]).len(),
+        4
+    );
+}

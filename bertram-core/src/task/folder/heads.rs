@@ -1,0 +1,284 @@
+//! `heads.json` and `heads.safetensors`: what a trained model says of itself, and the heads' weights.
+
+use std::path::Path;
+
+use burn::tensor::backend::Backend;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{ModelExport, ModelFolderError, write_json};
+use crate::data::Preprocess;
+use crate::encoder::weights::{load_tensors_as, save_tensors_as, tensor_names};
+use crate::encoder::{BertConfig, Pooling};
+use crate::head::HeadKind;
+use crate::loss::LossKind;
+use crate::task::{Inputs, LabelKind, TaskConfig, TaskHead};
+
+/// How a model's heads are described.
+pub(super) const FILE: &str = "heads.json";
+/// The heads' weights.
+const WEIGHTS: &str = "heads.safetensors";
+/// Version of [`FILE`]'s format. The first was a bare list of tasks.
+const VERSION: u64 = 2;
+/// Room for `[CLS]`, `[SEP]` and one token.
+pub(super) const SHORTEST: usize = 3;
+
+/// How a trained model's texts go in and its sentence vectors come out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EncodeSettings {
+    /// What is done to texts before tokenisation.
+    pub preprocess: Preprocess,
+    /// Most tokens of a sequence, special tokens counted.
+    pub max_length: usize,
+    /// How hidden states become a sentence vector. (A task's head has its own.)
+    pub pooling: Pooling,
+    /// Whether sentence vectors are scaled to length 1.
+    pub normalize: bool,
+}
+
+/// What `heads.json` says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stated {
+    /// `None` in the first version of the file, which does not say.
+    pub(super) encode: Option<EncodeSettings>,
+    /// The tasks, in the order of the heads.
+    pub(super) tasks: Vec<TaskConfig>,
+}
+
+/// Writes both files.
+pub(super) fn write<B: Backend>(
+    dir: &Path,
+    export: &ModelExport<'_, B>,
+) -> Result<(), ModelFolderError> {
+    let path = dir.join(FILE);
+    let heads = &export.model.heads;
+    let value = describe(&export.encode, heads.iter().map(TaskHead::config))
+        .map_err(|error| ModelFolderError::file(&path, error))?;
+    write_json(&path, &value)?;
+    let tasks: Vec<&TaskConfig> = heads.iter().map(TaskHead::config).collect();
+    save_tensors_as(&dir.join(WEIGHTS), heads, |parameter| {
+        by_task(&tasks, parameter)
+    })?;
+    Ok(())
+}
+
+fn describe<'a>(
+    encode: &EncodeSettings,
+    tasks: impl Iterator<Item = &'a TaskConfig>,
+) -> Result<Value, serde_json::Error> {
+    let mut value = json!({ "version": VERSION });
+    extend(&mut value, serde_json::to_value(encode)?);
+    let tasks = tasks
+        .map(|task| {
+            let mut entry = serde_json::to_value(task)?;
+            extend(&mut entry, json!({ "label": label(task) }));
+            Ok(entry)
+        })
+        .collect::<Result<Vec<Value>, serde_json::Error>>()?;
+    extend(&mut value, json!({ "tasks": tasks }));
+    Ok(value)
+}
+
+fn extend(value: &mut Value, more: Value) {
+    if let (Value::Object(value), Value::Object(more)) = (value, more) {
+        value.extend(more);
+    }
+}
+
+/// A task's labels, for the record: a folder of labels other than this build's must not be read as if they were these.
+fn label(task: &TaskConfig) -> Value {
+    match task.task.spec().label {
+        LabelKind::Classes { classes } => json!({ "kind": "classes", "classes": classes }),
+        LabelKind::Binary => json!({ "kind": "binary" }),
+        LabelKind::Score { min, max } => {
+            json!({ "kind": "score", "min": f64::from(min), "max": f64::from(max) })
+        }
+    }
+}
+
+/// Reads and checks `heads.json`.
+///
+/// # Errors
+/// [`ModelFolderError::File`] names the key and what it may be.
+pub(super) fn read(dir: &Path) -> Result<Stated, ModelFolderError> {
+    let path = dir.join(FILE);
+    let fault = |message: String| ModelFolderError::file(&path, message);
+    let text = std::fs::read_to_string(&path).map_err(|error| fault(error.to_string()))?;
+    let value: Value = serde_json::from_str(&text).map_err(|error| fault(error.to_string()))?;
+    parse(&value).map_err(fault)
+}
+
+fn parse(value: &Value) -> Result<Stated, String> {
+    let (encode, tasks) = match value {
+        Value::Array(tasks) => (None, tasks),
+        Value::Object(keys) => {
+            let version = keys.get("version").and_then(Value::as_u64).unwrap_or(0);
+            if version > VERSION {
+                return Err(format!(
+                    "was written by a newer bertram: its version is {version}, and this bertram reads up to {VERSION}; update bertram"
+                ));
+            }
+            if version < VERSION {
+                return Err(format!("`version` is not {VERSION}"));
+            }
+            let encode = EncodeSettings {
+                preprocess: key(value, "preprocess")?,
+                max_length: key(value, "max-length")?,
+                pooling: key(value, "pooling")?,
+                normalize: key(value, "normalize")?,
+            };
+            if encode.max_length < SHORTEST {
+                return Err(format!(
+                    "`max-length` is {}; it must be at least {SHORTEST}",
+                    encode.max_length
+                ));
+            }
+            let tasks = keys.get("tasks").and_then(Value::as_array);
+            (Some(encode), tasks.ok_or("`tasks` is not a list")?)
+        }
+        _ => return Err("is neither an object nor a list of tasks".into()),
+    };
+    let mut read: Vec<TaskConfig> = Vec::new();
+    for (number, entry) in tasks.iter().enumerate() {
+        let named = |message: String| match entry.get("task").and_then(Value::as_str) {
+            Some(name) => format!("task {name}: {message}"),
+            None => format!("task {}: {message}", number + 1),
+        };
+        let task = task_config(entry).map_err(named)?;
+        check(&task).map_err(named)?;
+        if let Some(stated) = entry.get("label").filter(|stated| **stated != label(&task)) {
+            return Err(named(format!(
+                "`label` is {stated}, and this bertram's is {}",
+                label(&task)
+            )));
+        }
+        if read.iter().any(|other| other.task == task.task) {
+            return Err(named("is there twice".into()));
+        }
+        read.push(task);
+    }
+    Ok(Stated {
+        encode,
+        tasks: read,
+    })
+}
+
+/// The value of a key, or a message that names it.
+fn key<T: DeserializeOwned>(object: &Value, name: &str) -> Result<T, String> {
+    let value = object
+        .get(name)
+        .ok_or_else(|| format!("there is no `{name}`"))?;
+    serde_json::from_value(value.clone()).map_err(|error| format!("`{name}`: {error}"))
+}
+
+fn task_config(entry: &Value) -> Result<TaskConfig, String> {
+    Ok(TaskConfig {
+        task: key(entry, "task")?,
+        head: key(entry, "head")?,
+        loss: key(entry, "loss")?,
+        pooling: key(entry, "pooling")?,
+        head_dropout: key(entry, "head-dropout")?,
+        threshold: key(entry, "threshold")?,
+        margin: key(entry, "margin")?,
+    })
+}
+
+/// Whether a head can be built from this, and its logits be read.
+fn check(task: &TaskConfig) -> Result<(), String> {
+    if !(0.0..1.0).contains(&task.head_dropout) {
+        return Err(format!(
+            "`head-dropout` is {}; it must be in [0, 1)",
+            task.head_dropout
+        ));
+    }
+    if !(-1.0..1.0).contains(&task.margin) {
+        return Err(format!(
+            "`margin` is {}; it must be in [-1, 1)",
+            task.margin
+        ));
+    }
+    let single = task.task.spec().inputs == Inputs::Single;
+    if single != (task.head == HeadKind::Linear) {
+        return Err(format!(
+            "`head` is {}, which is for {}",
+            name(&task.head),
+            if single { "pairs" } else { "single sentences" }
+        ));
+    }
+    let fits = match task.task.spec().label {
+        LabelKind::Classes { .. } => task.loss == LossKind::CrossEntropy,
+        LabelKind::Binary => matches!(task.loss, LossKind::Bce | LossKind::CosineEmbedding),
+        LabelKind::Score { .. } => task.loss != LossKind::CrossEntropy,
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(format!(
+            "`loss` is {}, which is not for its labels",
+            name(&task.loss)
+        ))
+    }
+}
+
+/// The name of a variant, as in configs.
+fn name<T: Serialize>(variant: &T) -> String {
+    serde_json::to_value(variant)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// Refuses a `max-length` that the encoder has no positions for.
+pub(super) fn check_positions(
+    dir: &Path,
+    max_length: usize,
+    config: &BertConfig,
+) -> Result<(), ModelFolderError> {
+    let positions = config.max_position_embeddings;
+    if max_length <= positions {
+        return Ok(());
+    }
+    Err(ModelFolderError::file(
+        &dir.join(FILE),
+        format!(
+            "`max-length` is {max_length}; it must be from {SHORTEST} to the model's {positions} positions"
+        ),
+    ))
+}
+
+/// Reads the heads' weights: named by task, or by number as in the first version.
+pub(super) fn load_weights<B: Backend>(
+    dir: &Path,
+    heads: Vec<TaskHead<B>>,
+    device: &B::Device,
+) -> Result<Vec<TaskHead<B>>, ModelFolderError> {
+    let path = dir.join(WEIGHTS);
+    let numbered = tensor_names(&path)?
+        .iter()
+        .any(|name| name.starts_with(|first: char| first.is_ascii_digit()));
+    let tasks: Vec<TaskConfig> = heads.iter().map(|head| head.config().clone()).collect();
+    let tasks: Vec<&TaskConfig> = tasks.iter().collect();
+    let heads = load_tensors_as(&path, heads, device, |parameter| {
+        if numbered {
+            parameter.to_owned()
+        } else {
+            by_task(&tasks, parameter)
+        }
+    })?;
+    Ok(heads)
+}
+
+/// `0.head.Linear.linear.weight` -> `sst.linear.weight`: the task's name for its number, and no variant of an enum.
+fn by_task(tasks: &[&TaskConfig], parameter: &str) -> String {
+    let mut parts = parameter.splitn(4, '.');
+    let task = parts
+        .next()
+        .and_then(|number| tasks.get(number.parse::<usize>().ok()?));
+    match (task, parts.nth(2)) {
+        (Some(task), Some(rest)) => format!("{}.{rest}", task.task),
+        // Heads are `{number}.head.{Variant}.{parameter}`; should that change, the path itself is a fair name.
+        _ => parameter.to_owned(),
+    }
+}

@@ -1,0 +1,336 @@
+//! The model card: `README.md` of an exported model, in the format of the Hugging Face hub.
+
+mod snippet;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use bertram_core::data::Preprocess;
+use bertram_core::encoder::{BertConfig, Pooling};
+use bertram_core::metric::{SplitScores, TaskScores};
+use bertram_core::task::{EncodeSettings, Inputs, TaskConfig, is_sequence_classifier};
+use serde::Serialize;
+
+use super::RunInfo;
+use crate::config::Settings;
+
+/// What a card tells.
+pub(super) struct CardFacts<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) info: &'a RunInfo,
+    /// Name of the run.
+    pub(super) run: &'a str,
+    pub(super) config: &'a BertConfig,
+    pub(super) encode: EncodeSettings,
+    pub(super) tasks: &'a [&'a TaskConfig],
+    /// Scores on dev.
+    pub(super) scores: &'a SplitScores,
+    pub(super) best_epoch: usize,
+}
+
+/// The card's text. No path of the machine that wrote it is in it.
+pub(super) fn model_card(facts: &CardFacts<'_>) -> String {
+    let mut card = String::new();
+    // Writing to a string does not fail.
+    let _ = front_matter(&mut card, facts);
+    let _ = body(&mut card, facts);
+    card
+}
+
+/// Text in double quotes, which YAML reads as JSON does.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The name of a variant, as in configs.
+fn name<T: Serialize>(variant: &T) -> String {
+    serde_json::to_value(variant)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// The pretrained model: its hub id, or the name of its folder; `None` for one with random weights.
+fn base_model(facts: &CardFacts<'_>) -> Option<String> {
+    let path = facts.settings.model.path.as_deref()?;
+    let is_id = match &facts.info.model {
+        // The hub's cache, in which a hub id was found.
+        Some(folder) => folder
+            .components()
+            .any(|part| part.as_os_str().to_string_lossy().starts_with("models--")),
+        None => !path.starts_with(['/', '.']),
+    };
+    if is_id {
+        return Some(path.to_owned());
+    }
+    let folder = Path::new(path).components().next_back()?;
+    Some(folder.as_os_str().to_string_lossy().into_owned())
+}
+
+/// Name of the file that a task was trained (or scored) on, without its folder and its ending.
+fn data_name(facts: &CardFacts<'_>, task: &TaskConfig, split: &str) -> String {
+    let file = facts
+        .info
+        .data
+        .iter()
+        .find(|file| file.task == task.task && file.split == split);
+    let stem = file.and_then(|file| file.path.file_stem());
+    match stem.map(|stem| stem.to_string_lossy().into_owned()) {
+        Some(stem) if stem != "demo" => stem,
+        _ => "bertram-demo".to_owned(),
+    }
+}
+
+fn pipeline_tag(task: &TaskConfig) -> &'static str {
+    match task.task.spec().inputs {
+        Inputs::Single => "text-classification",
+        Inputs::Pair => "sentence-similarity",
+    }
+}
+
+/// A task's scores under the hub's names of metrics.
+fn metrics(scores: &TaskScores) -> Vec<(&'static str, &'static str, f64)> {
+    match scores {
+        TaskScores::Classification {
+            accuracy, macro_f1, ..
+        } => vec![
+            ("accuracy", "Accuracy", *accuracy),
+            ("f1", "Macro F1", *macro_f1),
+        ],
+        TaskScores::Regression {
+            pearson, spearman, ..
+        } => vec![
+            ("pearsonr", "Pearson's r", *pearson),
+            ("spearmanr", "Spearman's rho", *spearman),
+        ],
+    }
+}
+
+fn front_matter(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
+    let data: BTreeSet<String> = facts
+        .tasks
+        .iter()
+        .map(|task| data_name(facts, task, "train"))
+        .collect();
+    let scored: Vec<(&TaskConfig, &TaskScores)> = facts
+        .tasks
+        .iter()
+        .filter_map(|task| Some((*task, facts.scores.tasks.get(&task.task)?)))
+        .collect();
+    let used: BTreeSet<&str> = scored
+        .iter()
+        .flat_map(|(_, scores)| metrics(scores))
+        .map(|(kind, _, _)| kind)
+        .collect();
+    writeln!(card, "---\nlibrary_name: sentence-transformers")?;
+    writeln!(card, "pipeline_tag: sentence-similarity")?;
+    if let Some(base) = base_model(facts) {
+        writeln!(card, "base_model: {}", quoted(&base))?;
+    }
+    writeln!(card, "tags:")?;
+    for tag in [
+        "bert",
+        "sentence-transformers",
+        "feature-extraction",
+        "text-classification",
+        "multitask",
+        "bertram",
+    ] {
+        writeln!(card, "- {tag}")?;
+    }
+    writeln!(card, "datasets:")?;
+    for name in &data {
+        writeln!(card, "- {}", quoted(name))?;
+    }
+    if !used.is_empty() {
+        writeln!(card, "metrics:")?;
+        for kind in &used {
+            writeln!(card, "- {kind}")?;
+        }
+        writeln!(
+            card,
+            "model-index:\n- name: {}\n  results:",
+            quoted(facts.run)
+        )?;
+    }
+    for (task, scores) in scored {
+        let dev = data_name(facts, task, "dev");
+        writeln!(card, "  - task:\n      type: {}", pipeline_tag(task))?;
+        writeln!(card, "      name: {}", quoted(task.task.spec().title))?;
+        writeln!(card, "    dataset:\n      type: {}", quoted(&dev))?;
+        writeln!(card, "      name: {}\n      split: dev", quoted(&dev))?;
+        writeln!(card, "    metrics:")?;
+        for (kind, title, value) in metrics(scores) {
+            writeln!(
+                card,
+                "    - type: {kind}\n      value: {value:.4}\n      name: {}",
+                quoted(title)
+            )?;
+        }
+    }
+    writeln!(card, "---\n")
+}
+
+fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
+    let encode = &facts.encode;
+    writeln!(card, "# {}\n", facts.run)?;
+    let base = base_model(facts).map_or_else(
+        || "a BERT with random weights".to_owned(),
+        |base| format!("`{base}`"),
+    );
+    let best = match facts.best_epoch {
+        0 => "It was not trained".to_owned(),
+        epoch => format!(
+            "Its weights are those after epoch {epoch} of {}, the best by the overall score on dev",
+            facts.settings.train.epochs
+        ),
+    };
+    writeln!(
+        card,
+        "One BERT encoder ({} layers, {} wide) with a head for each of {} task(s), fine-tuned together by \
+         [bertram](https://github.com/bertram-rs/bertram) {} from {base}. {best}.\n",
+        facts.config.num_hidden_layers,
+        facts.config.hidden_size,
+        facts.tasks.len(),
+        facts.info.bertram,
+    )?;
+    writeln!(
+        card,
+        "| task | labels | head | pooling | loss | scores on dev |\n|---|---|---|---|---|---|"
+    )?;
+    for task in facts.tasks {
+        let scores = facts
+            .scores
+            .tasks
+            .get(&task.task)
+            .map_or_else(String::new, |scores| {
+                let shown = metrics(scores);
+                let shown = shown
+                    .iter()
+                    .map(|(_, title, value)| format!("{title} {value:.3}"));
+                shown.collect::<Vec<_>>().join(", ")
+            });
+        writeln!(
+            card,
+            "| {} ({}) | {} | {} | {} | {} | {scores} |",
+            task.task,
+            task.task.spec().title,
+            snippet::labels(task),
+            name(&task.head),
+            name(&task.pooling),
+            name(&task.loss),
+        )?;
+    }
+    writeln!(card, "\n## Sentence vectors\n")?;
+    let how = match encode.pooling {
+        Pooling::Cls => "the hidden state of `[CLS]`",
+        Pooling::Mean => "the mean of the hidden states of all tokens",
+        Pooling::Pooler => "BERT's pooler, which is the module `2_Dense` here",
+    };
+    let lower = match encode.preprocess {
+        Preprocess::Cs224n => ", and texts are lower-cased",
+        Preprocess::None => "",
+    };
+    writeln!(
+        card,
+        "A vector is {how}; a text is cut to {} tokens{lower}.\n\n```python\n{}```\n",
+        encode.max_length,
+        snippet::SENTENCES
+    )?;
+    writeln!(
+        card,
+        "`AutoModel` and `AutoTokenizer` of transformers read the same folder.\n"
+    )?;
+    writeln!(card, "## Tasks\n")?;
+    writeln!(
+        card,
+        "Each snippet runs in this folder and gives what `bertram-cli predict` gives."
+    )?;
+    for task in facts.tasks {
+        writeln!(card, "\n### {} ({})\n", task.task, task.task.spec().title)?;
+        if is_sequence_classifier(task) {
+            writeln!(card, "{}\n", snippet::folder_text(task))?;
+        }
+        writeln!(card, "```python\n{}```", snippet::of(task, encode))?;
+    }
+    training(card, facts)?;
+    limits(card, facts)
+}
+
+fn training(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
+    let settings = facts.settings;
+    let train = &settings.train;
+    writeln!(card, "\n## Training\n\n| setting | value |\n|---|---|")?;
+    let mut row = |key: &str, value: String| writeln!(card, "| {key} | {value} |");
+    for task in facts.tasks {
+        let files = facts
+            .info
+            .data
+            .iter()
+            .filter(|file| file.task == task.task && file.split != "test");
+        let rows: Vec<String> = files
+            .map(|file| format!("{} of {} rows", file.split, file.rows))
+            .collect();
+        row(&format!("data of {}", task.task), rows.join(", "))?;
+    }
+    row("epochs", train.epochs.to_string())?;
+    row("batch size", train.batch_size.to_string())?;
+    row("learning rate", format!("{:e}", train.learning_rate))?;
+    row(
+        "learning rate of the heads",
+        format!("{:e}", train.head_learning_rate),
+    )?;
+    row(
+        "schedule of the rate",
+        format!(
+            "{}, {} of updates warm up",
+            name(&train.lr_schedule),
+            train.warmup
+        ),
+    )?;
+    row("weight decay", settings.optimizer.weight_decay.to_string())?;
+    row("schedule of the tasks", name(&train.schedule))?;
+    row("aggregator", name(&settings.aggregator.kind))?;
+    row("loss weighting", name(&train.loss_weighting))?;
+    row("preprocessing", name(&facts.encode.preprocess))?;
+    row("longest sequence", facts.encode.max_length.to_string())?;
+    row("precision", name(&train.precision))?;
+    row("backend", facts.info.backend.clone())?;
+    row("seed", facts.info.seed.to_string())
+}
+
+fn limits(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
+    writeln!(card, "\n## Limits\n")?;
+    writeln!(
+        card,
+        "- The scores are those of the dev rows that chose the epoch: rows never seen may score lower."
+    )?;
+    writeln!(
+        card,
+        "- What it knows is what its training data shows: other domains, other languages and longer texts are untried."
+    )?;
+    if facts.encode.preprocess == Preprocess::Cs224n {
+        writeln!(
+            card,
+            "- Texts were prepared as in the CS224N course (lower-cased; pairs also get a space before `. ? , '`). The \
+             snippets do it; other code has to."
+        )?;
+    }
+    if facts
+        .tasks
+        .iter()
+        .any(|task| is_sequence_classifier(task) && task.pooling == Pooling::Cls)
+    {
+        writeln!(
+            card,
+            "- `BertForSequenceClassification` has a tanh pooler, which these heads on `[CLS]` have not. In their folders \
+             the pooler is 2⁻¹³ times the identity, where tanh is linear to seven digits, and the classifier is divided by \
+             it: do not fine-tune from there, and load it in float32."
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! Python for a task's predictions: ten lines or so for each architecture.
+
+use bertram_core::data::{Packing, Preprocess};
+use bertram_core::encoder::Pooling;
+use bertram_core::head::{HeadKind, Threshold};
+use bertram_core::loss::LossKind;
+use bertram_core::task::{
+    EncodeSettings, Inputs, LabelKind, TaskConfig, class_names, is_sequence_classifier,
+};
+
+/// Vectors by sentence-transformers.
+pub(super) const SENTENCES: &str = "\
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer(\".\")  # this folder, or its id on the hub
+vectors = model.encode([\"a lovely film\", \"the dog runs\"])
+";
+
+/// What a task's labels are, in words.
+pub(super) fn labels(task: &TaskConfig) -> String {
+    match task.task.spec().label {
+        LabelKind::Classes { .. } | LabelKind::Binary => class_names(task.task).join(", "),
+        LabelKind::Score { min, max } => format!("a score from {min} to {max}"),
+    }
+}
+
+/// What the task's own folder gives.
+pub(super) fn folder_text(task: &TaskConfig) -> String {
+    let what = match task.task.spec().label {
+        LabelKind::Classes { .. } => "The softmax of its logits has the probabilities.",
+        LabelKind::Binary => {
+            "It has two labels, and 0 for the first one's logit: the softmax has the probabilities of the head's sigmoid."
+        }
+        LabelKind::Score { .. } => {
+            "Its one output is the score on the label's own scale; `predict` clamps it to the scale."
+        }
+    };
+    format!(
+        "The folder `{0}` is a `BertForSequenceClassification` (from the hub: `subfolder=\"{0}\"`). {what}",
+        task.task
+    )
+}
+
+/// A block that defines `predict`.
+pub(super) fn of(task: &TaskConfig, encode: &EncodeSettings) -> String {
+    let pair = task.task.spec().inputs == Inputs::Pair;
+    let prepare = match (encode.preprocess, pair) {
+        (Preprocess::None, _) => None,
+        (Preprocess::Cs224n, false) => Some("text.lower().strip()"),
+        (Preprocess::Cs224n, true) => {
+            Some("\" \".join(re.sub(r\"([.?,'])\", r\" \\1\", text.lower()).split())")
+        }
+    };
+    let mut lines = vec![format!("# task: {}", task.task)];
+    if pair && prepare.is_some() {
+        lines.push("import re".into());
+    }
+    lines.push("import torch".into());
+    let classifier = is_sequence_classifier(task);
+    if classifier {
+        lines.extend([
+            "from transformers import AutoModelForSequenceClassification, AutoTokenizer".into(),
+            String::new(),
+            format!("folder = \"{}\"", task.task),
+            "tokenizer = AutoTokenizer.from_pretrained(folder)".into(),
+            "model = AutoModelForSequenceClassification.from_pretrained(folder)".into(),
+        ]);
+    } else {
+        lines.extend([
+            "from safetensors.torch import load_file".into(),
+            "from transformers import AutoModel, AutoTokenizer".into(),
+            String::new(),
+            "tokenizer, encoder = AutoTokenizer.from_pretrained(\".\"), AutoModel.from_pretrained(\".\")"
+                .into(),
+            "heads = load_file(\"heads.safetensors\")".into(),
+        ]);
+    }
+    lines.push(String::new());
+    if let Some(prepare) = prepare {
+        lines.push(format!(
+            "def prepare(texts):\n    return [{prepare} for text in texts]\n"
+        ));
+    }
+    let texts = |name: &str| match prepare {
+        Some(_) => format!("prepare({name})"),
+        None => name.to_owned(),
+    };
+    let batch = |texts: String| {
+        format!(
+            "    batch = tokenizer({texts}, padding=True, truncation=True, max_length={}, return_tensors=\"pt\")",
+            encode.max_length
+        )
+    };
+    let packed = format!("{}, {}", texts("first"), texts("second"));
+    let arguments = if pair { "first, second" } else { "texts" };
+    if classifier {
+        lines.push(format!("def predict({arguments}):"));
+        lines.push(batch(if pair { packed } else { texts("texts") }));
+        lines.push("    with torch.no_grad():".into());
+        lines.push("        logits = model(**batch).logits".into());
+        lines.push(match task.task.spec().label {
+            LabelKind::Classes { .. } | LabelKind::Binary => "    return logits.softmax(-1)".into(),
+            LabelKind::Score { min, max } => {
+                format!("    return logits.squeeze(-1).clamp({min}, {max})")
+            }
+        });
+    } else {
+        let cross = task.packing() == Packing::CrossEncoder;
+        lines.push(format!(
+            "def vectors({}):",
+            if cross { "first, second" } else { "texts" }
+        ));
+        lines.push(batch(if cross { packed } else { texts("texts") }));
+        lines.push("    with torch.no_grad():".into());
+        lines.push("        output = encoder(**batch)".into());
+        match task.pooling {
+            Pooling::Cls => lines.push("    return output.last_hidden_state[:, 0]".into()),
+            Pooling::Pooler => lines.push("    return output.pooler_output".into()),
+            Pooling::Mean => {
+                lines.push("    mask = batch[\"attention_mask\"].unsqueeze(-1)".into());
+                lines.push(
+                    "    return (output.last_hidden_state * mask).sum(1) / mask.sum(1)".into(),
+                );
+            }
+        }
+        lines.push(format!("\ndef predict({arguments}):"));
+        lines.extend(head(task));
+        lines.extend(output(task));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// From `vectors` to `logit` (or `logits` of classes).
+fn head(task: &TaskConfig) -> Vec<String> {
+    let name = task.task;
+    let linear = |input: &str, layer: &str| {
+        format!("{input} @ heads[\"{name}.{layer}.weight\"] + heads[\"{name}.{layer}.bias\"]")
+    };
+    match task.head {
+        HeadKind::Linear => vec![format!(
+            "    logits = {}",
+            linear("vectors(texts)", "linear")
+        )],
+        HeadKind::CrossEncoder => vec![format!(
+            "    logit = ({}).squeeze(-1)",
+            linear("vectors(first, second)", "classifier.linear")
+        )],
+        HeadKind::Cosine => {
+            let cosine = "torch.nn.functional.cosine_similarity(vectors(first), vectors(second))";
+            let affine = task.loss == LossKind::Bce && task.threshold == Threshold::Calibrated;
+            vec![if affine {
+                format!("    logit = {cosine} * heads[\"{name}.scale\"] + heads[\"{name}.bias\"]")
+            } else {
+                format!("    logit = {cosine}")
+            }]
+        }
+        HeadKind::Concat => vec![
+            "    u, v = vectors(first), vectors(second)".into(),
+            "    features = torch.cat([u, v, (u - v).abs(), u * v], dim=-1)".into(),
+            format!(
+                "    hidden = torch.nn.functional.gelu({})",
+                linear("features", "hidden")
+            ),
+            format!("    logit = ({}).squeeze(-1)", linear("hidden", "output")),
+        ],
+    }
+}
+
+/// From logits to probabilities or a score.
+fn output(task: &TaskConfig) -> Vec<String> {
+    let unit = match task.loss {
+        LossKind::CrossEntropy => return vec!["    return logits.softmax(-1)".into()],
+        LossKind::Bce => "logit.sigmoid()".to_owned(),
+        LossKind::Mse => "logit".to_owned(),
+        LossKind::CosineEmbedding => {
+            format!("(logit - {0}) / (1 - {0})", task.margin)
+        }
+    };
+    match task.task.spec().label {
+        LabelKind::Score { min, max } => vec![format!(
+            "    return ({min} + {} * ({unit})).clamp({min}, {max})",
+            max - min
+        )],
+        LabelKind::Classes { .. } | LabelKind::Binary => vec![
+            format!("    yes = ({unit}).clamp(0, 1)"),
+            "    return torch.stack([1 - yes, yes], dim=-1)".into(),
+        ],
+    }
+}

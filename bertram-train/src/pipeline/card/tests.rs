@@ -1,0 +1,106 @@
+use super::*;
+use crate::corpus::DataFile;
+use bertram_core::task::TaskId;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+fn scores() -> SplitScores {
+    let classification = |accuracy| TaskScores::Classification {
+        accuracy,
+        macro_f1: accuracy - 0.1,
+        majority: 0.3,
+        rows: 30,
+    };
+    SplitScores::new(BTreeMap::from([
+        (TaskId::Sst, classification(0.5)),
+        (TaskId::Para, classification(0.75)),
+        (
+            TaskId::Sts,
+            TaskScores::Regression {
+                pearson: 0.625,
+                spearman: 0.6,
+                rows: 30,
+            },
+        ),
+    ]))
+}
+
+fn card(config: &str) -> String {
+    let settings = Settings::from_text("test", config, &[]).expect("settings");
+    let mut data = Vec::new();
+    for (task, file) in [
+        (TaskId::Sst, "ids-sst"),
+        (TaskId::Para, "quora"),
+        (TaskId::Sts, "sts"),
+    ] {
+        for split in ["train", "dev"] {
+            data.push(DataFile {
+                task,
+                split: split.into(),
+                path: PathBuf::from(format!("/home/somebody/data/{file}-{split}.csv")),
+                sha256: String::new(),
+                rows: 60,
+                skipped: 0,
+            });
+        }
+    }
+    let info = RunInfo {
+        bertram: "0.1.0".into(),
+        burn: "0.21.0".into(),
+        backend: "flex".into(),
+        device: 0,
+        seed: 11711,
+        model: None,
+        model_sha256: None,
+        started: "2026-11-27T01:00:00Z".into(),
+        command: vec!["/home/somebody/bertram-cli".into()],
+        data,
+        changed: Vec::new(),
+    };
+    let tasks: Vec<TaskConfig> = settings
+        .tasks
+        .iter()
+        .map(|task| task.model_config())
+        .collect();
+    let tasks: Vec<&TaskConfig> = tasks.iter().collect();
+    let text = model_card(&CardFacts {
+        settings: &settings,
+        info: &info,
+        run: "tiny",
+        config: &BertConfig {
+            hidden_size: 32,
+            num_hidden_layers: 2,
+            ..BertConfig::default()
+        },
+        encode: settings.encode_settings(),
+        tasks: &tasks,
+        scores: &scores(),
+        best_epoch: 2,
+    });
+    assert!(!text.contains("/home"), "{text}");
+    text
+}
+
+#[test]
+fn a_card_of_each_architecture() {
+    insta::assert_snapshot!(
+        "mean_with_concat_and_cosine",
+        card(
+            "[model]\npooling = \"mean\"\n[data]\nmax-length = 48\n[tasks.sst]\n[tasks.para]\nhead = \"concat\"\n[tasks.sts]\n"
+        )
+    );
+    insta::assert_snapshot!(
+        "cls_with_cross_encoders",
+        card(
+            "[model]\npath = \"/home/somebody/models/mini-lm\"\npooling = \"cls\"\n[data]\nmax-length = 64\n[tasks.sst]\n\
+             [tasks.para]\nhead = \"cross-encoder\"\n[tasks.sts]\nhead = \"cross-encoder\"\nloss = \"bce\"\n"
+        )
+    );
+    insta::assert_snapshot!(
+        "pooler_without_preprocessing",
+        card(
+            "[model]\npath = \"google/bert_uncased_L-2_H-128_A-2\"\npooling = \"pooler\"\n[data]\npreprocess = \"none\"\n\
+             [tasks.sst]\n[tasks.para]\n[tasks.sts]\nhead = \"cross-encoder\"\n"
+        )
+    );
+}
