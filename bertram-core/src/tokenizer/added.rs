@@ -13,7 +13,7 @@ pub(super) enum Token {
     /// Text alone: becomes a special token.
     Text(String),
     /// Described in full.
-    Added(AddedToken),
+    Added(DescribedToken),
 }
 
 impl Token {
@@ -44,7 +44,41 @@ impl Token {
     pub fn content(&self) -> &str {
         match self {
             Token::Text(text) => text,
-            Token::Added(token) => &token.content,
+            Token::Added(token) => token.content(),
+        }
+    }
+}
+
+/// A token described in full, but for what follows from its being special.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct DescribedToken {
+    token: AddedToken,
+    /// Whether nothing is said of `normalized`: a special token is then matched as it is written, another is not.
+    normalized_follows: bool,
+}
+
+impl DescribedToken {
+    /// The text.
+    pub fn content(&self) -> &str {
+        &self.token.content
+    }
+
+    /// The token; a special one if `named` says that it has a name (`cls_token`).
+    pub fn into_added(self, named: bool) -> AddedToken {
+        let mut token = self.token;
+        token.special |= named;
+        if self.normalized_follows {
+            token.normalized = !token.special;
+        }
+        token
+    }
+}
+
+impl From<AddedToken> for DescribedToken {
+    fn from(token: AddedToken) -> Self {
+        Self {
+            token,
+            normalized_follows: false,
         }
     }
 }
@@ -58,7 +92,7 @@ pub(super) fn special(content: &str) -> AddedToken {
 pub(super) fn added_token(
     object: &Map<String, Value>,
     special: Option<bool>,
-) -> Option<AddedToken> {
+) -> Option<DescribedToken> {
     let flag = |name: &str| match object.get(name) {
         None => Some(None),
         Some(value) => value.as_bool().map(Some),
@@ -72,13 +106,15 @@ pub(super) fn added_token(
         Some(special) => special,
         None => flag("special")?.unwrap_or(false),
     };
-    Some(
-        AddedToken::from(content, special)
+    let normalized = flag("normalized")?;
+    Some(DescribedToken {
+        token: AddedToken::from(content, special)
             .single_word(flag("single_word")?.unwrap_or(false))
             .lstrip(flag("lstrip")?.unwrap_or(false))
             .rstrip(flag("rstrip")?.unwrap_or(false))
-            .normalized(flag("normalized")?.unwrap_or(!special)),
-    )
+            .normalized(normalized.unwrap_or(!special)),
+        normalized_follows: normalized.is_none(),
+    })
 }
 
 /// A file that cannot be understood.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::{AddedToken, Tokenizer};
+use tokenizers::{AddedToken, AddedVocabulary, Tokenizer};
 
-use super::added::{Token, malformed};
+use super::added::{Token, added_token, malformed};
 use super::class::TokenizerClass;
 use super::files::{CONFIG, TOKENIZER, TokenizerFiles};
 use super::settings::Settings;
@@ -42,24 +42,24 @@ impl BertTokenizer {
     pub fn from_folder(dir: &Path) -> Result<Self, TokenizerError> {
         let files = TokenizerFiles::read(dir)?;
         let class = TokenizerClass::of(&files)?;
-        let (mut inner, settings) = match class {
+        let (mut inner, settings, from_json) = match class {
             TokenizerClass::Bert => {
                 let defaults: Vec<(&str, &str)> =
                     SPECIAL_KEYS.into_iter().zip(SPECIAL_TOKENS).collect();
                 let settings = Settings::new(&files, &defaults)?;
                 match written_by_0_1(&files, settings.rules)? {
-                    Some(inner) => (inner, settings),
-                    None => (by_bert_rules(&files, &settings)?, settings),
+                    Some(inner) => (inner, settings, json_tokens(&files)),
+                    None => (by_bert_rules(&files, &settings)?, settings, Vec::new()),
                 }
             }
             TokenizerClass::AsItStands => {
                 let settings = Settings::new(&files, &[])?;
                 let inner = as_it_stands(&files)?;
-                (inner, settings)
+                (inner, settings, json_tokens(&files))
             }
         };
         let names = special_names(&inner, &settings, &files)?;
-        add_tokens(&mut inner, &settings);
+        add_tokens(&mut inner, &settings, from_json);
         inner.set_encode_special_tokens(settings.split_special_tokens);
         let path = files.vocabulary_path();
         let tokenizer = Self::finish(inner, names, settings.model_max_length, &path)?;
@@ -165,7 +165,7 @@ fn special_names(
         let is_declared = settings
             .declared
             .values()
-            .any(|token| token.content == *name);
+            .any(|token| token.content() == name);
         // `transformers` would give it an id that the model has no row for.
         if inner.token_to_id(name).is_none() && !is_declared {
             return Err(TokenizerError::NoSpecial {
@@ -177,21 +177,16 @@ fn special_names(
     Ok(names)
 }
 
-/// Adds the tokens that are not the vocabulary's, in the order of `TokenizersBackend.__init__`: those with ids by their
-/// ids, then special tokens by name, then the others. Ids are given anew, one after another.
-fn add_tokens(inner: &mut Tokenizer, settings: &Settings) {
-    let mut tokens: Vec<Token> = settings
-        .declared
-        .values()
-        .cloned()
-        .map(Token::Added)
+/// Adds the tokens that are not the vocabulary's, in the order of `TokenizersBackend.__init__`: those of a `tokenizer.json`
+/// that is taken as it stands, those with ids by their ids, then special tokens by name, then the others. Ids are given
+/// anew, one after another. Of a token that comes twice the first place counts, and the last description.
+fn add_tokens(inner: &mut Tokenizer, settings: &Settings, from_json: Vec<Token>) {
+    let mut tokens = from_json;
+    tokens.extend(settings.declared.values().cloned().map(Token::Added));
+    let known: Vec<String> = tokens
+        .iter()
+        .map(|token| token.content().to_owned())
         .collect();
-    let mut known: Vec<String> = inner
-        .get_added_tokens_decoder()
-        .into_values()
-        .map(|token| token.content)
-        .collect();
-    known.extend(tokens.iter().map(|token| token.content().to_owned()));
     let named = settings
         .named
         .iter()
@@ -202,17 +197,39 @@ fn add_tokens(inner: &mut Tokenizer, settings: &Settings) {
         }
     }
     let names: Vec<&str> = named.map(Token::content).collect();
-    let tokens: Vec<AddedToken> = tokens
-        .into_iter()
-        .map(|token| match token {
+    let mut added: Vec<AddedToken> = Vec::new();
+    for token in tokens {
+        let token = match token {
             Token::Text(text) => super::added::special(&text),
-            Token::Added(mut token) => {
-                token.special |= names.contains(&token.content.as_str());
-                token
+            Token::Added(token) => {
+                let named = names.contains(&token.content());
+                token.into_added(named)
             }
-        })
-        .collect();
-    inner.add_tokens(&tokens);
+        };
+        match added
+            .iter_mut()
+            .find(|known| known.content == token.content)
+        {
+            Some(known) => *known = token,
+            None => added.push(token),
+        }
+    }
+    inner.with_added_vocabulary(AddedVocabulary::new());
+    inner.add_tokens(&added);
+}
+
+/// The added tokens of a `tokenizer.json`, in its order.
+fn json_tokens(files: &TokenizerFiles) -> Vec<Token> {
+    let tokens = files
+        .tokenizer
+        .as_ref()
+        .and_then(|tokenizer| tokenizer.object.get("added_tokens")?.as_array());
+    tokens
+        .into_iter()
+        .flatten()
+        // Those that are no tokens are no tokens for the library, either, which says so.
+        .filter_map(|token| Some(Token::Added(added_token(token.as_object()?, None)?)))
+        .collect()
 }
 
 /// A warning where a `BertTokenizer`'s rules are not those that `tokenizer.json` describes.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use super::TokenizerError;
-use super::added::{Token, added_token, malformed};
+use super::added::{DescribedToken, Token, added_token, malformed};
 use super::files::{ADDED_TOKENS, CONFIG, SPECIAL_TOKENS_MAP, TOKENIZER, TokenizerFiles};
 use super::word_piece::BertRules;
 
@@ -42,7 +42,7 @@ pub(super) struct Settings {
     /// Special tokens without a name.
     pub extra: Vec<Token>,
     /// Added tokens by the ids that the files give them; only the order of the ids counts.
-    pub declared: BTreeMap<u32, AddedToken>,
+    pub declared: BTreeMap<u32, DescribedToken>,
 }
 
 impl Settings {
@@ -71,8 +71,8 @@ struct Merge<'a> {
     values: Map<String, Value>,
     /// Special tokens with names that not every tokenizer has.
     own_names: Map<String, Value>,
-    declared: BTreeMap<u32, AddedToken>,
-    by_content: HashMap<String, AddedToken>,
+    declared: BTreeMap<u32, DescribedToken>,
+    by_content: HashMap<String, DescribedToken>,
 }
 
 impl Merge<'_> {
@@ -124,8 +124,9 @@ impl Merge<'_> {
         }
     }
 
-    fn declare(&mut self, id: u32, token: AddedToken) {
-        self.by_content.insert(token.content.clone(), token.clone());
+    fn declare(&mut self, id: u32, token: DescribedToken) {
+        let content = token.content().to_owned();
+        self.by_content.insert(content, token.clone());
         self.declared.insert(id, token);
     }
 
@@ -219,7 +220,7 @@ impl Merge<'_> {
                 .and_then(|id| u32::try_from(id).ok())
                 .ok_or_else(|| malformed(&path, format!("{token:?}: {id} is not an id")))?;
             let is_special = special.contains(token);
-            self.declare(id, AddedToken::from(token.clone(), is_special));
+            self.declare(id, AddedToken::from(token.clone(), is_special).into());
         }
         Ok(())
     }

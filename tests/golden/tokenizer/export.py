@@ -231,10 +231,11 @@ def once():
     yield "additional-both", {"vocab.txt": "plain", "tokenizer_config.json": {"additional_special_tokens": ["[E2]"]}, "special_tokens_map.json": {"additional_special_tokens": ["[E1]"]}}
     yield "additional-null", {"vocab.txt": "plain", "tokenizer_config.json": {"additional_special_tokens": None}, "special_tokens_map.json": {"additional_special_tokens": ["[E1]"]}}
     yield "added-special", {"vocab.txt": "plain", "tokenizer_config.json": {"additional_special_tokens": ["[E1]"]}, "added_tokens.json": {"[E2]": N + 5, "[E1]": N + 3, "lovely": N + 1}}
-    yield "added-known", {"vocab.txt": "plain", "added_tokens.json": {"[MASK]": 4, "film": PLAIN.index("film"), "Film": PLAIN.index("Film"), "x": 3000}}
+    yield "added-known", {"vocab.txt": "plain", "added_tokens.json": {"[MASK]": 4, "Film": PLAIN.index("Film"), "x": 3000}}
     yield "added-decoder-empty", {"tokenizer.json": tokenizer(lower, NAMED + numbered(MORE)), "tokenizer_config.json": {"added_tokens_decoder": {}}}
     yield "added-decoder-defaults", {"vocab.txt": "plain", "tokenizer_config.json": {"added_tokens_decoder": {str(N): {"content": "[E1]"}, str(N + 1): {"content": "[E2]", "special": True}}}}
-    yield "added-twice", {"tokenizer.json": tokenizer(lower, NAMED + numbered([added("lovely"), added("Lovely"), added("LOVELY", normalized=False)])), "added_tokens.json": {"lovely": N + 10, "[E1]": N}}
+    # Two tokens that normalise to one text are not here: which of them is found differs from run to run in Python.
+    yield "added-twice", {"tokenizer.json": tokenizer(lower, NAMED + numbered([added("lovely"), added("LOVELY", normalized=False)])), "added_tokens.json": {"lovely": N + 10, "[E1]": N}}
     yield "fast-added-twice", {"tokenizer.json": tokenizer(lower, NAMED + numbered(MORE[:3])), "tokenizer_config.json": FAST, "added_tokens.json": {"lovely": N + 10, "[E9]": N + 11}, "special_tokens_map.json": {"additional_special_tokens": ["<TAG>"]}}
     for files in [{"vocab.txt": "plain"}, {"tokenizer.json": tokenizer(lower, NAMED + numbered(MORE))}]:
         yield f"split-{'-'.join(files)}", files | {"tokenizer_config.json": {"split_special_tokens": True, "additional_special_tokens": ["[E1]"]}}
