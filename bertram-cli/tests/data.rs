@@ -256,7 +256,7 @@ fn config_validate_goes_as_far_as_the_first_batch() {
     let output = run(folder, TRAIN, "sst", &[]);
     assert!(output.status.success(), "{}", stderr(&output));
     let validate = "config validate --data data --model run/model sst.toml";
-    let output = run(folder, validate, "", &["--set", "data.max-length=128"]);
+    let output = run(folder, validate, "", &["--set", "data.max-length=64"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let output = run(folder, validate, "", &["--set", "data.max-length=500"]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));

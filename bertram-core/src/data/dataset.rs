@@ -253,7 +253,8 @@ fn unusable(examples: &[Example], bad: &[BadRow], options: &ReadOptions<'_>) -> 
         return Some(Mend::All);
     }
     match options.bad_rows {
-        BadRows::Error => Some(Mend::OrSkip),
+        BadRows::Error if options.labelled => Some(Mend::OrSkip),
+        BadRows::Error => Some(Mend::OrNeutral),
         BadRows::Skip => {
             let nameless = !options.labelled && bad.iter().any(|row| row.id.is_none());
             nameless.then_some(Mend::KeepIds)

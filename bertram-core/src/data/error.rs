@@ -88,6 +88,8 @@ pub enum DataError {
 pub enum Mend {
     /// They may be left out.
     OrSkip,
+    /// They are a test file's: they may keep their places with a neutral prediction.
+    OrNeutral,
     /// Every row of the file is bad: with the bad ones left out there are none.
     All,
     /// They are a test file's, and their identifiers cannot be read: without them its predictions would lack rows.
@@ -192,6 +194,9 @@ fn bad_rows_message(path: &Path, rows: &[BadRow], mend: Mend, hint: Option<&str>
     }
     message.push_str(match mend {
         Mend::OrSkip => "\nMend them, or leave them out with data.bad-rows = \"skip\"",
+        Mend::OrNeutral => {
+            "\nMend them, or keep their places in the predictions with a neutral answer: data.bad-rows = \"skip\""
+        }
         Mend::All => "\nMend them: there is no other row in the file",
         Mend::KeepIds => {
             "\nMend them: their ids cannot be read, and the predictions of a test file need all of its rows"

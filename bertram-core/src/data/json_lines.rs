@@ -106,6 +106,8 @@ fn object(line: &[u8]) -> Result<Map<String, Value>, String> {
         let place = format!(" at line {} column {}", error.line(), error.column());
         let message = error.to_string();
         match message.strip_suffix(&place) {
+            // Of a value that is no object there is no column to say.
+            Some(message) if error.column() == 0 => format!("not a JSON object: {message}"),
             Some(message) => format!("not a JSON object: {message} at column {}", error.column()),
             None => format!("not a JSON object: {message}"),
         }

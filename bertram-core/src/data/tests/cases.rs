@@ -134,7 +134,7 @@ fn files_that_are_read() {
                 "label-bools",
                 PARA,
                 JSON,
-                json_pairs(8, |row| (row % 2 == 0).to_string()),
+                json_pairs(8, |row| row.is_multiple_of(2).to_string()),
             ),
             8,
             "",
