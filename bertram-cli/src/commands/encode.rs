@@ -68,10 +68,7 @@ fn encode<B: Kernels>(args: &EncodeArgs, device: &B::Device) -> CliResult {
             None => {}
         }
     }
-    // Not for --quiet.
-    if tracing::enabled!(tracing::Level::WARN) {
-        out::note(&format!("{}: {}", args.model, chosen.line));
-    }
+    out::progress(&format!("{}: {}", args.model, chosen.line));
     let texts = read_lines(&args.input)?;
     let prepared: Vec<String> = texts
         .iter()
