@@ -15,12 +15,14 @@ use crate::error::{CliResult, input};
 
 static RUN_LOG: OnceLock<Mutex<File>> = OnceLock::new();
 static DASHBOARD: AtomicBool = AtomicBool::new(false);
+static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// What our own code says, without the chatter of graphics drivers.
 const FILE_FILTER: &str = "warn,bertram_cli=debug,bertram_core=debug,bertram_train=debug";
 
 /// Starts logging. `verbose` counts `-v`.
 pub fn start(verbose: u8, quiet: bool) {
+    QUIET.store(quiet, Ordering::SeqCst);
     let level = match (quiet, verbose) {
         (true, _) => "error,wgpu_hal=off",
         // What graphics drivers say of a missing device, our own error says better.
@@ -47,6 +49,11 @@ pub fn start(verbose: u8, quiet: bool) {
         .with(terminal)
         .with(file)
         .try_init();
+}
+
+/// Whether only errors are to be said.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::SeqCst)
 }
 
 /// From now on the log also goes to `path`, after what is there.

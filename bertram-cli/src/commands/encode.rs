@@ -17,6 +17,7 @@ use crate::args::EncodeArgs;
 use crate::backend::{BackendJob, dispatch};
 use crate::error::{CliResult, input};
 use crate::hub::resolve_model;
+use crate::logging::is_quiet;
 use crate::out;
 use crate::pretrained::{self, Chosen};
 use crate::progress::StageBar;
@@ -68,8 +69,7 @@ fn encode<B: Kernels>(args: &EncodeArgs, device: &B::Device) -> CliResult {
             None => {}
         }
     }
-    // Not for --quiet.
-    if tracing::enabled!(tracing::Level::WARN) {
+    if !is_quiet() {
         out::note(&format!("{}: {}", args.model, chosen.line));
     }
     let texts = read_lines(&args.input)?;

@@ -302,7 +302,12 @@ fn prompt(path: &Path, encoding: &mut Encoding) -> Result<(), ModelFolderError> 
 }
 
 fn pooling(path: &Path, encoding: &mut Encoding) -> Result<(), ModelFolderError> {
-    let config = read_json(path)?;
+    // Folders without the file are about; the module's defaults are meant.
+    let config = if path.is_file() {
+        read_json(path)?
+    } else {
+        json!({})
+    };
     let on = |key: &str| config.get(key).and_then(Value::as_bool) == Some(true);
     let mut modes: Vec<String> = match config.get("pooling_mode") {
         Some(Value::String(mode)) => vec![mode.clone()],

@@ -339,6 +339,9 @@ fn sentence_transformers_folders_say_what_they_are() {
     );
     assert_eq!(inside, Path::new(""));
 
+    let (bare, _) = read(&base, &[]);
+    assert_eq!(bare.pooling, Some(Pooling::Mean), "the module's default");
+
     let (old, inside) = read(
         &[
             ("0_Transformer", "Transformer"),
@@ -469,7 +472,6 @@ fn sentence_transformers_folders_say_what_they_are() {
         (vec![("../..", "Transformer")], vec![], "leads out"),
         (vec![("", "CLIPModel")], vec![], "first module is CLIPModel"),
         (vec![], vec![], "no module"),
-        (base.to_vec(), vec![], "1_Pooling"),
         (
             base.to_vec(),
             vec![
