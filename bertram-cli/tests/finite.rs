@@ -93,7 +93,7 @@ fn a_run_that_diverges_ends_there_and_its_last_good_checkpoint_goes_on() {
                 "train.checkpoint-every=1",
                 "aggregator.kind=pcgrad",
             ],
-            "update 2: the loss of sst is not finite",
+            "update 1: what the model says of sst is not finite",
         ),
     ] {
         let run: PathBuf = dir.path().join(name);

@@ -2,10 +2,14 @@
 
 use std::fmt;
 
-use bertram_core::task::TaskId;
+use bertram_core::task::{MultitaskModel, TaskId};
+use bertram_kernels::TrainBackend;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, ElementConversion, Tensor};
+
+use crate::objective::without_graph;
+use crate::step::TaskPart;
 
 /// Updates after which a guard should be read even if nobody shows anything: it keeps a few numbers of each.
 const READ_AFTER: usize = 512;
@@ -47,7 +51,7 @@ pub enum NotFiniteValue {
     Gradient(Vec<TaskId>),
     /// A tensor of the model, by its path: the update was finite, and what it made of the weights is not.
     Weights(String),
-    /// What the model says of a task's dev rows.
+    /// What the model says of a task's rows.
     Predictions(TaskId),
 }
 
@@ -145,6 +149,25 @@ impl<B: Backend> FiniteGuard<B> {
         });
         first.map_or(Ok(()), Err)
     }
+}
+
+/// The first task of which a batch's logits are not finite: what a model is worth as a place to go on from, shown on rows
+/// that are at hand.
+pub fn task_without_finite_output<B: TrainBackend>(
+    model: &MultitaskModel<B::InnerBackend>,
+    parts: &[TaskPart<B>],
+) -> Option<TaskId> {
+    let finite = |part: &TaskPart<B>| {
+        let (Some(head), Some(batch)) = (model.head(part.task), part.batches.first()) else {
+            return true;
+        };
+        let logits = model.forward(head, &without_graph(batch));
+        logits.is_finite().all().into_scalar().elem::<bool>()
+    };
+    parts
+        .iter()
+        .find(|part| !finite(part))
+        .map(|part| part.task)
 }
 
 /// The path of the first parameter that holds a number which is not finite. Reads every parameter: for checkpoints, which

@@ -92,7 +92,14 @@ fn teacher_logits<B: TrainBackend>(
     batch: &TaskBatch<B>,
 ) -> Option<Tensor<B::InnerBackend, 2>> {
     let module = teacher.module();
-    let batch = TaskBatch {
+    Some(module.forward(module.head(batch.task)?, &without_graph(batch)))
+}
+
+/// A batch for a model without a graph; its labels stay behind.
+pub(crate) fn without_graph<B: AutodiffBackend>(
+    batch: &TaskBatch<B>,
+) -> TaskBatch<B::InnerBackend> {
+    TaskBatch {
         task: batch.task,
         tokens: TokenBatch {
             input_ids: batch.tokens.input_ids.clone().inner(),
@@ -102,8 +109,7 @@ fn teacher_logits<B: TrainBackend>(
         labels: None,
         examples: batch.examples,
         token_count: batch.token_count,
-    };
-    Some(module.forward(module.head(batch.task)?, &batch))
+    }
 }
 
 /// The multitask model on one batch, as a regulariser sees it.

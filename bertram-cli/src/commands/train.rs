@@ -140,6 +140,12 @@ fn settings(args: &TrainArgs) -> CliResult<(Recipe, Loaded)> {
     if !has_own_data(&loaded.settings) {
         return Ok((Recipe::QUICK_START, loaded));
     }
+    let mut overrides = overrides;
+    let about_bad_rows = |it: &Override| matches!(it.key(), Some("data.bad-rows" | "data"));
+    if !overrides.iter().any(about_bad_rows) {
+        // The recipe skips two rows of the course's own dev file; of other data nobody has said that rows may go.
+        overrides.push(Override::set("data.bad-rows=error"));
+    }
     let loaded = Recipe::RECOMMENDED.load(&overrides).map_err(input)?;
     Ok((Recipe::RECOMMENDED, loaded))
 }

@@ -22,7 +22,6 @@ const DEFAULT_SEED: u64 = 11711;
 
 pub(super) fn settings(mut source: Source) -> Result<Loaded, ConfigError> {
     let s = &mut source;
-    let resolved = s.flag(RESOLVED).unwrap_or(false);
     let model = model(s);
     let data = data(s);
     let tasks = tasks(s, &model);
@@ -70,6 +69,7 @@ pub(super) fn settings(mut source: Source) -> Result<Loaded, ConfigError> {
         optimizer,
         experiment,
     };
+    let resolved = s.flag(RESOLVED).unwrap_or(false);
     shadow::warn(s, &settings, resolved);
     let warnings = source.finish()?;
     Ok(Loaded { settings, warnings })

@@ -14,11 +14,13 @@ const PER_TASK: [(&str, &str); 5] = [
     ("model.head-dropout", "head-dropout"),
 ];
 
-/// Notes what of the settings has no effect. A `resolved` config says every key, and only arguments are looked at.
+/// Notes what of the settings has no effect. A `resolved` config says every key, and one that is built in is nobody's to
+/// mend: of them only arguments are looked at.
 pub(super) fn warn(s: &mut Source, settings: &Settings, resolved: bool) {
     let said = |s: &Source, key: &str| {
         let place = s.place_of(key).cloned();
-        place.filter(|place| !resolved || matches!(place, Place::Argument(_)))
+        let theirs = resolved || !s.is_file();
+        place.filter(|place| !theirs || matches!(place, Place::Argument(_)))
     };
     for (key, own) in PER_TASK {
         if let Some(said) = said(s, key) {
@@ -75,11 +77,12 @@ fn of_tasks(
         return;
     }
     let place = s.show_place(said);
+    let verb = if winners.len() == 1 { "goes" } else { "go" };
     let winners = list(&winners);
     s.warn(if all {
-        format!("{key} ({place}) has no effect: {winners} go over it")
+        format!("{key} ({place}) has no effect: {winners} {verb} over it")
     } else {
-        format!("{key} ({place}) does not reach every task: {winners} go over it")
+        format!("{key} ({place}) does not reach every task: {winners} {verb} over it")
     });
 }
 

@@ -248,6 +248,11 @@ impl Source {
         }
     }
 
+    /// Whether the config is a file, and not a text of the program's.
+    pub(super) fn is_file(&self) -> bool {
+        self.is_file
+    }
+
     /// Where a key is said, if it is, once it was read.
     pub(super) fn place_of(&self, key: &str) -> Option<&Place> {
         self.places.get(key)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bertram_core::task::TaskId;
 use proptest::prelude::*;
 
-use super::{ConfigError, Limit, PaperSplit, Settings};
+use super::{ConfigError, Limit, Override, PaperSplit, Settings};
 use crate::regulariser::{RegulariserSettings, SmartConfig};
 use crate::schedule::ScheduleKind;
 use burn::backend::{Autodiff, NdArray};
@@ -383,6 +383,147 @@ fn what_is_no_toml_names_its_line() {
     assert!(twice.starts_with("x.toml:3: not TOML: "), "{twice}");
 }
 
+fn here(path: &str) -> PathBuf {
+    std::path::absolute(path).expect("there is a working directory")
+}
+
+/// The warnings of a config file and arguments, with the file's folder left out.
+fn warnings(text: &str, base: &str, sets: &[&str]) -> Vec<String> {
+    let dir = tempfile::tempdir().expect("temp dir");
+    std::fs::write(dir.path().join("base.toml"), base).expect("write");
+    let path = dir.path().join("x.toml");
+    std::fs::write(&path, text).expect("write");
+    let sets: Vec<Override> = sets.iter().map(|set| Override::set(set)).collect();
+    let loaded = Settings::load_with(&path, &sets).unwrap_or_else(|error| panic!("{error}"));
+    let folder = format!("{}/", dir.path().display());
+    let warnings = loaded.warnings.iter();
+    warnings.map(|it| it.replace(&folder, "")).collect()
+}
+
+#[test]
+fn what_has_no_effect_is_said_where_it_was_not_meant() {
+    let sst = "[tasks.sst]\nlimit = 5\n";
+    let both = "[tasks.sst]\nlimit = 5\n[tasks.sts]\n";
+    for (text, base, set, expected) in [
+        (
+            sst,
+            "",
+            "data.limit=9",
+            "data.limit (--set data.limit=9) has no effect: tasks.sst.limit goes over it",
+        ),
+        (
+            both,
+            "",
+            "data.limit=9",
+            "data.limit (--set data.limit=9) does not reach every task: tasks.sst.limit goes over it",
+        ),
+        (
+            "[data]\nlimit = 9\n[tasks.sst]\nlimit = 5\n",
+            "",
+            "",
+            "data.limit (x.toml:2) has no effect: tasks.sst.limit goes over it",
+        ),
+        // A file that says how most tasks are and how one is different; a file that takes its base's back; an argument
+        // for one task: all meant.
+        (
+            "[data]\nlimit = 9\n[tasks.sst]\nlimit = 5\n[tasks.sts]\n",
+            "",
+            "",
+            "",
+        ),
+        (
+            "extends = \"base.toml\"\n[tasks.sst]\nlimit = 5\n",
+            "[data]\nlimit = 9\n",
+            "",
+            "",
+        ),
+        (
+            "[data]\nlimit = 9\n[tasks.sst]\n",
+            "",
+            "tasks.sst.limit=3",
+            "",
+        ),
+        // Nearer than what goes over it.
+        (
+            "extends = \"base.toml\"\n[model]\npooling = \"cls\"\n",
+            "[tasks.sst]\npooling = \"mean\"\n",
+            "",
+            "model.pooling (x.toml:3) has no effect: tasks.sst.pooling goes over it",
+        ),
+        (
+            "[train]\nschedule = \"sequential\"\ncombined-stop = \"cycle\"\n",
+            "",
+            "",
+            "train.combined-stop (x.toml:3) has no effect: train.schedule (x.toml:2) leaves no use for it",
+        ),
+        (
+            "[train]\nschedule = \"combined\"\ncombined-stop = \"cycle\"\n",
+            "",
+            "train.schedule=additive",
+            "",
+        ),
+        (
+            "[train]\nschedule = \"combined\"\ncombined-stop = \"cycle\"\n",
+            "",
+            "train.schedule=sequential",
+            "",
+        ),
+        ("[data.demo]\nsst = 9\n", "", "data.dir=somewhere", ""),
+        (
+            "[data]\ndir = \"somewhere\"\n",
+            "",
+            "data.demo.sst=9",
+            "data.demo.sst (--set data.demo.sst=9) has no effect: data.dir (x.toml:2) leaves no use for it",
+        ),
+    ] {
+        let sets: Vec<&str> = [set].into_iter().filter(|set| !set.is_empty()).collect();
+        let expected: Vec<&str> = [expected].into_iter().filter(|it| !it.is_empty()).collect();
+        assert_eq!(warnings(text, base, &sets), expected, "{text} {set}");
+    }
+    let resolved = parse("[train]\ncombined-stop = \"cycle\"\n", &[]).expect("valid");
+    assert_eq!(warnings(&resolved.to_toml(), "", &[]), [""; 0]);
+}
+
+#[test]
+fn a_path_is_relative_to_the_file_that_says_it() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("folder")).expect("folder");
+        std::fs::write(&path, text).expect("write");
+        path
+    };
+    write(
+        "base/a.toml",
+        "[data]\ndir = \"data\"\n[tasks.sst]\ntrain = \"t.csv\"\n",
+    );
+    write("model/config.json", "{}");
+    let top = write(
+        "b.toml",
+        "extends = \"base/a.toml\"\n[model]\npath = \"model\"\n[tasks.sst]\ndev = \"d.csv\"\n",
+    );
+    let settings = Settings::load(&top, &["tasks.sst.test=e.csv".into()]).expect("valid");
+    let at = |path: &str| Some(dir.path().join(path));
+    let sst = &settings.tasks[0];
+    assert_eq!(settings.data.dir, at("base/data"));
+    assert_eq!((&sst.train, &sst.dev), (&at("base/t.csv"), &at("d.csv")));
+    assert_eq!(sst.test, Some(here("e.csv")));
+    assert_eq!(settings.model.path.map(PathBuf::from), at("model"));
+    // A hub id is no folder, and one that looks like a path stays what it is.
+    let settings = parse("[model]\npath = \"org/name\"\n", &[]).expect("valid");
+    assert_eq!(settings.model.path.as_deref(), Some("org/name"));
+
+    // What is there only from the working directory was right until 0.1.0.
+    let old = write("c.toml", "[data]\ndir = \"src\"\n");
+    let loaded = Settings::load_with(&old, &[]).expect("valid");
+    assert_eq!(loaded.settings.data.dir, Some(here("src")));
+    assert!(
+        loaded.warnings[0].contains("data.dir"),
+        "{:?}",
+        loaded.warnings
+    );
+}
+
 #[test]
 fn set_goes_over_the_file_and_takes_bare_words() {
     let settings = parse(
@@ -396,7 +537,7 @@ fn set_goes_over_the_file_and_takes_bare_words() {
     .expect("valid");
     assert_eq!(settings.train.epochs, 1);
     assert_eq!(settings.train.schedule, ScheduleKind::Combined);
-    assert_eq!(settings.data.dir, Some(PathBuf::from("some/where")));
+    assert_eq!(settings.data.dir, Some(here("some/where")));
 }
 
 #[test]
@@ -412,7 +553,7 @@ fn set_takes_strings_that_look_like_numbers_and_tables_too() {
     )
     .expect("valid");
     assert_eq!(settings.model.revision, "12e4567");
-    assert_eq!(settings.data.dir, Some(PathBuf::from("2026-11-23")));
+    assert_eq!(settings.data.dir, Some(here("2026-11-23")));
     assert_eq!(settings.tasks[0].columns.label.as_deref(), Some("score"));
     only_problem("", &["=3"], "--set =3: =3: write --set key.path=value");
 }

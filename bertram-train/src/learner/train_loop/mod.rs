@@ -24,7 +24,7 @@ use super::window::{Window, WindowNumbers};
 use crate::config::Settings;
 use crate::corpus::TaskData;
 use crate::epoch::{Epoch, HostPart, mix};
-use crate::finite::{NotFinite, NotFiniteValue, non_finite_parameter};
+use crate::finite::{NotFinite, NotFiniteValue, non_finite_parameter, task_without_finite_output};
 use crate::optim::LearningRateSchedule;
 use crate::run_folder::{CheckpointState, CheckpointStore, MetricsLog};
 use crate::step::{Merged, TaskPart, UpdatePlan, UpdateSettings, Updater};
@@ -255,14 +255,14 @@ impl<B: TrainBackend> TrainLoop<B> {
 
             if self.stop.is_set() || interrupter.should_stop() {
                 self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
-                self.checkpoint(model)?;
+                self.checkpoint_after(model, &parts)?;
                 return Ok(true);
             }
             let due = train.checkpoint_every > 0
                 && self.state.updates.is_multiple_of(train.checkpoint_every);
             if due && !last {
                 self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
-                self.checkpoint(model)?;
+                self.checkpoint_after(model, &parts)?;
             }
         }
         Ok(false)
@@ -347,6 +347,26 @@ impl<B: TrainBackend> TrainLoop<B> {
         TrainError::Diverged {
             cause,
             checkpoint: self.store.newest_update().ok().flatten(),
+        }
+    }
+
+    /// A checkpoint in the middle of an epoch, of a model that nobody has evaluated: an update with a rate far too high
+    /// leaves weights that are finite and compute nothing, and a run could not go on from there. So it is shown the batches
+    /// of the update once more.
+    fn checkpoint_after(
+        &mut self,
+        model: &Option<MultitaskModel<B>>,
+        parts: &[TaskPart<B>],
+    ) -> Result<(), TrainError> {
+        self.check_finite()?;
+        let lost =
+            (model.as_ref()).and_then(|model| task_without_finite_output(&model.valid(), parts));
+        match lost {
+            Some(task) => Err(self.diverged(NotFinite {
+                update: self.state.updates,
+                what: NotFiniteValue::Predictions(task),
+            })),
+            None => self.checkpoint(model),
         }
     }
 
