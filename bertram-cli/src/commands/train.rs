@@ -50,6 +50,13 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
     }
     let settings = loaded.settings;
     let backend = args.backend.kind()?;
+    // Before a model is downloaded for nothing.
+    if let Some(dir) = settings.data.dir.as_deref().filter(|dir| !dir.is_dir()) {
+        return Err(input(anyhow::anyhow!(
+            "{}: there is no such folder; --data (data.dir) names the folder of the data files",
+            dir.display()
+        )));
+    }
     let model_dir = settings
         .model
         .path
