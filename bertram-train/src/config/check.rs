@@ -11,7 +11,7 @@ use super::{
     BaselineSettings, DataSettings, DemoSettings, DropoutSettings, LimitDraw, Loaded,
     ModelSettings, OptimizerKind, RESOLVED, RandomModel, Settings, TaskSettings, TrainSettings,
 };
-use super::{regulariser, shadow};
+use super::{paths, regulariser, shadow};
 use crate::aggregator::{AggregatorConfig, AggregatorKind};
 use crate::optim::{AdamWConfig, LrSchedule};
 use crate::schedule::{CombinedStop, Order, ScheduleKind};
@@ -99,7 +99,7 @@ fn limit(s: &mut Source, key: &str) -> Option<usize> {
 
 fn model(s: &mut Source) -> ModelSettings {
     s.has_table("model");
-    let path = s.folder_or_name("model.path");
+    let path = paths::folder_or_name(s, "model.path");
     if path.is_some() && s.has_keys("model.random") {
         s.problem(
             "model.path",
@@ -152,7 +152,7 @@ fn data(s: &mut Source) -> DataSettings {
     s.has_table("data");
     s.has_table("data.demo");
     DataSettings {
-        dir: s.path("data.dir"),
+        dir: paths::path(s, "data.dir"),
         format: s.choice("data.format").unwrap_or(Format::Cs224n),
         preprocess: s.choice("data.preprocess").unwrap_or(Preprocess::Cs224n),
         bad_rows: s.choice("data.bad-rows").unwrap_or(BadRows::Error),
@@ -236,7 +236,7 @@ fn task(s: &mut Source, task: TaskId, model: &ModelSettings) -> TaskSettings {
             "means something only with loss = \"cosine-embedding\"",
         );
     }
-    let path = |s: &mut Source, name: &str| s.path(&key(name));
+    let path = |s: &mut Source, name: &str| paths::path(s, &key(name));
     TaskSettings {
         task,
         head,

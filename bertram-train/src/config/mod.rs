@@ -8,6 +8,7 @@ mod experiment;
 mod extends;
 mod names;
 mod overrides;
+mod paths;
 mod regulariser;
 mod shadow;
 mod source;

@@ -1,7 +1,7 @@
 //! A config file as a flat list of keys with their lines, and the problems found in it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -253,6 +253,14 @@ impl Source {
         self.is_file
     }
 
+    /// The file that says a key, if it is a file that does.
+    pub(super) fn file_of(&self, key: &str) -> Option<&Path> {
+        match self.place_of(key) {
+            Some(Place::Line(file, _)) if self.is_file => Some(Path::new(&self.files[*file])),
+            _ => None,
+        }
+    }
+
     /// Where a key is said, if it is, once it was read.
     pub(super) fn place_of(&self, key: &str) -> Option<&Place> {
         self.places.get(key)
@@ -332,56 +340,6 @@ impl Source {
             // Bare words of the command line are strings, a folder `2026` or a revision `12e4567` too.
             (value, Place::Argument(_)) => Ok(show(value)),
             (value, Place::Line(..)) => Err(format!("{} is not a string", show(value))),
-        })
-    }
-
-    /// The path of a file or folder, absolute: a relative one is relative to the file that says it, on the command line to
-    /// the working directory.
-    ///
-    /// Until 0.1.0 all were relative to the working directory: one that is there and not beside the file is still taken, with
-    /// a warning.
-    pub(super) fn path(&mut self, key: &str) -> Option<PathBuf> {
-        let text = self.text(key)?;
-        let said = Path::new(&text);
-        let beside = self.beside_file(key).map(|folder| folder.join(said));
-        let here = absolute(said);
-        let Some(beside) = beside.map(|path| absolute(&path)) else {
-            return Some(here);
-        };
-        if said.is_relative() && !beside.exists() && here.exists() {
-            self.warn(format!(
-                "{key} = \"{text}\" is not beside its config file ({}) and was found in the working directory: a relative path in a config is relative to the config",
-                beside.display()
-            ));
-            return Some(here);
-        }
-        Some(beside)
-    }
-
-    /// The folder of the file that says a key; `None` for arguments and for texts that are no file.
-    fn beside_file(&self, key: &str) -> Option<PathBuf> {
-        match self.place_of(key) {
-            Some(Place::Line(file, _)) if self.is_file => {
-                Path::new(&self.files[*file]).parent().map(Path::to_owned)
-            }
-            _ => None,
-        }
-    }
-
-    /// A folder as [`path`](Self::path) finds it, or a text that names something else where there is no such folder.
-    pub(super) fn folder_or_name(&mut self, key: &str) -> Option<String> {
-        let text = self.text(key)?;
-        let beside = self.beside_file(key).map(|folder| folder.join(&text));
-        let here = beside.is_some().then(|| PathBuf::from(&text));
-        let folder = beside
-            .or_else(|| Some(PathBuf::from(&text)))
-            .into_iter()
-            .chain(here)
-            .find(|path| path.is_dir());
-        Some(match folder.as_deref().map(absolute) {
-            // A path that is not UTF-8 was not said in TOML, which is.
-            Some(folder) => folder.to_string_lossy().into_owned(),
-            None => text,
         })
     }
 
@@ -491,11 +449,6 @@ impl Source {
             name: self.files[0].clone(),
         })
     }
-}
-
-/// A path from the root. Where the working directory is not known, the path as it is.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn choice<T: for<'de> Deserialize<'de>>(value: &Value) -> Result<T, String> {

@@ -15,15 +15,18 @@ fn parse(text: &str, sets: &[&str]) -> Result<Settings, ConfigError> {
     Settings::from_text("x.toml", text, &sets)
 }
 
+/// Writes a file in a folder, and the folders above it.
+fn write_in(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().expect("folder")).expect("folder");
+    std::fs::write(&path, text).expect("write");
+    path
+}
+
 #[test]
 fn a_config_says_only_how_it_differs_from_what_it_extends() {
     let dir = tempfile::tempdir().expect("temp dir");
-    let write = |name: &str, text: &str| {
-        let path = dir.path().join(name);
-        std::fs::create_dir_all(path.parent().expect("folder")).expect("folder");
-        std::fs::write(&path, text).expect("write");
-        path
-    };
+    let write = |name: &str, text: &str| write_in(dir.path(), name, text);
     write(
         "base.toml",
         "[train]\nepochs = 3\nseed = 5\n[tasks.sst]\nlimit = 10\n[aggregator]\nkind = \"sum\"\n",
@@ -487,12 +490,7 @@ fn what_has_no_effect_is_said_where_it_was_not_meant() {
 #[test]
 fn a_path_is_relative_to_the_file_that_says_it() {
     let dir = tempfile::tempdir().expect("temp dir");
-    let write = |name: &str, text: &str| {
-        let path = dir.path().join(name);
-        std::fs::create_dir_all(path.parent().expect("folder")).expect("folder");
-        std::fs::write(&path, text).expect("write");
-        path
-    };
+    let write = |name: &str, text: &str| write_in(dir.path(), name, text);
     write(
         "base/a.toml",
         "[data]\ndir = \"data\"\n[tasks.sst]\ntrain = \"t.csv\"\n",
