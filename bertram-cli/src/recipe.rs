@@ -26,14 +26,14 @@ impl Recipe {
     pub const QUICK_START: Recipe = Recipe::BuiltIn {
         name: "quickstart",
         text: include_str!("../../configs/quickstart.toml"),
-        meant_for: "small generated tasks, a small random BERT",
+        meant_for: ": small generated tasks, a small random BERT",
     };
 
     /// What `train` takes on data of one's own.
     pub const RECOMMENDED: Recipe = Recipe::BuiltIn {
         name: "recommended",
         text: include_str!("../../configs/recommended.toml"),
-        meant_for: "the recipe for your own data; --config takes another",
+        meant_for: ": the recipe for your own data, with data.bad-rows = \"error\" unless you set it; --config takes another",
     };
 
     /// The file of this name, or the config that is built in under it.
@@ -58,10 +58,16 @@ impl Recipe {
     /// For a person: where the settings come from.
     pub fn describe(&self) -> String {
         match self {
-            Recipe::BuiltIn {
-                name, meant_for, ..
-            } => format!("{name} (built in: {meant_for})"),
+            Recipe::BuiltIn { name, .. } => format!("{name} (built in)"),
             Recipe::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// What a config that nobody asked for is about, to go behind its description.
+    pub fn meant_for(&self) -> &'static str {
+        match self {
+            Recipe::BuiltIn { meant_for, .. } => meant_for,
+            Recipe::File(_) => "",
         }
     }
 

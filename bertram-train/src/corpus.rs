@@ -94,7 +94,8 @@ pub fn demo_config(settings: &Settings) -> DemoConfig {
     }
 }
 
-fn uses_demo(settings: &Settings, task: &TaskSettings) -> bool {
+/// Whether a task takes the generated corpus.
+pub(crate) fn uses_demo(settings: &Settings, task: &TaskSettings) -> bool {
     settings.data.dir.is_none() && task.train.is_none() && task.dev.is_none() && task.test.is_none()
 }
 

@@ -42,6 +42,17 @@ pub struct NotFinite {
     pub what: NotFiniteValue,
 }
 
+impl NotFinite {
+    /// Whether it came before any update had changed the model: then no learning rate is at fault.
+    pub fn before_any_step(&self) -> bool {
+        let of_pass = matches!(
+            self.what,
+            NotFiniteValue::Loss(_) | NotFiniteValue::Gradient(_)
+        );
+        self.update == 1 && of_pass
+    }
+}
+
 /// What was not finite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotFiniteValue {

@@ -208,6 +208,12 @@ impl<B: TrainBackend> Updater<B> {
         self.guard.check()
     }
 
+    /// Whether an optimiser has made a step: under a loss scale, every update may have been left out.
+    pub fn has_stepped(&self) -> bool {
+        let surgery = self.state.surgery_optimizer.as_ref();
+        self.state.optimizer.has_stepped() || surgery.is_some_and(AdamW::has_stepped)
+    }
+
     /// Whether so many updates were made since the last [`check_finite`](Self::check_finite) that it is time for one.
     pub fn check_is_due(&self) -> bool {
         self.guard.is_full()

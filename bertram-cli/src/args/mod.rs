@@ -301,8 +301,8 @@ pub enum ConfigCommand {
 /// Arguments of `config validate`.
 #[derive(Clone, Debug, Args)]
 pub struct ValidateArgs {
-    /// Config files.
-    #[arg(required = true, value_name = "FILE")]
+    /// Config files, or names of built-in ones: quickstart, recommended.
+    #[arg(required = true, value_name = "FILE|NAME")]
     pub files: Vec<PathBuf>,
     /// Also check with the data of a folder in the layout of data.format (sets data.dir).
     #[arg(long, value_name = "DIR")]

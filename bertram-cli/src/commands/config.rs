@@ -5,7 +5,7 @@ use std::path::Path;
 use bertram_core::data::Split;
 use bertram_core::encoder::check_encoder;
 use bertram_kernels::TrainBackend;
-use bertram_train::config::Settings;
+use bertram_train::config::Override;
 use bertram_train::corpus::{DataFile, data_files, read_corpus};
 use bertram_train::pipeline::{PipelineError, prepare};
 
@@ -15,6 +15,7 @@ use crate::backend::{BackendJob, BackendKind, dispatch};
 use crate::error::{CliError, CliResult, input};
 use crate::hub::resolve_model;
 use crate::out;
+use crate::recipe::Recipe;
 
 /// Runs the command. Every file is checked, whatever the others say.
 pub fn run(args: &ConfigArgs) -> CliResult {
@@ -39,15 +40,20 @@ pub fn run(args: &ConfigArgs) -> CliResult {
 
 /// Checks a file; gives how far it was checked, in words that go behind `ok`.
 fn validate(args: &ValidateArgs, file: &Path) -> CliResult<String> {
-    let mut sets = Vec::new();
+    let mut overrides = Vec::new();
     if let Some(data) = &args.data {
-        sets.push(format!("data.dir={:?}", data.to_string_lossy()));
+        let data = data.to_string_lossy().into_owned();
+        overrides.push(Override::flag("--data", "data.dir", data));
     }
     if let Some(model) = &args.model {
-        sets.push(format!("model.path={model:?}"));
+        overrides.push(Override::flag("--model", "model.path", model.clone()));
     }
-    sets.extend(args.set.iter().cloned());
-    let settings = Settings::load(file, &sets).map_err(input)?;
+    overrides.extend(args.set.iter().map(|set| Override::set(set)));
+    let loaded = Recipe::named(file).load(&overrides).map_err(input)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let settings = loaded.settings;
     if args.data.is_none() && args.model.is_none() {
         return Ok(String::new());
     }

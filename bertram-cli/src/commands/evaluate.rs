@@ -72,7 +72,7 @@ impl BackendJob for Evaluate {
         bar.finish();
         if scores.tasks.is_empty() {
             out::line(&format!(
-                "the {} split has no labels: predictions are written, and there is no score",
+                "the {} split has no labels, or not in every row: predictions are written, and there is no score",
                 split.name()
             ))?;
         } else {

@@ -44,10 +44,15 @@ pub fn run(args: &TrainArgs) -> CliResult {
 
 fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
     let (config, loaded) = settings(args)?;
-    out::progress(&format!("config: {}", config.describe()));
+    let by_default = match args.config {
+        Some(_) => "",
+        None => config.meant_for(),
+    };
+    out::progress(&format!("config: {}{by_default}", config.describe()));
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    let says_pooling = loaded.said.iter().any(|key| key.ends_with(".pooling"));
     let settings = loaded.settings;
     let backend = args.backend.kind()?;
     // Before a model is downloaded for nothing.
@@ -65,7 +70,7 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
         .filter(|_| settings.baseline.is_none())
         .map(|model| {
             let dir = resolve_model(model, &settings.model.revision)?;
-            pretrained::to_train(&dir, &settings, says_pooling(args))
+            pretrained::to_train(&dir, &settings, says_pooling)
         })
         .transpose()?;
     let run = match &args.out {
@@ -182,19 +187,6 @@ fn has_own_data(settings: &Settings) -> bool {
     settings.data.dir.is_some() || settings.tasks.iter().any(files)
 }
 
-/// Whether the config file or `--set` names a pooling, so that it is meant.
-fn says_pooling(args: &TrainArgs) -> bool {
-    let file = args
-        .config
-        .as_deref()
-        .and_then(|path| std::fs::read_to_string(path).ok())
-        .unwrap_or_default();
-    let in_file = file
-        .lines()
-        .any(|line| line.trim_start().starts_with("pooling"));
-    in_file || args.set.iter().any(|set| set.contains("pooling"))
-}
-
 /// `<date>-<config>`: `2026-11-23-quickstart`.
 fn run_name(config: &Recipe) -> String {
     format!(
@@ -304,8 +296,11 @@ fn complete<B: TrainBackend>(
 ) -> CliResult {
     let outcome = outcome
         .map_err(|error| match &error {
-            TrainError::Diverged { checkpoint, .. } => {
-                let advice = diverged_advice(run, *checkpoint);
+            TrainError::Diverged { checkpoint, cause } => {
+                let advice = match cause.before_any_step() {
+                    true => "the run diverged before its first update: no learning rate mends that; look at the weights of losses and regularisers (tasks.X.weight, [regulariser]), at train.precision and at the data".to_owned(),
+                    false => diverged_advice(run, *checkpoint),
+                };
                 anyhow::Error::new(error).context(advice)
             }
             _ => anyhow::Error::new(error).context(format!(
@@ -337,7 +332,7 @@ fn complete<B: TrainBackend>(
 fn diverged_advice(run: &RunFolder, checkpoint: Option<usize>) -> String {
     let rates = Settings::load(&run.config(), &[]).map(|settings| lower_rates(&settings));
     let sets: String = (rates.iter().flatten())
-        .map(|(key, rate)| format!(" --set {key}={rate:e}"))
+        .map(|(key, rate)| format!(" --set {key}={rate:.1e}"))
         .collect();
     let checkpoint = checkpoint.map_or_else(
         || "it has no checkpoint".to_owned(),

@@ -71,8 +71,13 @@ pub(super) fn settings(mut source: Source) -> Result<Loaded, ConfigError> {
     };
     let resolved = s.flag(RESOLVED).unwrap_or(false);
     shadow::warn(s, &settings, resolved);
+    let said = s.said();
     let warnings = source.finish()?;
-    Ok(Loaded { settings, warnings })
+    Ok(Loaded {
+        settings,
+        warnings,
+        said,
+    })
 }
 
 pub(super) const PROBABILITY: &str = "a number from 0 up to, but not including, 1";
@@ -183,6 +188,21 @@ fn tasks(s: &mut Source, model: &ModelSettings) -> Vec<TaskSettings> {
         .filter(|task| s.has_table(&format!("tasks.{task}")))
         .collect();
     s.has_table("tasks");
+    let arguments: Vec<String> = named
+        .iter()
+        .filter_map(|task| s.section_of_argument(&format!("tasks.{task}")))
+        .map(str::to_owned)
+        .collect();
+    if let Some(first) = arguments.first()
+        && arguments.len() == named.len()
+        && named.len() < TaskId::ALL.len()
+    {
+        let names: Vec<&str> = named.iter().map(|task| task.name()).collect();
+        s.warn(format!(
+            "{first} makes a section of its own, and the config has none for other tasks: only {} is trained and scored; --set 'tasks={{sst={{}},para={{}},sts={{}}}}' before it names all",
+            names.join(" and ")
+        ));
+    }
     let tasks = if named.is_empty() {
         TaskId::ALL.to_vec()
     } else {

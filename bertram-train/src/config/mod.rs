@@ -19,6 +19,7 @@ pub use experiment::{ExperimentSettings, LEVEL_NAMES, PaperScores, PaperSplit};
 pub use overrides::Override;
 pub use source::{ConfigError, Problem};
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bertram_core::data::{BadRows, Columns, Format, Preprocess};
@@ -324,6 +325,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// One sentence each: keys that were said and have no effect, and why; paths that were not found where they should be.
     pub warnings: Vec<String>,
+    /// The keys that a file or an argument says; the others have their defaults.
+    pub said: BTreeSet<String>,
 }
 
 impl Settings {

@@ -32,6 +32,11 @@ impl Override {
         self
     }
 
+    /// Whether it sets a whole section at once.
+    pub fn is_section(&self) -> bool {
+        (self.setting.as_ref()).is_some_and(|(_, value)| value.is_inline_table())
+    }
+
     /// The key that it sets, where it is well formed.
     pub fn key(&self) -> Option<&str> {
         Some(self.setting.as_ref()?.0.as_str())

@@ -31,7 +31,9 @@ pub(super) fn warn(s: &mut Source, settings: &Settings, resolved: bool) {
     }
     if let Some(said) = said(s, "data.dir") {
         of_tasks(s, settings, "data.dir", &said, |task| {
-            vec![format!("tasks.{task}.train"), format!("tasks.{task}.dev")]
+            ["train", "dev", "test"]
+                .map(|split| format!("tasks.{task}.{split}"))
+                .to_vec()
         });
     }
     for (key, winner) in switched_off(s, settings) {
@@ -79,7 +81,10 @@ fn of_tasks(
     let place = s.show_place(said);
     let verb = if winners.len() == 1 { "goes" } else { "go" };
     let winners = list(&winners);
-    s.warn(if all {
+    s.warn(if all && key == "model.pooling" {
+        // It is still what `encode` takes of the trained model.
+        format!("{key} ({place}) reaches no task: {winners} {verb} over it")
+    } else if all {
         format!("{key} ({place}) has no effect: {winners} {verb} over it")
     } else {
         format!("{key} ({place}) does not reach every task: {winners} {verb} over it")

@@ -1,6 +1,6 @@
 //! A config file as a flat list of keys with their lines, and the problems found in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -257,6 +257,19 @@ impl Source {
     pub(super) fn file_of(&self, key: &str) -> Option<&Path> {
         match self.place_of(key) {
             Some(Place::Line(file, _)) if self.is_file => Some(Path::new(&self.files[*file])),
+            _ => None,
+        }
+    }
+
+    /// The keys that are said, of those that were read.
+    pub(super) fn said(&self) -> BTreeSet<String> {
+        self.places.keys().cloned().collect()
+    }
+
+    /// The argument that alone made a section, where one did: by a key in it, and not by the section itself.
+    pub(super) fn section_of_argument(&self, section: &str) -> Option<&str> {
+        match self.tables.get(section)? {
+            Place::Argument(shown) if shown.contains(&format!("{section}.")) => Some(shown),
             _ => None,
         }
     }

@@ -451,7 +451,7 @@ fn what_has_no_effect_is_said_where_it_was_not_meant() {
             "extends = \"base.toml\"\n[model]\npooling = \"cls\"\n",
             "[tasks.sst]\npooling = \"mean\"\n",
             "",
-            "model.pooling (x.toml:3) has no effect: tasks.sst.pooling goes over it",
+            "model.pooling (x.toml:3) reaches no task: tasks.sst.pooling goes over it",
         ),
         (
             "[train]\nschedule = \"sequential\"\ncombined-stop = \"cycle\"\n",

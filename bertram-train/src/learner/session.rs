@@ -43,6 +43,14 @@ pub enum TrainError {
         /// Updates that the newest checkpoint holds: those before it were finite. `None` without a checkpoint.
         checkpoint: Option<usize>,
     },
+    /// Every update of an epoch was left out.
+    #[error(
+        "all {updates} updates so far overflowed in half precision and were left out: the model is as it was; use train.precision = \"bf16\" or \"f32\", or lower tasks.X.weight"
+    )]
+    NothingLearnt {
+        /// Updates that were tried.
+        updates: usize,
+    },
     /// There is nothing to learn from.
     #[error("there are no batches to train on: every task's training split is empty")]
     NoBatches,

@@ -67,6 +67,11 @@ impl<B: AutodiffBackend> AdamW<B> {
         }
     }
 
+    /// Whether it has made a step on any parameter.
+    pub fn has_stepped(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
     /// Sets which kernel makes its steps.
     pub fn set_kernels(&mut self, kernels: KernelKind) {
         self.kernels = kernels;

@@ -145,6 +145,24 @@ pub enum PipelineError {
         "{0} is finished: there is nothing to resume; to go on longer, add --set train.epochs=N with more epochs than it has"
     )]
     Finished(PathBuf),
+    /// A run that early stopping ended.
+    #[error(
+        "{run} was ended by early stopping, after {evaluations} evaluation(s) without a better score; to go on, raise it with --set train.early-stopping=N, or switch it off with 0"
+    )]
+    StoppedEarly {
+        /// The run.
+        run: PathBuf,
+        /// Evaluations since the best.
+        evaluations: usize,
+    },
+    /// Fewer epochs than the run has made.
+    #[error("train.epochs = {asked} is less than the {begun} epochs that the run has begun")]
+    TooFewEpochs {
+        /// What was asked for.
+        asked: usize,
+        /// Epochs that are done or begun.
+        begun: usize,
+    },
     /// Settings that cannot change in the middle of a run.
     #[error(
         "{} cannot change when a run goes on; these can: {}",

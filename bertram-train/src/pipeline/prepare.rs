@@ -9,9 +9,9 @@ use bertram_core::encoder::{BertConfig, read_config};
 use super::PipelineError;
 use super::fit::check_fit;
 use super::start::{random_config, warn_of_preprocessing};
-use crate::config::Settings;
+use crate::config::{Settings, TaskSettings};
 use crate::corpus::{
-    DataFile, TaskCorpus, TaskData, data_files, read_corpus, tokenize_for_training,
+    DataFile, TaskCorpus, TaskData, data_files, read_corpus, tokenize_for_training, uses_demo,
 };
 use crate::epoch::Epoch;
 
@@ -37,6 +37,7 @@ pub struct Prepared {
 /// [`PipelineError`], of the user's input.
 pub fn prepare(settings: &Settings, model_dir: Option<&Path>) -> Result<Prepared, PipelineError> {
     let corpus = read_corpus(settings, &[Split::Train, Split::Dev, Split::Test])?;
+    warn_of_generated_tasks(settings);
     let (config, tokenizer) = match model_dir {
         Some(dir) => {
             let tokenizer = BertTokenizer::from_folder(dir)?;
@@ -54,6 +55,25 @@ pub fn prepare(settings: &Settings, model_dir: Option<&Path>) -> Result<Prepared
         tasks,
         files: data_files(&corpus),
     })
+}
+
+/// Logs where some tasks have files of their own and the others take the generated corpus.
+fn warn_of_generated_tasks(settings: &Settings) {
+    let (generated, own): (Vec<_>, Vec<_>) =
+        (settings.tasks.iter()).partition(|task| uses_demo(settings, task));
+    if own.is_empty() || generated.is_empty() {
+        return;
+    }
+    let names = |tasks: &[&TaskSettings]| {
+        let names: Vec<&str> = tasks.iter().map(|task| task.task.name()).collect();
+        names.join(" and ")
+    };
+    tracing::warn!(
+        "{} has files of its own, and {} takes generated rows, in training and in every score: name its files too, or name the tasks to train, as in --set 'tasks={{{}={{...}}}}'",
+        names(&own),
+        names(&generated),
+        own[0].task
+    );
 }
 
 /// The shape that `[model.random]` asks for, and a vocabulary made from the training texts.

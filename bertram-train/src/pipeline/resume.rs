@@ -15,6 +15,7 @@ use crate::config::{Override, Settings};
 use crate::corpus::{TaskCorpus, data_files, read_corpus, tokenize_for_training};
 use crate::learner::{StopFlag, TrainingSession};
 use crate::run_folder::{CheckpointState, CheckpointStore, RunFolder, read_json, write_json};
+use crate::weighting::LossWeighting;
 
 /// Keys that may change when a run goes on. `*` stands for a task. Where data lies may change, what it says may not: its
 /// hashes are compared.
@@ -70,7 +71,22 @@ pub fn resume<B: AutodiffBackend>(
             false => PipelineError::NoCheckpoint(run.path().to_owned()),
         });
     };
-    if finished && !leaves_work(&CheckpointStore::state(&newest)?, &settings) {
+    let state = CheckpointStore::state(&newest)?;
+    let done = state.epoch.saturating_sub(1);
+    let begun = done + usize::from(state.updates_in_epoch > 0);
+    if settings.train.epochs < before.train.epochs && settings.train.epochs < begun {
+        return Err(PipelineError::TooFewEpochs {
+            asked: settings.train.epochs,
+            begun,
+        });
+    }
+    if finished && stopped_early(&state, &settings) {
+        return Err(PipelineError::StoppedEarly {
+            run: run.path().to_owned(),
+            evaluations: state.evaluations_since_best,
+        });
+    }
+    if finished && state.epoch > settings.train.epochs {
         return Err(PipelineError::Finished(run.path().to_owned()));
     }
     let mut info: RunInfo = read_json(&run.run_info())?;
@@ -121,11 +137,10 @@ pub fn resume<B: AutodiffBackend>(
     })
 }
 
-/// Whether a run at this place would make another update.
-fn leaves_work(state: &CheckpointState, settings: &Settings) -> bool {
+/// Whether a run at this place would make no other update because of early stopping.
+fn stopped_early(state: &CheckpointState, settings: &Settings) -> bool {
     let patience = settings.train.early_stopping;
-    let stopped = patience > 0 && state.evaluations_since_best >= patience;
-    state.epoch <= settings.train.epochs && !stopped
+    patience > 0 && state.evaluations_since_best >= patience
 }
 
 /// The run's settings with what is to change; all else is refused by name.
@@ -134,7 +149,19 @@ fn resumed_settings(
     before: &Settings,
     overrides: &[Override],
 ) -> Result<Settings, PipelineError> {
-    let mut settings = Settings::load_with(&run.config(), overrides)?.settings;
+    if let Some(section) = overrides.iter().find(|it| it.is_section()) {
+        return Err(PipelineError::NotResumable {
+            keys: vec![format!(
+                "{} (a whole section)",
+                section.key().unwrap_or_default()
+            )],
+        });
+    }
+    let loaded = Settings::load_with(&run.config(), overrides)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let mut settings = loaded.settings;
     let train = &before.train;
     // A head's rate that was the encoder's stays so, unless it is named.
     if train.head_learning_rate == train.learning_rate
@@ -237,13 +264,28 @@ pub(super) fn check_unchanged(info: &RunInfo, corpus: &[TaskCorpus]) -> Result<(
 }
 
 /// What a message advises where a run diverged: rates to go on with.
-pub fn lower_rates(settings: &Settings) -> [(String, f64); 2] {
+pub fn lower_rates(settings: &Settings) -> Vec<(&'static str, f64)> {
     let train = &settings.train;
+    let learnt = train.loss_weighting == LossWeighting::Uncertainty;
     [
-        ("train.learning-rate", train.learning_rate, 1e-4),
-        ("train.head-learning-rate", train.head_learning_rate, 1e-3),
+        ("train.learning-rate", train.learning_rate, 1e-4, true),
+        (
+            "train.head-learning-rate",
+            train.head_learning_rate,
+            1e-3,
+            true,
+        ),
+        (
+            "train.weighting-learning-rate",
+            train.weighting_learning_rate,
+            1e-3,
+            learnt,
+        ),
     ]
-    .map(|(key, rate, most)| (key.to_owned(), (rate / 10.0).min(most)))
+    .into_iter()
+    .filter(|(.., used)| *used)
+    .map(|(key, rate, most, _)| (key, (rate / 10.0).min(most)))
+    .collect()
 }
 
 #[cfg(test)]

@@ -286,6 +286,14 @@ fn prompt(path: &Path, encoding: &mut Encoding) -> Result<(), ModelFolderError> 
         return Ok(());
     }
     let config = read_json(path)?;
+    if let Some(width) = config.get("truncate_dim").filter(|it| !it.is_null()) {
+        return Err(ModelFolderError::file(
+            path,
+            format!(
+                "`truncate_dim` is {width}, and bertram does not shorten vectors: set it to null to have them whole"
+            ),
+        ));
+    }
     if let Some(name) = config.get("default_prompt_name").and_then(Value::as_str) {
         let prompt = config.get("prompts").and_then(|prompts| prompts.get(name));
         encoding.prompt = prompt

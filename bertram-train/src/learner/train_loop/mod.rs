@@ -152,6 +152,11 @@ impl<B: TrainBackend> TrainLoop<B> {
             if self.updates(&epoch, model, events, interrupter)? {
                 return Ok(true);
             }
+            if self.state.epoch >= epochs && !self.updater.has_stepped() {
+                return Err(TrainError::NothingLearnt {
+                    updates: self.state.updates,
+                });
+            }
             events.process_train(LearnerEvent::EndEpoch(self.state.epoch));
             self.evaluate(model, events)?;
             self.score_training_rows(model)?;
