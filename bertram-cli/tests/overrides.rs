@@ -228,3 +228,100 @@ fn what_may_not_change_is_refused_by_name() {
     );
     assert_eq!(settings(&dir.join("run")), before, "nothing was changed");
 }
+
+#[test]
+fn a_run_goes_on_with_no_fewer_epochs_and_says_what_ended_it() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = dir.path();
+    let early = [
+        "train.epochs=6",
+        "train.early-stopping=1",
+        "train.learning-rate=1e-9",
+    ];
+    let rates = ["train.head-learning-rate=1e-9"];
+    let sets = [&SMALL[..6], &early, &rates].concat();
+    ok(&run_in(dir, &["train", "--out", "run"], &sets));
+    let resume = ["train", "--resume", "run"];
+    let text = refused(&run_in(dir, &resume, &["train.epochs=20"]));
+    assert!(
+        text.contains("ended by early stopping") && text.contains("train.early-stopping"),
+        "{text}"
+    );
+    let text = refused(&run_in(dir, &resume, &["train.epochs=1"]));
+    assert!(
+        text.contains("train.epochs = 1 is less than the 2 epochs"),
+        "{text}"
+    );
+    let text = refused(&run_in(dir, &resume, &["train={epochs=7}"]));
+    assert!(
+        text.contains("train (a whole section) cannot change"),
+        "{text}"
+    );
+    let sets = ["train.epochs=7", "train.epochs=3", "train.early-stopping=0"];
+    let text = ok(&run_in(dir, &resume, &sets));
+    for said in [
+        "--set train.epochs=7 has no effect: --set train.epochs=3 comes after it",
+        "train.epochs is 3 (before: 6)",
+        "train.early-stopping is 0 (before: 1)",
+        "from update ",
+    ] {
+        assert!(text.contains(said), "{said:?} is not in {text}");
+    }
+}
+
+#[test]
+fn tasks_that_are_dropped_or_generated_unasked_are_named() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = dir.path();
+    std::fs::write(dir.join("mine.toml"), "[train]\nepochs = 1\n").expect("write");
+    let args = ["train", "--config", "mine.toml", "--out", "a"];
+    let text = ok(&run_in(
+        dir,
+        &args,
+        &[&SMALL[..], &["tasks.sst.limit=16"]].concat(),
+    ));
+    assert!(text.contains("only sst is trained"), "{text}");
+    let args = ["train", "--config", "mine.toml", "--out", "b"];
+    let whole = ["tasks={sst={limit=16}}"];
+    let text = ok(&run_in(dir, &args, &[&SMALL[..], &whole].concat()));
+    assert!(
+        !text.contains("only sst is trained"),
+        "it was asked for: {text}"
+    );
+
+    demo(dir, "data");
+    let files = [
+        "tasks.sst.train=data/ids-sst-train.csv",
+        "tasks.sst.dev=data/ids-sst-dev.csv",
+    ];
+    let args = ["train", "--config", "quickstart", "--out", "c"];
+    let text = ok(&run_in(dir, &args, &[&SMALL[..], &files].concat()));
+    assert!(
+        text.contains("beside the files of sst, these tasks take generated rows, in training and in every score: para and sts"),
+        "{text}"
+    );
+}
+
+#[test]
+fn validate_warns_as_train_does_and_knows_what_is_built_in() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let mut command = bertram();
+    command.current_dir(dir.path());
+    command.args(["config", "validate", "quickstart", "recommended"]);
+    let output = command.output().expect("starts");
+    ok(&output);
+    std::fs::write(
+        dir.path().join("x.toml"),
+        "[data]\nlimit = 9\n[tasks.sst]\nlimit = 5\n",
+    )
+    .expect("write");
+    let mut command = bertram();
+    command
+        .current_dir(dir.path())
+        .args(["config", "validate", "x.toml"]);
+    let text = ok(&command.output().expect("starts"));
+    assert!(
+        text.contains("data.limit (x.toml:2) has no effect"),
+        "{text}"
+    );
+}

@@ -274,6 +274,12 @@ impl BackendJob for Resume {
         };
         let session = pipeline::resume::<B>(self.run.clone(), &self.overrides, &place, self.stop)
             .map_err(pipeline_error)?;
+        let info: pipeline::RunInfo =
+            read_json(&self.run.run_info()).map_err(|error| pipeline_error(error.into()))?;
+        let now = session.state.updates;
+        for change in info.changed.iter().filter(|change| change.update == now) {
+            out::progress(&change.to_string());
+        }
         complete::<B>(show(session, self.dashboard), &self.run, &place)
     }
 }

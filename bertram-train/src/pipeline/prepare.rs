@@ -69,7 +69,7 @@ fn warn_of_generated_tasks(settings: &Settings) {
         names.join(" and ")
     };
     tracing::warn!(
-        "{} has files of its own, and {} takes generated rows, in training and in every score: name its files too, or name the tasks to train, as in --set 'tasks={{{}={{...}}}}'",
+        "beside the files of {}, these tasks take generated rows, in training and in every score: {}; name their files too, or name the tasks to train, as in --set 'tasks={{{}={{...}}}}'",
         names(&own),
         names(&generated),
         own[0].task
