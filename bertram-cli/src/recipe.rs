@@ -81,3 +81,13 @@ impl Recipe {
         }
     }
 }
+
+/// `--data` and `--model` as the keys that they stand for.
+pub fn flags(data: Option<&Path>, model: Option<&str>) -> Vec<Override> {
+    let data = data.map(|data| {
+        let data = data.to_string_lossy().into_owned();
+        Override::flag("--data", "data.dir", data)
+    });
+    let model = model.map(|model| Override::flag("--model", "model.path", model.to_owned()));
+    data.into_iter().chain(model).collect()
+}

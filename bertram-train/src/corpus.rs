@@ -254,12 +254,7 @@ pub fn tokenize_corpus(
     corpus: &[TaskCorpus],
     tokenizer: &BertTokenizer,
 ) -> Result<Vec<TaskData>, TokenizerError> {
-    let tasks = settings.tasks.iter().zip(corpus);
-    tasks
-        .map(|(task, corpus)| {
-            tokenize_task(settings, task, corpus, corpus.test.as_ref(), tokenizer)
-        })
-        .collect()
+    tokenize_tasks(settings, corpus, tokenizer, |corpus| corpus.test.as_ref())
 }
 
 /// Tokenises what a training works on: all but the test splits, which would take memory until it ends.
@@ -268,9 +263,18 @@ pub fn tokenize_for_training(
     corpus: &[TaskCorpus],
     tokenizer: &BertTokenizer,
 ) -> Result<Vec<TaskData>, TokenizerError> {
+    tokenize_tasks(settings, corpus, tokenizer, |_| None)
+}
+
+fn tokenize_tasks(
+    settings: &Settings,
+    corpus: &[TaskCorpus],
+    tokenizer: &BertTokenizer,
+    test: impl Fn(&TaskCorpus) -> Option<&Dataset>,
+) -> Result<Vec<TaskData>, TokenizerError> {
     let tasks = settings.tasks.iter().zip(corpus);
     tasks
-        .map(|(task, corpus)| tokenize_task(settings, task, corpus, None, tokenizer))
+        .map(|(task, corpus)| tokenize_task(settings, task, corpus, test(corpus), tokenizer))
         .collect()
 }
 

@@ -15,7 +15,7 @@ use crate::backend::{BackendJob, BackendKind, dispatch};
 use crate::error::{CliError, CliResult, input};
 use crate::hub::resolve_model;
 use crate::out;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, flags};
 
 /// Runs the command. Every file is checked, whatever the others say.
 pub fn run(args: &ConfigArgs) -> CliResult {
@@ -40,14 +40,7 @@ pub fn run(args: &ConfigArgs) -> CliResult {
 
 /// Checks a file; gives how far it was checked, in words that go behind `ok`.
 fn validate(args: &ValidateArgs, file: &Path) -> CliResult<String> {
-    let mut overrides = Vec::new();
-    if let Some(data) = &args.data {
-        let data = data.to_string_lossy().into_owned();
-        overrides.push(Override::flag("--data", "data.dir", data));
-    }
-    if let Some(model) = &args.model {
-        overrides.push(Override::flag("--model", "model.path", model.clone()));
-    }
+    let mut overrides = flags(args.data.as_deref(), args.model.as_deref());
     overrides.extend(args.set.iter().map(|set| Override::set(set)));
     let loaded = Recipe::named(file).load(&overrides).map_err(input)?;
     for warning in &loaded.warnings {

@@ -19,7 +19,7 @@ use crate::logging::{dashboard_has_terminal, log_to_file};
 use crate::out;
 use crate::pretrained;
 use crate::progress::StageBar;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, flags};
 use crate::table::scores_table;
 
 /// Exit code of a process that Ctrl-C stopped, as shells expect it.
@@ -164,14 +164,7 @@ fn settings(args: &TrainArgs) -> CliResult<(Recipe, Loaded)> {
 
 /// Flags in the order of the help, then `--set` as given: the later goes over the earlier.
 fn overrides(args: &TrainArgs) -> Vec<Override> {
-    let mut overrides = Vec::new();
-    if let Some(data) = &args.data {
-        let data = data.to_string_lossy().into_owned();
-        overrides.push(Override::flag("--data", "data.dir", data));
-    }
-    if let Some(model) = &args.model {
-        overrides.push(Override::flag("--model", "model.path", model.clone()));
-    }
+    let mut overrides = flags(args.data.as_deref(), args.model.as_deref());
     if let Some(seed) = args.seed {
         // A seed is any 64 bits; TOML's integers are signed, and the config says so of larger ones.
         overrides

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bertram_core::data::{BertTokenizer, HostBatch, Split, TokenizedDataset};
+use bertram_core::data::{BertTokenizer, HostBatch, Split};
 use bertram_core::encoder::{BertConfig, read_config};
 
 use super::PipelineError;
@@ -122,10 +122,7 @@ fn check_batches(
             (task, Split::Dev, task.batcher.batch(&task.dev, &rows))
         });
     for (task, split, batch) in train.chain(dev) {
-        let problem = task
-            .split(split)
-            .and_then(|data| misfit(config, data, &batch));
-        if let Some(problem) = problem {
+        if let Some(problem) = misfit(config, &batch) {
             return Err(PipelineError::Batch {
                 task: task.config.task,
                 split: split.name(),
@@ -147,11 +144,11 @@ fn check_batches(
     Ok(())
 }
 
-/// What of a split goes beyond the model's tables: a token of any row, or the segments or the length of a batch.
-fn misfit(config: &BertConfig, data: &TokenizedDataset, batch: &HostBatch) -> Option<String> {
-    let ids = data.a.iter().chain(&data.b).flatten();
-    let largest = ids.copied().max().unwrap_or(0) as usize;
-    if largest >= config.vocab_size {
+/// What of a batch goes beyond the model's tables: a token, the segments or the length. ([`check_fit`] has looked at the
+/// largest id that the tokenizer can give.)
+fn misfit(config: &BertConfig, batch: &HostBatch) -> Option<String> {
+    let largest = batch.input_ids.iter().copied().max().unwrap_or(0);
+    if usize::try_from(largest).is_ok_and(|largest| largest >= config.vocab_size) {
         return Some(format!(
             "the tokenizer gives id {largest}, and the word embeddings have {} rows; take the tokenizer and the weights of one model",
             config.vocab_size

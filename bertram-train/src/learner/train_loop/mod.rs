@@ -364,21 +364,22 @@ impl<B: TrainBackend> TrainLoop<B> {
         parts: &[TaskPart<B>],
     ) -> Result<(), TrainError> {
         self.check_finite()?;
-        let lost =
-            (model.as_ref()).and_then(|model| task_without_finite_output(&model.valid(), parts));
-        match lost {
-            Some(task) => Err(self.diverged(NotFinite {
+        let Some(valid) = model.as_ref().map(AutodiffModule::valid) else {
+            return Ok(());
+        };
+        self.check_weights(&valid)?;
+        if let Some(task) = task_without_finite_output(&valid, parts) {
+            return Err(self.diverged(NotFinite {
                 update: self.state.updates,
                 what: NotFiniteValue::Predictions(task),
-            })),
-            None => self.checkpoint(model),
+            }));
         }
+        self.checkpoint(model)
     }
 
+    /// A checkpoint of a model that was just found finite: by an evaluation, or by [`checkpoint_after`](Self::checkpoint_after).
     fn checkpoint(&mut self, model: &Option<MultitaskModel<B>>) -> Result<(), TrainError> {
-        self.check_finite()?;
         if let Some(model) = model {
-            self.check_weights(&model.valid())?;
             self.state.seconds = self.seconds();
             self.state.aggregator = self.updater.aggregator().state();
             self.store
