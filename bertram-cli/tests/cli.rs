@@ -279,9 +279,13 @@ fn completions_for_every_shell() {
 /// `bertram-cli … | head -0` is no error.
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let config = dir.path().join("empty.toml");
+    std::fs::write(&config, "").expect("write");
+    let config = config.to_str().expect("UTF-8");
     for args in [
         &["completions", "bash"][..],
-        &["config", "validate", "/dev/null"],
+        &["config", "validate", config],
     ] {
         let mut child = Command::new(bertram().get_program())
             .args(args)
@@ -295,4 +299,48 @@ fn a_reader_that_goes_away_is_no_error() {
         assert_eq!(output.status.code(), Some(0), "{args:?}");
         assert_eq!(stderr(&output), "", "{args:?}");
     }
+}
+
+/// As root, replacing a device by renaming damages the machine.
+#[cfg(unix)]
+#[test]
+fn output_into_a_pipe_or_through_a_link_leaves_both_as_they_are() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+
+    let dir = tempfile::tempdir().expect("temp dir");
+    let path = |name: &str| dir.path().join(name);
+    let made = Command::new("mkfifo").arg(path("pipe")).status();
+    assert!(made.expect("mkfifo").success());
+    symlink("page.html", path("link")).expect("link");
+    std::fs::create_dir(path("runs")).expect("mkdir");
+    let report = |out: &str| run_in(dir.path(), &["report", "runs", "--out", out]);
+    // A folder without runs has no report; `data demo` writes none either, so a run of nothing will do.
+    let trained = run_in(
+        dir.path(),
+        &[
+            "train",
+            "--out",
+            "runs/a",
+            "--set",
+            "train.epochs=0",
+            "--dashboard",
+            "plain",
+        ],
+    );
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    assert_eq!(report("link").status.code(), Some(0));
+    assert!(path("link").is_symlink());
+    assert!(
+        std::fs::read_to_string(path("page.html"))
+            .expect("page")
+            .contains("<html")
+    );
+    let pipe = path("pipe");
+    let reader = std::thread::spawn(move || std::fs::read_to_string(pipe).expect("read"));
+    assert_eq!(report("pipe").status.code(), Some(0));
+    assert!(reader.join().expect("reader").contains("<html"));
+    let kind = std::fs::metadata(path("pipe"))
+        .expect("metadata")
+        .file_type();
+    assert!(kind.is_fifo());
 }

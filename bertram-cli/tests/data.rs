@@ -202,7 +202,9 @@ fn bad_rows_of_a_test_file_keep_their_places_and_count_in_no_score() {
     let without: String = lines.map(|line| format!("{line}\n")).collect();
     write(folder, &[("QQP/test.tsv", &without)]);
     assert_eq!(scores("without.json"), with_bad);
-    assert_eq!(predictions(folder, "para-test-output.csv").len(), 5);
+    // Other data than the run's: its own predictions stay.
+    assert_eq!(predictions(folder, "of-data/para-test-output.csv").len(), 5);
+    assert_eq!(predictions(folder, "para-test-output.csv"), rows);
 }
 
 #[test]

@@ -182,6 +182,26 @@ fn paths_of_a_config_are_relative_to_it_and_a_run_resumes_from_anywhere() {
     let args = ["train", "--resume", "../run", "--data", "../moved"];
     ok(&run_in(&elsewhere, &args, &["train.epochs=3"]));
     assert!(settings(&dir.join("run")).contains("moved\""));
+    let card = std::fs::read_to_string(dir.join("run/model/README.md")).expect("card");
+    assert!(
+        card.contains("| `train.epochs` from update 10 on | 3 (before: 2) |"),
+        "{card}"
+    );
+    let args = [
+        "report",
+        "run",
+        "--format",
+        "markdown",
+        "--out",
+        "report.md",
+    ];
+    let output = bertram().current_dir(dir).args(args).output();
+    ok(&output.expect("starts"));
+    let report = std::fs::read_to_string(dir.join("report.md")).expect("report");
+    assert!(
+        report.contains("| run | 10 | train.epochs | 2 | 3 |"),
+        "{report}"
+    );
 
     // Other data under the same names.
     let file = dir.join("moved/ids-sst-dev.csv");
@@ -197,6 +217,38 @@ fn paths_of_a_config_are_relative_to_it_and_a_run_resumes_from_anywhere() {
         text.contains("ids-sst-dev.csv") && text.contains("SHA-256"),
         "{text}"
     );
+    let own = dir.join("run/predictions/sst-dev-output.csv");
+    let before = std::fs::read_to_string(&own).expect("predictions");
+    let evaluate = bertram()
+        .current_dir(dir)
+        .args(["evaluate", "--run", "run"])
+        .output();
+    let text = ok(&evaluate.expect("starts"));
+    assert!(text.contains("other data than the run's"), "{text}");
+    let after = std::fs::read_to_string(&own).expect("predictions");
+    assert_eq!(before, after, "the run's own predictions stay");
+    let other = dir.join("run/predictions/of-moved/sst-dev-output.csv");
+    let other = std::fs::read_to_string(other).expect("predictions");
+    assert_eq!(other.lines().count(), before.lines().count() + 1);
+}
+
+#[test]
+fn what_a_run_cannot_go_on_without_is_missed_before_it_trains() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = dir.path();
+    ok(&run_in(dir, &["train", "--out", "run"], &SMALL));
+    let resume = ["train", "--resume", "run"];
+    for file in ["checkpoints/best.safetensors", "run.json"] {
+        let path = dir.join("run").join(file);
+        let aside = dir.join("aside");
+        std::fs::rename(&path, &aside).expect("rename");
+        let text = refused(&run_in(dir, &resume, &["train.epochs=2"]));
+        let name = file.rsplit('/').next().unwrap_or_default();
+        assert!(text.contains(name), "{text}");
+        assert!(!text.contains("resuming at"), "{text}");
+        std::fs::rename(&aside, &path).expect("rename");
+    }
+    ok(&run_in(dir, &resume, &["train.epochs=2"]));
 }
 
 #[test]

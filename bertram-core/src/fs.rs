@@ -1,7 +1,11 @@
 //! Files that are there whole or not at all.
 
-use std::io::Write;
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+/// How the names of files begin that are being written. One that stays is of a process that was killed.
+pub const TEMPORARY_PREFIX: &str = ".partial-";
 
 /// A file that could not be written; names it.
 #[derive(Debug, thiserror::Error)]
@@ -10,26 +14,19 @@ pub struct WriteError {
     /// The file.
     pub path: PathBuf,
     /// What the system said.
-    pub source: std::io::Error,
+    pub source: io::Error,
 }
 
 /// Writes `bytes` to a temporary file in the same folder, flushes it to the disk, and renames it to `path`.
 ///
-/// An old file is replaced at once; a reader never sees half of either.
+/// An old file is replaced at once; a reader never sees half of either. The new file has the permissions of the one it
+/// replaces, else those of any new file (0666 less the umask). Where `path` is a symbolic link, its target is replaced and
+/// the link stays. Only regular files are replaced: into a pipe or a device (`/dev/null`, `/dev/stdout`) the bytes are
+/// written as they are.
 pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    let attempt = || {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let mut file = tempfile::Builder::new()
-            .prefix(".partial-")
-            .tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        share_like_a_plain_file(file.as_file())?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
+    let attempt = || match place(path)? {
+        Place::Stream(mut file) => file.write_all(bytes),
+        Place::File { target, old } => replace(&target, old, |file, _| file.write_all(bytes)),
     };
     attempt().map_err(|source| WriteError {
         path: path.to_owned(),
@@ -37,16 +34,113 @@ pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     })
 }
 
-/// Temporary files are private to their owner; a result is not.
-#[cfg(unix)]
-fn share_like_a_plain_file(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+/// As [`atomic_write`], for writers that take the name of a file: `write` is given the temporary file's.
+///
+/// # Errors
+/// Besides those of the file system and of `write`: `path` is there and no regular file.
+pub fn atomic_write_with(
+    path: &Path,
+    write: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    let attempt = || match place(path)? {
+        Place::Stream(_) => Err(io::Error::other("is not a regular file")),
+        Place::File { target, old } => replace(&target, old, |_, temporary| write(temporary)),
+    };
+    attempt().map_err(|source| WriteError {
+        path: path.to_owned(),
+        source,
+    })
 }
 
-#[cfg(not(unix))]
-fn share_like_a_plain_file(_file: &std::fs::File) -> std::io::Result<()> {
+/// Flushes what a folder lists to the disk: names that were made, renamed or removed in it outlive a power cut from then on.
+///
+/// Does nothing where the system has no such call.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(path)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = path;
     Ok(())
+}
+
+/// Where bytes for a path go.
+enum Place {
+    /// A file of this name, with what is there now if anything is.
+    File {
+        target: PathBuf,
+        old: Option<Metadata>,
+    },
+    /// A pipe or a device.
+    Stream(File),
+}
+
+fn place(path: &Path) -> io::Result<Place> {
+    let target = link_target(path)?;
+    match std::fs::metadata(&target) {
+        // Opening a folder for writing fails with a message that says so.
+        Ok(old) if !old.is_file() => {
+            Ok(Place::Stream(OpenOptions::new().write(true).open(&target)?))
+        }
+        Ok(old) => Ok(Place::File {
+            target,
+            old: Some(old),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(Place::File { target, old: None })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The file that a chain of symbolic links ends at, which need not exist; `path` itself where it is no link.
+fn link_target(path: &Path) -> io::Result<PathBuf> {
+    // As many as Linux follows.
+    const MOST_LINKS: usize = 40;
+    let mut target = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        // Links such as /dev/stdout point to what is no path ("pipe:[1234]"): those that open are left to the system.
+        match std::fs::metadata(&target) {
+            Ok(metadata) if !metadata.is_file() => return Ok(target),
+            _ => {}
+        }
+        match std::fs::read_link(&target) {
+            Ok(next) => target = folder_of(&target).join(next),
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn replace(
+    target: &Path,
+    old: Option<Metadata>,
+    write: impl FnOnce(&mut File, &Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY_PREFIX);
+    // Temporary files are private to their owner by default; a result is an ordinary file.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(Permissions::from_mode(0o666));
+    }
+    let mut temporary = builder.tempfile_in(folder_of(target))?;
+    let name = temporary.path().to_owned();
+    write(temporary.as_file_mut(), &name)?;
+    if let Some(old) = old {
+        let permissions: Permissions = old.permissions();
+        temporary.as_file().set_permissions(permissions)?;
+    }
+    temporary.as_file().sync_all()?;
+    temporary.persist(target).map_err(|error| error.error)?;
+    sync_folder(folder_of(target))
 }
 
 #[cfg(test)]
@@ -63,5 +157,85 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).expect("list").count(), 1);
         let error = atomic_write(&dir.path().join("no/file.txt"), b"x").expect_err("no folder");
         assert!(error.to_string().contains("no/file.txt"), "{error}");
+        let error = atomic_write(dir.path(), b"x").expect_err("a folder");
+        assert!(error.to_string().contains("directory"), "{error}");
+    }
+
+    #[cfg(unix)]
+    mod unix {
+        use super::*;
+        use std::io::Read;
+        use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+
+        fn mode(path: &Path) -> u32 {
+            std::fs::metadata(path).expect("metadata").mode() & 0o777
+        }
+
+        #[test]
+        fn keeps_the_mode_of_what_it_replaces_and_gives_new_files_that_of_any_new_file() {
+            let dir = tempfile::tempdir().expect("temp dir");
+            let (ours, plain) = (dir.path().join("ours"), dir.path().join("plain"));
+            File::create(&plain).expect("create");
+            atomic_write(&ours, b"new").expect("write");
+            assert_eq!(mode(&ours), mode(&plain));
+            for wanted in [0o600, 0o640, 0o666] {
+                std::fs::set_permissions(&ours, Permissions::from_mode(wanted)).expect("chmod");
+                atomic_write(&ours, b"again").expect("replace");
+                assert_eq!(mode(&ours), wanted);
+                atomic_write_with(&ours, |name| std::fs::write(name, "once more"))
+                    .expect("replace");
+                assert_eq!(mode(&ours), wanted);
+            }
+        }
+
+        #[test]
+        fn a_link_stays_and_its_target_is_written() {
+            let dir = tempfile::tempdir().expect("temp dir");
+            std::fs::create_dir(dir.path().join("there")).expect("mkdir");
+            symlink("there/file", dir.path().join("first")).expect("link");
+            symlink("first", dir.path().join("second")).expect("link");
+            for text in ["not there yet", "replaced"] {
+                atomic_write(&dir.path().join("second"), text.as_bytes()).expect("write");
+                let target = dir.path().join("there/file");
+                assert_eq!(std::fs::read_to_string(target).expect("read"), text);
+                assert!(dir.path().join("first").is_symlink());
+                assert!(dir.path().join("second").is_symlink());
+            }
+            symlink("loop", dir.path().join("loop")).expect("link");
+            assert!(atomic_write(&dir.path().join("loop"), b"x").is_err());
+        }
+
+        #[test]
+        fn a_pipe_is_written_into_and_stays_a_pipe() {
+            let dir = tempfile::tempdir().expect("temp dir");
+            let pipe = dir.path().join("pipe");
+            let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+            assert!(made.expect("mkfifo").success());
+            symlink("pipe", dir.path().join("link")).expect("link");
+            for name in ["pipe", "link"] {
+                let reader = std::thread::spawn({
+                    let pipe = pipe.clone();
+                    move || {
+                        let mut text = String::new();
+                        File::open(pipe)
+                            .expect("open")
+                            .read_to_string(&mut text)
+                            .expect("read");
+                        text
+                    }
+                });
+                atomic_write(&dir.path().join(name), b"through the pipe").expect("write");
+                assert_eq!(reader.join().expect("reader"), "through the pipe");
+                let metadata = std::fs::metadata(&pipe).expect("metadata");
+                assert!(metadata.file_type().is_fifo());
+            }
+            let refused = atomic_write_with(Path::new("/dev/null"), |_| Ok(()));
+            assert!(
+                refused
+                    .expect_err("a device")
+                    .to_string()
+                    .contains("not a regular file")
+            );
+        }
     }
 }

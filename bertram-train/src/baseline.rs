@@ -67,7 +67,7 @@ pub fn run_baseline(
                 Split::Train | Split::Dev => &[],
                 Split::Test => rows.skipped.as_slice(),
             };
-            save_predictions(run, task.task, split, &ids, &answers, bad)?;
+            save_predictions(&run.predictions(), task.task, split, &ids, &answers, bad)?;
             if let (Split::Dev, Some(of_task)) = (split, score(task.task, &answers, &rows)) {
                 scores.insert(task.task, of_task);
             }

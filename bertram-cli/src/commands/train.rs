@@ -9,7 +9,7 @@ use bertram_train::baseline::run_baseline;
 use bertram_train::config::{Loaded, Override, Settings, TaskSettings};
 use bertram_train::learner::{Dashboard, Outcome, StopFlag, TrainError, TrainingSession, train};
 use bertram_train::pipeline::{self, PipelineError, Place, Summary, lower_rates};
-use bertram_train::run_folder::{RunFolder, RunLock, read_json};
+use bertram_train::run_folder::{RunFolder, RunLock, RunState};
 
 use crate::args::TrainArgs;
 use crate::backend::{BackendJob, BackendKind, dispatch_with};
@@ -62,17 +62,7 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
             dir.display()
         )));
     }
-    let model_dir = settings
-        .model
-        .path
-        .as_deref()
-        // A baseline has no model.
-        .filter(|_| settings.baseline.is_none())
-        .map(|model| {
-            let dir = resolve_model(model, &settings.model.revision)?;
-            pretrained::to_train(&dir, &settings, says_pooling)
-        })
-        .transpose()?;
+    let model_dir = model_dir(&settings, says_pooling)?;
     let run = match &args.out {
         Some(out) => RunFolder::create(out.clone()),
         None => RunFolder::create_numbered(Path::new("runs"), &run_name(&config)),
@@ -80,33 +70,66 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
     .map_err(PipelineError::from)
     .map_err(pipeline_error)?;
     let _lock = lock(&run)?;
+    run.remove_leftovers().map_err(work)?;
     log_to_file(&run.log())?;
+    begin(Start {
+        settings,
+        run,
+        model_dir,
+        dashboard,
+        stop,
+        backend,
+        number: args.backend.device,
+        is_new: true,
+    })
+}
+
+/// The folder of the pretrained model, if the run has one; a hub id is fetched.
+fn model_dir(settings: &Settings, says_pooling: bool) -> CliResult<Option<PathBuf>> {
+    settings
+        .model
+        .path
+        .as_deref()
+        // A baseline has no model.
+        .filter(|_| settings.baseline.is_none())
+        .map(|model| {
+            let dir = resolve_model(model, &settings.model.revision)?;
+            pretrained::to_train(&dir, settings, says_pooling)
+        })
+        .transpose()
+}
+
+/// Begins a run in its folder.
+fn begin(start: Start) -> CliResult {
+    let Start {
+        settings,
+        run,
+        backend,
+        number,
+        is_new,
+        ..
+    } = &start;
     if let Some(baseline) = settings.baseline {
-        let command = std::env::args().collect();
+        let command = command_line();
         let summary =
-            run_baseline(&settings, baseline, &run, backend.name(), command).map_err(|error| {
-                discard(&run);
+            run_baseline(settings, baseline, run, backend.name(), command).map_err(|error| {
+                if *is_new {
+                    discard(run);
+                }
                 pipeline_error(error)
             })?;
-        return report(&summary, &run);
+        return report(&summary, run);
     }
+    let (backend, number, is_new) = (*backend, *number, *is_new);
     let folder = run.clone();
-    dispatch_with(
-        backend,
-        args.backend.device,
-        settings.train.activation_checkpointing,
-        Start {
-            settings,
-            run,
-            model_dir,
-            dashboard,
-            stop,
-            backend,
-            number: args.backend.device,
-        },
-    )
-    // A run that was never begun leaves no folder, either.
-    .inspect_err(|_| discard(&folder))?
+    let checkpointing = settings.train.activation_checkpointing;
+    dispatch_with(backend, number, checkpointing, start)
+        // A run that was never begun leaves no folder, either.
+        .inspect_err(|_| {
+            if is_new {
+                discard(&folder);
+            }
+        })?
 }
 
 fn resume(args: &TrainArgs, run: &Path, dashboard: Dashboard, stop: StopFlag) -> CliResult {
@@ -114,13 +137,25 @@ fn resume(args: &TrainArgs, run: &Path, dashboard: Dashboard, stop: StopFlag) ->
         .map_err(PipelineError::from)
         .map_err(pipeline_error)?;
     let _lock = lock(&run)?;
+    run.remove_leftovers().map_err(work)?;
+    let state = run.state_behind_lock().map_err(PipelineError::from);
+    if state.map_err(pipeline_error)? == RunState::NotBegun {
+        return begin_anew(args, run, dashboard, stop);
+    }
     // The backend the run was begun with, unless another is asked for.
-    let info: pipeline::RunInfo = read_json(&run.run_info())
+    let info = run
+        .read_info()
         .map_err(PipelineError::from)
         .map_err(pipeline_error)?;
     let backend = match args.backend.backend {
         Some(kind) => kind,
-        None => BackendKind::from_name(&info.backend).unwrap_or(args.backend.kind()?),
+        None => BackendKind::from_name(&info.backend).ok_or_else(|| {
+            input(anyhow::anyhow!(
+                "{}: there is no backend {:?}; name one with --backend",
+                run.run_info().display(),
+                info.backend
+            ))
+        })?,
     };
     let settings = Settings::load(&run.config(), &[]).map_err(input)?;
     out::progress(&format!("config: {}", run.config().display()));
@@ -138,6 +173,35 @@ fn resume(args: &TrainArgs, run: &Path, dashboard: Dashboard, stop: StopFlag) ->
             number: args.backend.device,
         },
     )?
+}
+
+/// A run that was stopped before its first checkpoint has nothing to go on from: it begins anew from its config.
+fn begin_anew(args: &TrainArgs, run: RunFolder, dashboard: Dashboard, stop: StopFlag) -> CliResult {
+    let settings =
+        pipeline::settings_to_begin_anew(&run, &overrides(args)).map_err(pipeline_error)?;
+    out::progress(&format!(
+        "config: {}; the run was stopped before its first checkpoint, and begins anew",
+        run.config().display()
+    ));
+    log_to_file(&run.log())?;
+    // Pooling was settled when the config was written.
+    let model_dir = model_dir(&settings, true)?;
+    let noted = run.read_info().ok();
+    let noted = noted.and_then(|info| BackendKind::from_name(&info.backend));
+    let backend = match (args.backend.backend, noted) {
+        (None, Some(noted)) => noted,
+        _ => args.backend.kind()?,
+    };
+    begin(Start {
+        settings,
+        run,
+        model_dir,
+        dashboard,
+        stop,
+        backend,
+        number: args.backend.device,
+        is_new: false,
+    })
 }
 
 /// The settings of a new run: the config, over it the flags, over them `--set`.
@@ -180,6 +244,13 @@ fn has_own_data(settings: &Settings) -> bool {
     settings.data.dir.is_some() || settings.tasks.iter().any(files)
 }
 
+/// What was typed. Arguments that are no UTF-8 are shown with replacement characters.
+fn command_line() -> Vec<String> {
+    std::env::args_os()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect()
+}
+
 /// `<date>-<config>`: `2026-11-23-quickstart`.
 fn run_name(config: &Recipe) -> String {
     format!(
@@ -213,6 +284,8 @@ struct Start {
     stop: StopFlag,
     backend: BackendKind,
     number: usize,
+    /// Whether the folder is this run's first: it goes where the run cannot begin.
+    is_new: bool,
 }
 
 impl BackendJob for Start {
@@ -231,7 +304,7 @@ impl BackendJob for Start {
             self.run.clone(),
             self.model_dir.as_deref(),
             &place,
-            std::env::args().collect(),
+            command_line(),
             self.stop,
         )
         .map_err(pipeline_error);
@@ -239,7 +312,9 @@ impl BackendJob for Start {
             Ok(session) => session,
             Err(error) => {
                 // A run that never began leaves no folder behind, so that the same command works once its input is mended.
-                discard(&self.run);
+                if self.is_new {
+                    discard(&self.run);
+                }
                 return Err(error);
             }
         };
@@ -265,12 +340,10 @@ impl BackendJob for Resume {
             number: self.number,
             device,
         };
-        let session = pipeline::resume::<B>(self.run.clone(), &self.overrides, &place, self.stop)
-            .map_err(pipeline_error)?;
-        let info: pipeline::RunInfo =
-            read_json(&self.run.run_info()).map_err(|error| pipeline_error(error.into()))?;
-        let now = session.state.updates;
-        for change in info.changed.iter().filter(|change| change.update == now) {
+        let (session, changes) =
+            pipeline::resume::<B>(self.run.clone(), &self.overrides, &place, self.stop)
+                .map_err(pipeline_error)?;
+        for change in &changes {
             out::progress(&change.to_string());
         }
         complete::<B>(show(session, self.dashboard), &self.run, &place)

@@ -16,7 +16,7 @@ mod source;
 mod tests;
 
 pub use experiment::{ExperimentSettings, LEVEL_NAMES, PaperScores, PaperSplit};
-pub use overrides::Override;
+pub use overrides::{Override, quoted};
 pub use source::{ConfigError, Problem};
 
 use std::collections::BTreeSet;

@@ -2,6 +2,11 @@
 
 use toml_edit::Value;
 
+/// Text as a TOML string, for the value of a `--set`: whatever is in it, it is read as it was.
+pub fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
 /// One setting from the command line.
 #[derive(Clone, Debug)]
 pub struct Override {
@@ -48,6 +53,35 @@ impl Override {
         Self {
             shown: format!("{name} {value}"),
             setting: Some((key.to_owned(), value.into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn quoted_text_is_read_as_it_was(text in ".*") {
+            let setting = Override::set(&format!("data.dir={}", quoted(&text))).setting;
+            let (key, value) = setting.expect("a setting");
+            proptest::prop_assert_eq!(key, "data.dir");
+            proptest::prop_assert_eq!(value.as_str(), Some(text.as_str()));
+        }
+    }
+
+    #[test]
+    fn accents_invisible_and_control_characters_are_quoted_as_toml_has_them() {
+        for text in [
+            "cafe\u{301}",
+            "zero\u{200b}width",
+            "a\u{7}b\u{1b}c",
+            "\u{7f}",
+            "'\"\n",
+        ] {
+            let setting = Override::set(&format!("model.path={}", quoted(text))).setting;
+            assert_eq!(setting.expect("a setting").1.as_str(), Some(text));
         }
     }
 }

@@ -129,7 +129,7 @@ pub fn export_run<B: Backend>(
     device: &B::Device,
 ) -> Result<(), PipelineError> {
     let settings = Settings::load(&run.config(), &[])?;
-    let info: RunInfo = read_json(&run.run_info())?;
+    let info = run.read_info()?;
     let summary: Summary = read_json(&run.summary())?;
     let (settings, folder) = open_trained::<B>(run, settings, device)?;
     export_model(

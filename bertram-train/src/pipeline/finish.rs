@@ -1,5 +1,7 @@
 //! What a run leaves: scores, predictions, the exported model, `summary.json`.
 
+use std::path::Path;
+
 use bertram_core::data::{BadRow, BertTokenizer, Split, with_bad_rows, write_predictions};
 use bertram_core::encoder::read_config;
 use bertram_core::metric::SplitScores;
@@ -11,13 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use super::resume::check_unchanged;
 use super::start::{build_model, compute_as_trained, warn_of_preprocessing};
-use super::{PipelineError, RunInfo, TrainedModel, export_model, peak_memory_bytes};
+use super::{PipelineError, TrainedModel, export_model, peak_memory_bytes};
 use crate::analysis::{Analysis, TaskAnalysis};
 use crate::config::Settings;
 use crate::corpus::{DataFile, TaskData, data_files, read_corpus_again, tokenize_corpus};
 use crate::evaluate::{EvaluationSet, evaluate, task_without_finite_logits};
 use crate::learner::Outcome;
-use crate::run_folder::{CheckpointStore, RunError, RunFolder, read_json, write_json};
+use crate::run_folder::{CheckpointStore, RunError, RunFolder, write_json};
 
 /// What a finished run says of itself: `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,7 +73,7 @@ pub fn finish<B: Kernels>(
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Summary, PipelineError> {
     let settings = Settings::load(&run.config(), &[])?;
-    let info: RunInfo = read_json(&run.run_info())?;
+    let info = run.read_info()?;
     let tokenizer = BertTokenizer::from_folder(&run.base())?;
     let config = read_config(&run.base())?;
     let model = build_model(&settings, &config, config.init::<B>(device), device);
@@ -91,7 +93,7 @@ pub fn finish<B: Kernels>(
         &settings,
         &tasks,
         Split::Dev,
-        run,
+        &run.predictions(),
         device,
         |done, rows| {
             progress("dev", done, rows);
@@ -102,7 +104,7 @@ pub fn finish<B: Kernels>(
         &settings,
         &tasks,
         Split::Test,
-        run,
+        &run.predictions(),
         device,
         |done, rows| {
             progress("test", done, rows);
@@ -168,23 +170,23 @@ pub fn load_trained<B: Backend>(
     Ok(folder)
 }
 
-/// Predicts a split of every task, writes the course's files, and scores where there are labels.
+/// Predicts a split of every task, writes the course's files into `folder`, and scores where there are labels.
 pub fn predict_split<B: Kernels>(
     model: &MultitaskModel<B>,
     settings: &Settings,
     tasks: &[TaskData],
     split: Split,
-    run: &RunFolder,
+    folder: &Path,
     device: &B::Device,
     progress: impl FnMut(usize, usize),
 ) -> Result<SplitScores, PipelineError> {
-    let (scores, _) = predict_and_analyse(model, settings, tasks, split, run, device, progress)?;
+    let (scores, _) = predict_and_analyse(model, settings, tasks, split, folder, device, progress)?;
     Ok(scores)
 }
 
-/// Writes a task's predictions of a split into the run's folder of them, with answers for the `bad` rows among them.
+/// Writes a task's predictions of a split into a folder of them, with answers for the `bad` rows among them.
 pub(crate) fn save_predictions(
-    run: &RunFolder,
+    folder: &Path,
     task: TaskId,
     split: Split,
     ids: &[String],
@@ -192,8 +194,7 @@ pub(crate) fn save_predictions(
     bad: &[BadRow],
 ) -> Result<(), PipelineError> {
     let (ids, values) = with_bad_rows(task, ids, values, bad);
-    let folder = run.predictions();
-    std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
+    std::fs::create_dir_all(folder).map_err(RunError::io(folder))?;
     let path = folder.join(format!("{task}-{}-output.csv", split.name()));
     write_predictions(&path, task, &ids, &values).map_err(|error| PipelineError::Predictions {
         message: error.to_string(),
@@ -207,7 +208,7 @@ fn predict_and_analyse<B: Kernels>(
     settings: &Settings,
     tasks: &[TaskData],
     split: Split,
-    run: &RunFolder,
+    folder: &Path,
     device: &B::Device,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<(SplitScores, Analysis), PipelineError> {
@@ -247,7 +248,7 @@ fn predict_and_analyse<B: Kernels>(
             .iter()
             .map(|logits| set.config.predict(logits).value)
             .collect();
-        save_predictions(run, task, split, &set.data.ids, &values, bad)?;
+        save_predictions(folder, task, split, &set.data.ids, &values, bad)?;
         if let Some(labels) = &set.data.labels {
             analysis
                 .tasks

@@ -15,7 +15,10 @@ pub use finish::{Summary, Versions, finish, load_trained, predict_split};
 pub use fit::check_fit;
 pub use memory::peak_memory_bytes;
 pub use prepare::{Prepared, prepare};
-pub use resume::{ChangedSetting, RESUMABLE_KEYS, lower_rates, resume};
+pub(crate) use resume::NOT_SAID;
+pub use resume::{
+    ChangedSetting, RESUMABLE_KEYS, check_unchanged, lower_rates, resume, settings_to_begin_anew,
+};
 pub use start::start;
 
 use std::path::{Path, PathBuf};
@@ -163,6 +166,22 @@ pub enum PipelineError {
         /// Epochs that are done or begun.
         begun: usize,
     },
+    /// A config that somebody edited.
+    #[error(
+        "{config} was edited since {checkpoint}: {key} is {is} and was {was}, which cannot change when a run goes on; put it back"
+    )]
+    ConfigEdited {
+        /// The run's.
+        config: PathBuf,
+        /// The checkpoint's.
+        checkpoint: PathBuf,
+        /// A key that differs.
+        key: String,
+        /// Its value in the checkpoint's.
+        was: String,
+        /// Its value in the run's.
+        is: String,
+    },
     /// Settings that cannot change in the middle of a run.
     #[error(
         "{} cannot change when a run goes on; these can: {}",
@@ -185,7 +204,11 @@ impl PipelineError {
             PipelineError::Run(error) => {
                 matches!(
                     error,
-                    RunError::Exists(_) | RunError::NotARun(..) | RunError::Locked(_)
+                    RunError::Exists(_)
+                        | RunError::NotAFolder(_)
+                        | RunError::NotARun(..)
+                        | RunError::Locked(_)
+                        | RunError::Malformed { .. }
                 )
             }
             PipelineError::Tokenizer(error) => error.is_input(),
@@ -241,6 +264,6 @@ pub const BURN_VERSION: &str = "0.21.0";
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), RunError> {
     bertram_core::fs::atomic_write(path, text.as_bytes()).map_err(|error| RunError::Io {
         path: path.to_owned(),
-        source: std::io::Error::other(error),
+        source: error.source,
     })
 }

@@ -1,6 +1,7 @@
 //! A run that goes on: from its newest checkpoint, with what may change of its settings.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use bertram_core::data::{BertTokenizer, Split};
 use bertram_core::encoder::read_config;
@@ -10,11 +11,11 @@ use toml::{Table, Value};
 
 use super::fit::check_fit;
 use super::start::{build_model, check_precision, update_state, warn_of_preprocessing};
-use super::{PipelineError, Place, RunInfo, write_text};
+use super::{BURN_VERSION, PipelineError, Place, RunInfo, write_text};
 use crate::config::{Override, Settings};
 use crate::corpus::{TaskCorpus, data_files, read_corpus, tokenize_for_training};
 use crate::learner::{StopFlag, TrainingSession};
-use crate::run_folder::{CheckpointState, CheckpointStore, RunFolder, read_json, write_json};
+use crate::run_folder::{CheckpointState, CheckpointStore, RunFolder, write_json};
 use crate::weighting::LossWeighting;
 
 /// Keys that may change when a run goes on. `*` stands for a task. Where data lies may change, what it says may not: its
@@ -48,17 +49,20 @@ pub struct ChangedSetting {
     pub update: usize,
 }
 
+/// In place of the value of a key that was not said.
+pub(crate) const NOT_SAID: &str = "not said";
+
 /// Goes on with the run in `run` from its newest checkpoint.
 ///
 /// `overrides` may change the keys of [`RESUMABLE_KEYS`]; each is noted in `run.json`, and the run's config is written anew.
 /// Schedules are planned anew over the new number of updates, from the checkpoint on. A finished run goes on where that
-/// leaves something to do; its summary is kept under another name.
+/// leaves something to do; its summary is kept under another name. Also gives what changed.
 pub fn resume<B: AutodiffBackend>(
     run: RunFolder,
     overrides: &[Override],
     place: &Place<B::Device>,
     stop: StopFlag,
-) -> Result<TrainingSession<B>, PipelineError> {
+) -> Result<(TrainingSession<B>, Vec<ChangedSetting>), PipelineError> {
     let before = Settings::load(&run.config(), &[])?;
     let settings = resumed_settings(&run, &before, overrides)?;
     check_precision::<B>(&settings, place)?;
@@ -72,6 +76,7 @@ pub fn resume<B: AutodiffBackend>(
         });
     };
     let state = CheckpointStore::state(&newest)?;
+    check_config(&run, &newest, &before)?;
     let done = state.epoch.saturating_sub(1);
     let begun = done + usize::from(state.updates_in_epoch > 0);
     if settings.train.epochs < before.train.epochs && settings.train.epochs < begun {
@@ -89,7 +94,11 @@ pub fn resume<B: AutodiffBackend>(
     if finished && state.epoch > settings.train.epochs {
         return Err(PipelineError::Finished(run.path().to_owned()));
     }
-    let mut info: RunInfo = read_json(&run.run_info())?;
+    if state.best.is_some() {
+        store.check_best()?;
+    }
+    let mut info = run.read_info()?;
+    warn_of_versions(&info);
     let corpus = read_corpus(&settings, &[Split::Train, Split::Dev, Split::Test])?;
     check_unchanged(&info, &corpus)?;
     let tokenizer = BertTokenizer::from_folder(&run.base())?;
@@ -117,7 +126,7 @@ pub fn resume<B: AutodiffBackend>(
         for change in &changes {
             tracing::info!("{change}");
         }
-        info.changed.extend(changes);
+        info.changed.extend(changes.iter().cloned());
         // The note first: a config that says more than the note would be a run that is another than it says.
         write_json(&run.run_info(), &info)?;
         write_text(&run.config(), &settings.to_toml())?;
@@ -125,7 +134,7 @@ pub fn resume<B: AutodiffBackend>(
     if finished {
         run.set_summary_aside(checkpoint.state.updates)?;
     }
-    Ok(TrainingSession {
+    let session = TrainingSession {
         settings,
         tasks,
         model: checkpoint.model,
@@ -134,13 +143,73 @@ pub fn resume<B: AutodiffBackend>(
         run,
         device: place.device.clone(),
         stop,
-    })
+    };
+    Ok((session, changes))
+}
+
+/// Whether the run's config is the one that its checkpoint was made with, but for what may change.
+fn check_config(
+    run: &RunFolder,
+    checkpoint: &Path,
+    config: &Settings,
+) -> Result<(), PipelineError> {
+    // Those of 0.1.0 do not say.
+    let Some(path) = CheckpointStore::config(checkpoint) else {
+        return Ok(());
+    };
+    let made_with = Settings::load(&path, &[])?;
+    let changed = changes(&made_with, config, 0)
+        .into_iter()
+        .find(|change| !is_resumable(&change.key));
+    match changed {
+        None => Ok(()),
+        Some(change) => Err(PipelineError::ConfigEdited {
+            config: run.config(),
+            checkpoint: path,
+            key: change.key,
+            was: change.from.unwrap_or_else(|| NOT_SAID.into()),
+            is: change.to.unwrap_or_else(|| NOT_SAID.into()),
+        }),
+    }
+}
+
+fn is_resumable(key: &str) -> bool {
+    RESUMABLE_KEYS.iter().any(|allowed| matches(allowed, key))
+}
+
+/// A run that was begun by another version goes on, and is not bit for bit what that version would have made.
+fn warn_of_versions(info: &RunInfo) {
+    let here = [
+        ("bertram", env!("CARGO_PKG_VERSION")),
+        ("Burn", BURN_VERSION),
+    ];
+    let there = [&info.bertram, &info.burn];
+    for ((name, here), there) in here.into_iter().zip(there) {
+        if here != there {
+            tracing::warn!(
+                "this run was begun with {name} {there}, and goes on with {here}: what follows need not be bit for bit what {there} would have made"
+            );
+        }
+    }
 }
 
 /// Whether a run at this place would make no other update because of early stopping.
 fn stopped_early(state: &CheckpointState, settings: &Settings) -> bool {
     let patience = settings.train.early_stopping;
     patience > 0 && state.evaluations_since_best >= patience
+}
+
+/// The settings of a run that was stopped before its first checkpoint, to begin it anew with: what may change when a run
+/// goes on may change here.
+///
+/// # Errors
+/// A config that cannot be read, and keys that may not change.
+pub fn settings_to_begin_anew(
+    run: &RunFolder,
+    overrides: &[Override],
+) -> Result<Settings, PipelineError> {
+    let before = Settings::load(&run.config(), &[])?;
+    resumed_settings(run, &before, overrides)
 }
 
 /// The run's settings with what is to change; all else is refused by name.
@@ -175,7 +244,7 @@ fn resumed_settings(
     let refused: Vec<String> = changes(before, &settings, 0)
         .into_iter()
         .map(|change| change.key)
-        .filter(|key| !RESUMABLE_KEYS.iter().any(|allowed| matches(allowed, key)))
+        .filter(|key| !is_resumable(key))
         .collect();
     match refused.is_empty() {
         true => Ok(settings),
@@ -232,19 +301,23 @@ fn leaves(settings: &Settings) -> BTreeMap<String, Value> {
 
 impl std::fmt::Display for ChangedSetting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let none = || "not said".to_owned();
+        let said = |value: &Option<String>| value.clone().unwrap_or_else(|| NOT_SAID.to_owned());
         write!(
             f,
             "from update {} on, {} is {} (before: {})",
             self.update,
             self.key,
-            self.to.clone().unwrap_or_else(none),
-            self.from.clone().unwrap_or_else(none)
+            said(&self.to),
+            said(&self.from)
         )
     }
 }
 
-pub(super) fn check_unchanged(info: &RunInfo, corpus: &[TaskCorpus]) -> Result<(), PipelineError> {
+/// Whether the files hold what a run was trained and scored on: the first that does not is an error.
+///
+/// # Errors
+/// [`PipelineError::DataChanged`].
+pub fn check_unchanged(info: &RunInfo, corpus: &[TaskCorpus]) -> Result<(), PipelineError> {
     for file in data_files(corpus) {
         let noted = info
             .data

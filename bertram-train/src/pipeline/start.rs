@@ -72,11 +72,9 @@ pub fn start<B: AutodiffBackend>(
         ..CheckpointState::default()
     };
     // The first checkpoint: from here on the run folder is all that a resumed run needs.
-    CheckpointStore::new(run.checkpoints(), settings.train.keep_checkpoints).save(
-        &model,
-        &update_state,
-        state.clone(),
-    )?;
+    CheckpointStore::new(run.checkpoints(), settings.train.keep_checkpoints)
+        .with_config(settings.to_toml())
+        .save(&model, &update_state, state.clone())?;
     Ok(TrainingSession {
         settings,
         tasks,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bertram_core::encoder::{load_tensors, save_tensors};
+use bertram_core::fs::{atomic_write, sync_folder};
 use bertram_core::metric::SplitScores;
 use bertram_core::task::{MultitaskModel, TaskId};
 use burn::module::{AutodiffModule, Module};
@@ -81,16 +82,22 @@ const MAIN_OPTIMIZER: &str = "";
 const SURGERY_OPTIMIZER: &str = "surgery_";
 const WEIGHTING_OPTIMIZER: &str = "weighting_";
 const STATE: &str = "state.json";
+const CONFIG: &str = "config.toml";
 const PREFIX: &str = "update-";
+/// Ends the name of a folder that is being written.
+const PARTIAL: &str = ".partial";
 const BEST: &str = "best.safetensors";
 
 /// The checkpoints of a run.
 ///
-/// A checkpoint is a folder, written under another name and renamed when complete: one that is there is whole.
+/// A checkpoint is a folder `update-N`, written under another name and renamed when complete: one that is there is whole.
+/// None is ever replaced: a second checkpoint of the same update (Ctrl-C on an epoch's last update, then what followed the
+/// evaluation) is `update-N.2`, and the old ones go last.
 #[derive(Clone, Debug)]
 pub struct CheckpointStore {
     folder: PathBuf,
     keep: usize,
+    config: Option<String>,
 }
 
 impl CheckpointStore {
@@ -99,7 +106,15 @@ impl CheckpointStore {
         Self {
             folder,
             keep: keep.max(1),
+            config: None,
         }
+    }
+
+    /// Writes the resolved config into each checkpoint, so that a run that goes on can tell whether its config was edited
+    /// meanwhile.
+    pub fn with_config(mut self, config: String) -> Self {
+        self.config = Some(config);
+        self
     }
 
     /// Writes a checkpoint and deletes the oldest beyond those kept.
@@ -107,22 +122,51 @@ impl CheckpointStore {
         &self,
         model: &MultitaskModel<B>,
         update_state: &UpdateState<B>,
+        state: CheckpointState,
+    ) -> Result<(), RunError> {
+        let version = 1 + self
+            .all()?
+            .iter()
+            .filter(|(place, _)| place.updates == state.updates)
+            .map(|(place, _)| place.version)
+            .max()
+            .unwrap_or(0);
+        let name = match version {
+            1 => format!("{PREFIX}{:08}", state.updates),
+            _ => format!("{PREFIX}{:08}.{version}", state.updates),
+        };
+        let partial = self.folder.join(format!("{name}{PARTIAL}"));
+        if partial.exists() {
+            std::fs::remove_dir_all(&partial).map_err(RunError::io(&partial))?;
+        }
+        self.make_folder()?;
+        std::fs::create_dir(&partial).map_err(RunError::io(&partial))?;
+        Self::write(&partial, model, update_state, state)?;
+        if let Some(config) = &self.config {
+            let path = partial.join(CONFIG);
+            atomic_write(&path, config.as_bytes()).map_err(|error| RunError::Io {
+                path,
+                source: error.source,
+            })?;
+        }
+        let target = self.folder.join(name);
+        std::fs::rename(&partial, &target).map_err(RunError::io(&target))?;
+        sync_folder(&self.folder).map_err(RunError::io(&self.folder))?;
+        self.prune()
+    }
+
+    /// The files of a checkpoint.
+    fn write<B: AutodiffBackend>(
+        partial: &Path,
+        model: &MultitaskModel<B>,
+        update_state: &UpdateState<B>,
         mut state: CheckpointState,
     ) -> Result<(), RunError> {
-        let name = format!("{PREFIX}{:08}", state.updates);
-        let target = self.folder.join(&name);
-        let partial = self.folder.join(format!("{name}.partial"));
-        for stale in [&partial, &target] {
-            if stale.exists() {
-                std::fs::remove_dir_all(stale).map_err(RunError::io(stale))?;
-            }
-        }
-        std::fs::create_dir_all(&partial).map_err(RunError::io(&partial))?;
         save_tensors(&partial.join(MODEL), &model.valid())?;
         state.optimizer_steps =
-            save_optimizer(&partial, MAIN_OPTIMIZER, &update_state.optimizer, model)?;
+            save_optimizer(partial, MAIN_OPTIMIZER, &update_state.optimizer, model)?;
         if let Some(surgery) = &update_state.surgery_optimizer {
-            state.surgery_steps = save_optimizer(&partial, SURGERY_OPTIMIZER, surgery, model)?;
+            state.surgery_steps = save_optimizer(partial, SURGERY_OPTIMIZER, surgery, model)?;
         }
         if let Some(teacher) = &update_state.teacher {
             save_tensors(&partial.join(TEACHER), teacher.module())?;
@@ -131,7 +175,7 @@ impl CheckpointStore {
             let numbers = uncertainty.log_variances();
             save_tensors(&partial.join(LOG_VARIANCES), &numbers.valid())?;
             state.weighting_steps = save_optimizer(
-                &partial,
+                partial,
                 WEIGHTING_OPTIMIZER,
                 uncertainty.optimizer(),
                 numbers,
@@ -139,8 +183,7 @@ impl CheckpointStore {
         }
         state.loss_scale = update_state.loss_scale;
         write_json(&partial.join(STATE), &state)?;
-        std::fs::rename(&partial, &target).map_err(RunError::io(&target))?;
-        self.prune()
+        sync_folder(partial).map_err(RunError::io(partial))
     }
 
     /// The newest checkpoint's folder, if there is one.
@@ -150,7 +193,12 @@ impl CheckpointStore {
 
     /// The number of updates that the newest checkpoint holds, if there is one.
     pub fn newest_update(&self) -> Result<Option<usize>, RunError> {
-        Ok(self.all()?.pop().map(|(updates, _)| updates))
+        Ok(self.all()?.pop().map(|(place, _)| place.updates))
+    }
+
+    /// The file that says which config the checkpoint in a folder was made with; those of 0.1.0 have none.
+    pub fn config(folder: &Path) -> Option<PathBuf> {
+        Some(folder.join(CONFIG)).filter(|path| path.is_file())
     }
 
     /// The place in its run of the checkpoint in a folder.
@@ -209,8 +257,25 @@ impl CheckpointStore {
 
     /// Writes the best model so far, in place of the last best.
     pub fn save_best<B: Backend>(&self, model: &MultitaskModel<B>) -> Result<(), RunError> {
-        std::fs::create_dir_all(&self.folder).map_err(RunError::io(&self.folder))?;
+        self.make_folder()?;
         Ok(save_tensors(&self.folder.join(BEST), model)?)
+    }
+
+    /// Whether the best model so far is there.
+    ///
+    /// # Errors
+    /// [`RunError::Malformed`], which names its file.
+    pub fn check_best(&self) -> Result<(), RunError> {
+        let path = self.folder.join(BEST);
+        match path.is_file() {
+            true => Ok(()),
+            false => Err(RunError::Malformed {
+                path,
+                message: "is missing: it is the best model so far, which the run would export in the end; put it back, \
+                          or train anew"
+                    .into(),
+            }),
+        }
     }
 
     /// Reads the best model so far into a model of the same shape.
@@ -222,8 +287,8 @@ impl CheckpointStore {
         Ok(load_tensors(&self.folder.join(BEST), model, device)?)
     }
 
-    /// Updates and folder of each checkpoint, the oldest first.
-    fn all(&self) -> Result<Vec<(usize, PathBuf)>, RunError> {
+    /// Place and folder of each checkpoint, the oldest first.
+    fn all(&self) -> Result<Vec<(CheckpointName, PathBuf)>, RunError> {
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -232,15 +297,26 @@ impl CheckpointStore {
         let mut folders = Vec::new();
         for entry in entries {
             let path = entry.map_err(RunError::io(&self.folder))?.path();
-            let number = path
-                .file_name()
-                .and_then(|name| name.to_str()?.strip_prefix(PREFIX)?.parse::<usize>().ok());
-            if let Some(number) = number {
-                folders.push((number, path));
+            let name = path.file_name().and_then(|name| name.to_str());
+            if let Some(name) = name.and_then(CheckpointName::parse) {
+                folders.push((name, path));
             }
         }
         folders.sort();
         Ok(folders)
+    }
+
+    /// Makes the folder of checkpoints, and not the run's: one that is gone was moved or removed.
+    fn make_folder(&self) -> Result<(), RunError> {
+        match std::fs::create_dir(&self.folder) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let run = self.folder.parent().unwrap_or(&self.folder);
+                Err(RunError::Gone(run.to_owned()))
+            }
+            Err(error) => Err(RunError::io(&self.folder)(error)),
+        }
     }
 
     fn prune(&self) -> Result<(), RunError> {
@@ -249,6 +325,27 @@ impl CheckpointStore {
             std::fs::remove_dir_all(folder).map_err(RunError::io(folder))?;
         }
         Ok(())
+    }
+}
+
+/// What the name of a checkpoint's folder says, in the order in which they were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct CheckpointName {
+    updates: usize,
+    version: usize,
+}
+
+impl CheckpointName {
+    fn parse(name: &str) -> Option<Self> {
+        let name = name.strip_prefix(PREFIX)?;
+        let (updates, version) = match name.split_once('.') {
+            Some((updates, version)) => (updates, version.parse().ok()?),
+            None => (name, 1),
+        };
+        Some(Self {
+            updates: updates.parse().ok()?,
+            version,
+        })
     }
 }
 
@@ -274,6 +371,16 @@ fn load_moments<B: Backend, M: Module<B>>(
     device: &B::Device,
 ) -> Result<AdamWState<M>, RunError> {
     let [first, second] = moment_files(folder, name);
+    let parameters = burn::module::list_param_ids(&module).len();
+    if steps.len() != parameters {
+        return Err(RunError::Malformed {
+            path: folder.join(STATE),
+            message: format!(
+                "has step counts of {} parameters, and the model has {parameters}",
+                steps.len()
+            ),
+        });
+    }
     Ok(AdamWState {
         first_moments: load_tensors(&first, module.clone(), device)?,
         second_moments: load_tensors(&second, module, device)?,
@@ -323,6 +430,80 @@ mod tests {
             let read = CheckpointStore::load(&folder, model.clone(), fresh, config, &device);
             let found = read.expect("loads").update_state.loss_scale;
             assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn no_checkpoint_is_replaced_and_old_ones_go_last() {
+        let device = Default::default();
+        let config = BertConfig {
+            vocab_size: 4,
+            hidden_size: 2,
+            num_hidden_layers: 0,
+            num_attention_heads: 1,
+            intermediate_size: 2,
+            max_position_embeddings: 2,
+            ..BertConfig::default()
+        };
+        let model = MultitaskModel::new(config.init::<B>(&device), Vec::new());
+        let update_state = UpdateState::<B>::plain(AdamWConfig::default());
+        let dir = tempfile::tempdir().expect("temp dir");
+        let store = CheckpointStore::new(dir.path().to_owned(), 1);
+        let save = |updates: usize, tokens: u64| {
+            let state = CheckpointState {
+                updates,
+                tokens,
+                ..CheckpointState::default()
+            };
+            store.save(&model, &update_state, state)
+        };
+        let names = || {
+            let entries = std::fs::read_dir(dir.path()).expect("list");
+            let names = entries.map(|entry| entry.expect("entry").file_name());
+            let mut names: Vec<_> = names
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect();
+            names.sort();
+            names
+        };
+        save(9, 1).expect("saves");
+        save(9, 2).expect("saves again");
+        assert_eq!(names(), ["update-00000009.2"]);
+        save(9, 3).expect("saves again");
+        assert_eq!(names(), ["update-00000009.3"]);
+
+        // What stands in the way of the new one leaves the old one as it is.
+        std::fs::write(dir.path().join("update-00000009.4.partial"), "x").expect("write");
+        save(9, 4).expect_err("a file where the folder goes");
+        let newest = store.newest().expect("reads").expect("one");
+        assert_eq!(CheckpointStore::state(&newest).expect("state").tokens, 3);
+
+        save(10, 5).expect("saves");
+        assert_eq!(store.newest_update().expect("reads"), Some(10));
+        assert_eq!(names(), ["update-00000009.4.partial", "update-00000010"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn numbers_of_a_state_are_read_as_they_were_written(
+            seconds in proptest::num::f64::NORMAL,
+            score in 0.0..1.0f64,
+            aggregator in proptest::collection::vec(proptest::num::f64::NORMAL, 0..4),
+            tokens: u64,
+        ) {
+            let state = CheckpointState {
+                best: Some(BestSoFar {
+                    epoch: 1,
+                    scores: SplitScores { tasks: BTreeMap::new(), overall: score, mean: score },
+                }),
+                seconds,
+                aggregator,
+                tokens,
+                ..CheckpointState::default()
+            };
+            let text = serde_json::to_string(&state).expect("writes");
+            let read: CheckpointState = serde_json::from_str(&text).expect("reads");
+            proptest::prop_assert_eq!(read, state);
         }
     }
 }

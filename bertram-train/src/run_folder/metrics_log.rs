@@ -34,7 +34,7 @@ impl MetricsLog {
                 if kept != text {
                     atomic_write(path, kept.as_bytes()).map_err(|error| RunError::Io {
                         path: path.to_owned(),
-                        source: std::io::Error::other(error),
+                        source: error.source,
                     })?;
                 }
             }
@@ -53,7 +53,14 @@ impl MetricsLog {
     }
 
     /// Appends one line.
+    ///
+    /// # Errors
+    /// [`RunError::Gone`] where the file is no longer under its name: what is written to an open file that was moved or
+    /// removed is lost without a word.
     pub fn write(&mut self, value: &Value) -> Result<(), RunError> {
+        if !self.path.exists() {
+            return Err(RunError::Gone(self.path.clone()));
+        }
         let line = format!("{value}\n");
         self.file
             .write_all(line.as_bytes())
@@ -84,5 +91,19 @@ mod tests {
         log.write(&json!({ "update": 25 })).expect("write");
         let text = std::fs::read_to_string(&path).expect("read");
         assert_eq!(text, "{\"update\":10}\n{\"update\":20}\n{\"update\":25}\n");
+    }
+
+    #[test]
+    fn a_log_that_was_moved_away_is_missed() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("metrics.jsonl");
+        let mut log = MetricsLog::open(&path, 0).expect("opens");
+        log.write(&json!({"update": 1})).expect("writes");
+        std::fs::rename(&path, dir.path().join("elsewhere")).expect("rename");
+        let error = log.write(&json!({"update": 2})).expect_err("gone");
+        assert!(
+            error.to_string().contains("metrics.jsonl is gone"),
+            "{error}"
+        );
     }
 }

@@ -19,11 +19,14 @@ mod metrics_log;
 pub use checkpoint::{BestSoFar, Checkpoint, CheckpointState, CheckpointStore};
 pub use metrics_log::MetricsLog;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use bertram_core::fs::atomic_write;
+use bertram_core::fs::{TEMPORARY_PREFIX, atomic_write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::pipeline::RunInfo;
 
 /// Errors of a run folder.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +36,15 @@ pub enum RunError {
         "{0} already exists and is not empty: a run never overwrites another; name another folder with --out, or go on with --resume {0}"
     )]
     Exists(PathBuf),
+    /// A file where a folder goes.
+    #[error("{0} is a file, and a run is a folder: name another with --out")]
+    NotAFolder(PathBuf),
     /// Another process holds the lock.
     #[error("{0}: another process is at work in this run; wait for it, or stop it")]
     Locked(PathBuf),
+    /// A run's folder, or a file of it, that somebody moved while a process was at work.
+    #[error("{0} is gone: the run's folder was moved or removed while the run was at work in it")]
+    Gone(PathBuf),
     /// Not a run folder.
     #[error("{0} is not a run folder: it has no {1}")]
     NotARun(PathBuf, &'static str),
@@ -71,11 +80,28 @@ impl RunError {
 
 /// The lock's file in a run folder.
 const LOCK: &str = ".lock";
+/// The log's.
+const LOG: &str = "train.log";
 
 /// Holds a run's lock. See [`RunFolder::lock`].
 #[derive(Debug)]
 pub struct RunLock {
     _file: std::fs::File,
+}
+
+/// How a run stands, by what its folder holds. See [`RunFolder::state`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// There is no config: no run, or one that was stopped before it had written anything to go on from.
+    None,
+    /// Another process is at work in it.
+    AtWork,
+    /// It has a config and no whole checkpoint: it was stopped while it began, and begins anew from its config.
+    NotBegun,
+    /// It has a checkpoint and no summary: it goes on from there.
+    Interrupted,
+    /// It has a summary.
+    Finished,
 }
 
 /// A run's folder.
@@ -85,11 +111,17 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes `path` the folder of a new run; it must not exist, or be empty.
+    /// Makes `path` the folder of a new run; it must not exist, be empty, or hold nothing but what a run leaves that was
+    /// stopped before it had a config.
     pub fn create(path: PathBuf) -> Result<Self, RunError> {
         let occupied = match std::fs::read_dir(&path) {
-            Ok(mut entries) => entries.next().is_some(),
+            Ok(entries) => entries
+                .flatten()
+                .any(|entry| !is_of_a_start(&entry.file_name())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+                return Err(RunError::NotAFolder(path));
+            }
             Err(error) => return Err(RunError::io(&path)(error)),
         };
         if occupied {
@@ -149,6 +181,72 @@ impl RunFolder {
             .is_ok_and(|file| matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
     }
 
+    /// How the run stands.
+    ///
+    /// # Errors
+    /// A folder of checkpoints that cannot be read.
+    pub fn state(&self) -> Result<RunState, RunError> {
+        match self.config().is_file() && self.is_locked() {
+            true => Ok(RunState::AtWork),
+            false => self.state_behind_lock(),
+        }
+    }
+
+    /// As [`state`](Self::state), for whoever holds the lock.
+    ///
+    /// # Errors
+    /// Those of [`state`](Self::state).
+    pub fn state_behind_lock(&self) -> Result<RunState, RunError> {
+        Ok(if !self.config().is_file() {
+            RunState::None
+        } else if self.summary().is_file() {
+            RunState::Finished
+        } else if CheckpointStore::new(self.checkpoints(), 1)
+            .newest()?
+            .is_some()
+        {
+            RunState::Interrupted
+        } else {
+            RunState::NotBegun
+        })
+    }
+
+    /// Removes what processes that were killed have left half written. Only for whoever holds the run's [`lock`](Self::lock).
+    ///
+    /// # Errors
+    /// What cannot be removed, by name.
+    pub fn remove_leftovers(&self) -> Result<(), RunError> {
+        let folders = [
+            self.path.clone(),
+            self.base(),
+            self.model(),
+            self.predictions(),
+            self.checkpoints(),
+        ];
+        let nested: Vec<PathBuf> = std::fs::read_dir(self.model())
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir())
+            .collect();
+        for folder in folders.iter().chain(&nested) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if !is_leftover(&entry.file_name()) {
+                    continue;
+                }
+                let removed = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    true => std::fs::remove_dir_all(&path),
+                    false => std::fs::remove_file(&path),
+                };
+                removed.map_err(RunError::io(&path))?;
+                tracing::debug!("removed {}, which a killed process left", path.display());
+            }
+        }
+        Ok(())
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
@@ -170,6 +268,18 @@ impl RunFolder {
         self.path.join("run.json")
     }
 
+    /// What `run.json` says.
+    ///
+    /// # Errors
+    /// [`RunError::NotARun`] where it is missing; those of reading.
+    pub fn read_info(&self) -> Result<RunInfo, RunError> {
+        let path = self.run_info();
+        match path.is_file() {
+            true => read_json(&path),
+            false => Err(RunError::NotARun(self.path.clone(), "run.json")),
+        }
+    }
+
     /// `summary.json`.
     pub fn summary(&self) -> PathBuf {
         self.path.join("summary.json")
@@ -188,7 +298,7 @@ impl RunFolder {
 
     /// `train.log`.
     pub fn log(&self) -> PathBuf {
-        self.path.join("train.log")
+        self.path.join(LOG)
     }
 
     /// `metrics.jsonl`.
@@ -217,6 +327,20 @@ impl RunFolder {
     }
 }
 
+/// Whether a file is half of one: what [`atomic_write`], this version's checkpoints or those of 0.1.0 leave when they are
+/// killed.
+fn is_leftover(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with(TEMPORARY_PREFIX)
+        || name.ends_with(".partial")
+        || (name.starts_with(".bertram-") && name.ends_with(".tmp"))
+}
+
+/// Whether a file is one that a run makes before its config.
+fn is_of_a_start(name: &OsStr) -> bool {
+    name == LOCK || name == LOG || is_leftover(name)
+}
+
 /// Writes a value as indented JSON, atomically.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunError> {
     let mut text = serde_json::to_string_pretty(value).map_err(|error| RunError::Malformed {
@@ -226,7 +350,7 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunError> 
     text.push('\n');
     atomic_write(path, text.as_bytes()).map_err(|error| RunError::Io {
         path: path.to_owned(),
-        source: std::io::Error::other(error),
+        source: error.source,
     })
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bertram_train::config::Settings;
 use bertram_train::pipeline::Summary;
-use bertram_train::run_folder::{RunFolder, read_json};
+use bertram_train::run_folder::{RunFolder, RunState, read_json};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -23,33 +23,12 @@ use crate::out;
 /// Exit code of a process that Ctrl-C stopped.
 const INTERRUPTED: u8 = 130;
 
-/// How a run stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Done,
-    /// Another process is at work on it: a runner that was killed leaves its runs behind, and array tasks share folders.
-    Elsewhere,
-    Interrupted,
-    New,
-}
-
-fn state(run: &PlannedRun) -> State {
-    let Ok(folder) = RunFolder::open(&run.folder) else {
-        return State::New;
-    };
-    if folder.summary().is_file() {
-        return State::Done;
-    }
-    if folder.is_locked() {
-        return State::Elsewhere;
-    }
-    let has_checkpoint =
-        std::fs::read_dir(folder.checkpoints()).is_ok_and(|mut entries| entries.next().is_some());
-    if has_checkpoint {
-        State::Interrupted
-    } else {
-        State::New
-    }
+/// How a run stands: [`RunState::AtWork`] where a runner that was killed has left its run behind, and where array tasks
+/// share folders.
+fn state(run: &PlannedRun) -> RunState {
+    RunFolder::open(&run.folder)
+        .and_then(|folder| folder.state())
+        .unwrap_or(RunState::None)
 }
 
 /// A folder that an earlier grid left must be of the run that is planned: else its scores, or what it goes on with, would
@@ -105,8 +84,8 @@ pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
     let mut done = 0;
     for run in runs {
         match state(run) {
-            State::Done => done += 1,
-            State::Interrupted | State::New | State::Elsewhere => waiting.push_back(run),
+            RunState::Finished => done += 1,
+            _ => waiting.push_back(run),
         }
     }
     if done > 0 {
@@ -126,11 +105,11 @@ pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
         while running.len() < args.jobs && asked(&stop) == 0 {
             let ready = waiting
                 .iter()
-                .position(|run| state(run) != State::Elsewhere);
+                .position(|run| state(run) != RunState::AtWork);
             let Some(run) = ready.and_then(|index| waiting.remove(index)) else {
                 break;
             };
-            if state(run) == State::Done {
+            if state(run) == RunState::Finished {
                 done += 1;
                 continue;
             }
@@ -248,10 +227,11 @@ fn start(run: &PlannedRun, args: &RunsArgs) -> CliResult<Child> {
     }
     command.args(["--device", &args.backend.device.to_string()]);
     match state(run) {
-        State::Interrupted => {
+        // One that was stopped while it began starts anew from its config, which was compared with the plan.
+        RunState::Interrupted | RunState::NotBegun => {
             command.arg("--resume").arg(&run.folder);
         }
-        State::New | State::Done | State::Elsewhere => {
+        RunState::None | RunState::Finished | RunState::AtWork => {
             set_aside(&run.folder)?;
             command.arg("--config").arg(&run.config);
             command.arg("--out").arg(&run.folder);

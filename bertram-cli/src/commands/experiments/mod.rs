@@ -4,8 +4,6 @@ mod execute;
 mod plan;
 mod slurm;
 
-use std::path::Path;
-
 use bertram_train::config::Settings;
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -69,9 +67,4 @@ fn ablate(args: &AblateArgs) -> CliResult {
 /// The name of a run's folder.
 fn run_folder_name(name: &str, seed: u64) -> String {
     format!("{name}-seed{seed}")
-}
-
-/// A path as `--set` takes it.
-fn quoted(path: &Path) -> String {
-    format!("{:?}", path.to_string_lossy())
 }

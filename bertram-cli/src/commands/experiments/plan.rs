@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use bertram_train::config::Settings;
+use bertram_train::config::{Settings, quoted};
 use bertram_train::experiment::{Cell, Factor, full_factorial, half_fraction};
 use bertram_train::schedule::ScheduleKind;
 
-use super::{quoted, run_folder_name};
+use super::run_folder_name;
 use crate::args::{AblateArgs, ExperimentsRunArgs, RunsArgs};
 use crate::error::{CliResult, input};
 
@@ -198,10 +198,10 @@ fn load(config: &Path, args: &RunsArgs) -> CliResult<(Vec<String>, Settings)> {
 fn common_sets(args: &RunsArgs) -> Vec<String> {
     let mut sets = Vec::new();
     if let Some(data) = &args.data {
-        sets.push(format!("data.dir={}", quoted(data)));
+        sets.push(format!("data.dir={}", quoted(&data.to_string_lossy())));
     }
     if let Some(model) = &args.model {
-        sets.push(format!("model.path={model:?}"));
+        sets.push(format!("model.path={}", quoted(model)));
     }
     if let Some(scale) = args.rows_scale {
         sets.push(format!("data.rows-scale={scale}"));

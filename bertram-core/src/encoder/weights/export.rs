@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::import::transpose;
 use super::remap::{Layout, to_hugging_face};
-use super::walk::{HostTensor, values, write_atomic, write_tensors};
+use super::walk::{HostTensor, values, write_file, write_tensors};
 use super::{CONFIG_FILE, WEIGHTS_FILE, WeightsError};
 use crate::encoder::{Bert, BertConfig};
 
@@ -134,7 +134,7 @@ fn write_config(
         path: path.clone(),
         source,
     })?;
-    write_atomic(&path, |temporary| std::fs::write(temporary, text))
+    write_file(&path, |temporary| std::fs::write(temporary, text))
 }
 
 /// `config.json` as `transformers` expects it beside f32 weights of an architecture; `more` goes over the encoder's keys.

@@ -10,6 +10,7 @@ use burn::tensor::{Bool, Int, Tensor, TensorData, backend::Backend};
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView, View};
 
 use super::WeightsError;
+use crate::fs::{WriteError, atomic_write_with};
 
 /// The names of the modules one is inside of; joined by dots it is the path of a parameter.
 #[derive(Debug, Default)]
@@ -239,7 +240,7 @@ pub(super) fn write_tensors(
     tensors: BTreeMap<String, HostTensor>,
 ) -> Result<(), WeightsError> {
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    write_atomic(path, |temporary| {
+    write_file(path, |temporary| {
         safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|error| {
             match error {
                 SafeTensorError::IoError(error) => error,
@@ -249,33 +250,17 @@ pub(super) fn write_tensors(
     })
 }
 
-/// Writes a file through a temporary one in the same folder (created if need be), renamed when complete.
-pub(super) fn write_atomic(
+/// Makes the folder of a file if need be, and lets `write` make the file: whole or not at all.
+pub(super) fn write_file(
     path: &Path,
     write: impl FnOnce(&Path) -> io::Result<()>,
 ) -> Result<(), WeightsError> {
-    let attempt = || -> io::Result<()> {
-        let dir = match path.parent() {
-            Some(dir) if !dir.as_os_str().is_empty() => dir,
-            _ => Path::new("."),
-        };
-        std::fs::create_dir_all(dir)?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".bertram-").suffix(".tmp");
-        #[cfg(unix)]
-        {
-            // Temporary files are private by default; this one becomes an ordinary file (less the umask).
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let temporary = builder.tempfile_in(dir)?;
-        write(temporary.path())?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    attempt().map_err(|source| WeightsError::Write {
-        path: path.to_owned(),
-        source,
-    })
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).map_err(|source| WeightsError::Write {
+            path: dir.to_owned(),
+            source,
+        })?;
+    }
+    atomic_write_with(path, write)
+        .map_err(|WriteError { path, source }| WeightsError::Write { path, source })
 }

@@ -101,7 +101,8 @@ impl<B: TrainBackend> TrainLoop<B> {
                 train.warmup,
                 train.epochs * updates_per_epoch,
             ),
-            store: CheckpointStore::new(run.checkpoints(), train.keep_checkpoints),
+            store: CheckpointStore::new(run.checkpoints(), train.keep_checkpoints)
+                .with_config(settings.to_toml()),
             updater,
             seconds_before: state.seconds,
             state,

@@ -96,7 +96,9 @@ impl<B: TrainBackend> TrainLoop<B> {
                 data: &task.dev,
             })
             .collect();
-        let epochs = Progress::new(self.state.epoch, self.settings.train.epochs);
+        let epochs = self.settings.train.epochs;
+        // A run of no epochs is in none.
+        let epochs = Progress::new(self.state.epoch.min(epochs), epochs);
         let item = |numbers, done, rows| {
             LearnerEvent::ProcessedItem(TrainingItem::new(
                 numbers,

@@ -13,6 +13,7 @@ use bertram_core::task::{EncodeSettings, Inputs, TaskConfig, is_sequence_classif
 use serde::Serialize;
 
 use super::RunInfo;
+use super::resume::NOT_SAID;
 use crate::config::Settings;
 
 /// What a card tells.
@@ -297,7 +298,21 @@ fn training(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     row("longest sequence", facts.encode.max_length.to_string())?;
     row("precision", name(&train.precision))?;
     row("backend", facts.info.backend.clone())?;
-    row("seed", facts.info.seed.to_string())
+    row("seed", facts.info.seed.to_string())?;
+    for change in &facts.info.changed {
+        // Where data lie is of the machine that wrote the card.
+        if !change.key.starts_with("data.") && !change.key.starts_with("tasks.") {
+            let value = change.to.as_deref().unwrap_or(NOT_SAID);
+            row(
+                &format!("`{}` from update {} on", change.key, change.update),
+                format!(
+                    "{value} (before: {})",
+                    change.from.as_deref().unwrap_or(NOT_SAID)
+                ),
+            )?;
+        }
+    }
+    Ok(())
 }
 
 fn limits(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::pipeline::NOT_SAID;
 use crate::report::Report;
 use crate::report::document::{Block, Section, Table};
 use crate::report::group::Group;
@@ -40,6 +41,7 @@ pub(super) fn settings(report: &Report) -> Section {
         }
         blocks.push(Block::table(table));
     }
+    blocks.extend(changed(report));
     for group in &report.groups {
         let Some(first) = group.runs.first() else {
             continue;
@@ -57,6 +59,29 @@ pub(super) fn settings(report: &Report) -> Section {
         heading: "Settings".into(),
         blocks,
     }
+}
+
+/// Settings that changed when a run went on; nothing where none did.
+fn changed(report: &Report) -> Option<Block> {
+    let mut table = Table::new(
+        "Settings that changed when a run went on (`train --resume`). Configs show their last values.",
+        ["Run", "#From update", "Key", "Before", "Since"],
+    );
+    let mut any = false;
+    for run in report.groups.iter().flat_map(|group| &group.runs) {
+        for change in run.info.iter().flat_map(|info| &info.changed) {
+            any = true;
+            let said = |value: &Option<String>| value.clone().unwrap_or_else(|| NOT_SAID.into());
+            table.row([
+                run.name.clone(),
+                change.update.to_string(),
+                change.key.clone(),
+                said(&change.from),
+                said(&change.to),
+            ]);
+        }
+    }
+    any.then(|| Block::table(table))
 }
 
 /// Dotted keys and values of a config, without the seed and without what only names it.
