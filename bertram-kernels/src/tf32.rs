@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use burn::backend::cuda::CudaDevice;
+use cubecl::Runtime;
 use cubecl::client::ComputeClient;
 use cubecl::cuda::CudaRuntime;
 use cubecl::device::{Device, DeviceService};
 use cubecl::ir::features::Features;
 use cubecl::ir::{ElemType, FloatKind, StorageType};
-use cubecl::prelude::Runtime;
 use cubecl::server::ComputeServer;
 
 type Server = <CudaRuntime as Runtime>::Server;

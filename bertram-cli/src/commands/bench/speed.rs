@@ -15,7 +15,6 @@ use super::{batch_shape, compute, gibibytes, heading, measure, prepare, right_al
 use crate::args::{BenchCommonArgs, BenchTrainStepArgs};
 use crate::backend::BackendJob;
 use crate::error::{CliResult, input};
-use crate::gpu;
 use crate::out;
 
 /// Runs `bench train-step`.
@@ -135,5 +134,4 @@ pub(super) fn warm_up(mut step: impl FnMut()) {
     for _ in 0..3 {
         step();
     }
-    gpu::settled();
 }
