@@ -9,6 +9,8 @@ use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
 use clap::ValueEnum;
 
 use crate::error::{CliResult, input};
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use crate::gpu;
 
 /// Where to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -80,6 +82,17 @@ impl BackendKind {
             })
     }
 
+    /// Whether it computes on GPUs.
+    pub fn is_gpu(self) -> bool {
+        !matches!(self, BackendKind::Flex | BackendKind::Ndarray)
+    }
+
+    /// What batches are padded to a multiple of, where the config does not say: a GPU compiles kernels for the sizes it
+    /// meets, and its products are fast at round ones.
+    pub fn pad_to_multiple_of(self) -> usize {
+        if self.is_gpu() { 16 } else { 1 }
+    }
+
     /// The command whose build has it.
     pub fn build_command(self) -> String {
         format!(
@@ -98,18 +111,48 @@ pub trait BackendJob {
     fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output;
 }
 
-/// Runs a job on device number `number` of a backend.
-pub fn dispatch<J: BackendJob>(kind: BackendKind, number: usize, job: J) -> CliResult<J::Output> {
-    dispatch_with(kind, number, false, job)
+/// A device, and how it computes.
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceOptions {
+    /// Number of the device, counted from 0.
+    pub number: usize,
+    /// With activation checkpointing.
+    pub checkpointing: bool,
+    /// f32 products may be TF32 products, where the device has them.
+    #[cfg_attr(
+        not(feature = "cuda"),
+        allow(dead_code, reason = "CUDA alone has TF32")
+    )]
+    pub tf32: bool,
 }
 
-/// The same, with activation checkpointing or without.
+impl DeviceOptions {
+    /// A device as it comes.
+    pub fn plain(number: usize) -> Self {
+        Self {
+            number,
+            checkpointing: false,
+            tf32: true,
+        }
+    }
+}
+
+/// Runs a job on device number `number` of a backend.
+pub fn dispatch<J: BackendJob>(kind: BackendKind, number: usize, job: J) -> CliResult<J::Output> {
+    dispatch_with(kind, DeviceOptions::plain(number), job)
+}
+
+/// The same, with options.
 pub fn dispatch_with<J: BackendJob>(
     kind: BackendKind,
-    number: usize,
-    checkpointing: bool,
+    options: DeviceOptions,
     job: J,
 ) -> CliResult<J::Output> {
+    let DeviceOptions {
+        number,
+        checkpointing,
+        ..
+    } = options;
     if checkpointing && !cfg!(feature = "activation-checkpointing") {
         return Err(input(anyhow::anyhow!(
             "this build has no activation checkpointing; build one that has it with: {},activation-checkpointing",
@@ -149,7 +192,7 @@ pub fn dispatch_with<J: BackendJob>(
         }
         #[cfg(feature = "cuda")]
         BackendKind::Cuda => {
-            let device = gpu::cuda_device(number)?;
+            let device = gpu::cuda_device(number, options.tf32)?;
             Ok(run::<burn::backend::Cuda, J>(job, device, checkpointing))
         }
         // Not compiled in: said above.
@@ -194,9 +237,7 @@ pub fn devices(kind: BackendKind) -> Vec<String> {
         #[cfg(feature = "wgpu")]
         BackendKind::Wgpu | BackendKind::Vulkan | BackendKind::Metal => gpu::wgpu_names(kind),
         #[cfg(feature = "cuda")]
-        BackendKind::Cuda => (0..gpu::cuda_count())
-            .map(|number| format!("CUDA device {number}"))
-            .collect(),
+        BackendKind::Cuda => gpu::cuda_names(),
         #[allow(
             unreachable_patterns,
             reason = "reachable or not by the build's features"
@@ -213,149 +254,6 @@ pub fn quietly<T>(probe: impl FnOnce() -> T) -> Option<T> {
     let result = catch_unwind(AssertUnwindSafe(probe));
     set_hook(hook);
     result.ok()
-}
-
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
-mod gpu {
-    use super::quietly;
-    use crate::error::{CliError, input};
-
-    /// `found` devices are there, and none of them is number `number`.
-    fn no_device(backend: &str, number: usize, found: usize, hint: &str) -> CliError {
-        input(match found {
-            0 => anyhow::anyhow!(
-                "backend {backend} finds no device; {hint}, or use --backend flex (the CPU)"
-            ),
-            found => anyhow::anyhow!(
-                "backend {backend} has no device {number}: it finds {found}, counted from 0; `bertram-cli backends` lists them"
-            ),
-        })
-    }
-
-    #[cfg(feature = "wgpu")]
-    pub use self::wgpu::{wgpu_device, wgpu_names};
-
-    #[cfg(feature = "wgpu")]
-    mod wgpu {
-        use std::sync::{Mutex, PoisonError};
-
-        use burn::backend::wgpu::graphics::{AutoGraphicsApi, GraphicsApi, Metal, Vulkan};
-        use burn::backend::wgpu::{RuntimeOptions, WgpuDevice, init_setup};
-
-        use super::{no_device, quietly};
-        use crate::backend::BackendKind;
-        use crate::error::CliResult;
-
-        /// A device that was made ready.
-        struct Ready {
-            device: WgpuDevice,
-            api: String,
-            name: String,
-        }
-
-        /// The library makes a device ready once in a process, for one graphics API, and panics at the second time.
-        static READY: Mutex<Vec<Ready>> = Mutex::new(Vec::new());
-
-        /// Makes a device ready and gives its name; `None` where the API has no such device.
-        fn ready<G: GraphicsApi>(device: &WgpuDevice) -> Option<String> {
-            let api = format!("{:?}", G::backend());
-            let mut all = READY.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(known) = all.iter().find(|known| known.device == *device) {
-                return (known.api == api).then(|| known.name.clone());
-            }
-            let setup = quietly(|| init_setup::<G>(device, RuntimeOptions::default()))?;
-            let info = setup.adapter.get_info();
-            let name = format!("{} ({:?}, {})", info.name, info.backend, info.driver);
-            all.push(Ready {
-                device: device.clone(),
-                api,
-                name: name.clone(),
-            });
-            Some(name)
-        }
-
-        fn ready_for(kind: BackendKind, device: &WgpuDevice) -> Option<String> {
-            match kind {
-                BackendKind::Vulkan => ready::<Vulkan>(device),
-                BackendKind::Metal => ready::<Metal>(device),
-                _ => ready::<AutoGraphicsApi>(device),
-            }
-        }
-
-        /// All devices with their names: discrete GPUs first, the CPU last. They are made ready as the iterator reaches them.
-        ///
-        /// Asking for one after the other stays within one graphics API. The library's own count of devices starts all
-        /// of them, and their drivers then write to standard error.
-        fn found(kind: BackendKind) -> impl Iterator<Item = (WgpuDevice, String)> {
-            type OfType = fn(usize) -> WgpuDevice;
-            let types: [OfType; 3] = [
-                WgpuDevice::DiscreteGpu,
-                WgpuDevice::IntegratedGpu,
-                WgpuDevice::VirtualGpu,
-            ];
-            let named =
-                move |device: WgpuDevice| ready_for(kind, &device).map(|name| (device, name));
-            types
-                .into_iter()
-                .flat_map(move |of_type| (0..).map(of_type).map_while(named))
-                .chain(std::iter::once_with(move || named(WgpuDevice::Cpu)).flatten())
-        }
-
-        /// The device, made ready.
-        pub fn wgpu_device(kind: BackendKind, number: usize) -> CliResult<WgpuDevice> {
-            let mut count = 0;
-            for (device, _) in found(kind) {
-                if count == number {
-                    return Ok(device);
-                }
-                count += 1;
-            }
-            Err(no_device(
-                kind.name(),
-                number,
-                count,
-                "install a graphics driver (on Debian, mesa-vulkan-drivers has one for the CPU)",
-            ))
-        }
-
-        /// The devices' names, in the order of their numbers.
-        pub fn wgpu_names(kind: BackendKind) -> Vec<String> {
-            found(kind).map(|(_, name)| name).collect()
-        }
-    }
-
-    #[cfg(feature = "cuda")]
-    pub use self::cuda::{cuda_count, cuda_device};
-
-    #[cfg(feature = "cuda")]
-    mod cuda {
-        use burn::backend::Cuda;
-        use burn::backend::cuda::CudaDevice;
-        use burn::tensor::backend::Backend;
-
-        use super::{no_device, quietly};
-        use crate::error::CliResult;
-
-        /// Number of CUDA devices; 0 without a driver.
-        pub fn cuda_count() -> usize {
-            quietly(|| Cuda::<f32, i32>::device_count(0)).unwrap_or(0)
-        }
-
-        /// The device, if it is there.
-        pub fn cuda_device(number: usize) -> CliResult<CudaDevice> {
-            let found = cuda_count();
-            if number < found {
-                Ok(CudaDevice::new(number))
-            } else {
-                Err(no_device(
-                    "cuda",
-                    number,
-                    found,
-                    "see what nvidia-smi lists",
-                ))
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -396,8 +294,12 @@ mod tests {
             error.message(),
             "error: backend flex has one device, the CPU: use --device 0"
         );
+        let checkpointing = DeviceOptions {
+            checkpointing: true,
+            ..DeviceOptions::plain(0)
+        };
         assert_eq!(
-            dispatch_with(BackendKind::Flex, 0, true, Nothing).is_ok(),
+            dispatch_with(BackendKind::Flex, checkpointing, Nothing).is_ok(),
             cfg!(feature = "activation-checkpointing")
         );
     }

@@ -48,6 +48,7 @@ pub fn start(verbose: u8, quiet: bool) {
     let _ = tracing_subscriber::registry()
         .with(terminal)
         .with(file)
+        .with(crate::gpu::log::listener())
         .try_init();
 }
 

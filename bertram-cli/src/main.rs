@@ -5,6 +5,7 @@ mod args;
 mod backend;
 mod commands;
 mod error;
+mod gpu;
 mod hub;
 mod logging;
 mod out;
@@ -24,7 +25,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.verbose, cli.quiet);
     report_panics();
-    match std::panic::catch_unwind(|| run(&cli.command)) {
+    let result = std::panic::catch_unwind(|| run(&cli.command));
+    gpu::finish();
+    match result {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             let message = error.message();

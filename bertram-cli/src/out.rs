@@ -6,6 +6,8 @@ use crate::error::{CliResult, work};
 
 /// A line on standard output. A reader that has gone away is no error.
 pub fn line(text: &str) -> CliResult {
+    // A result ends what was shown of the way to it.
+    crate::gpu::settled();
     match writeln!(std::io::stdout().lock(), "{text}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(work(error)),
         _ => Ok(()),

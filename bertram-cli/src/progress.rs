@@ -17,6 +17,8 @@ impl StageBar {
             .is_some_and(|(name, total, _)| name == stage && *total == rows);
         if !same {
             self.finish();
+            // One bar at a time.
+            crate::gpu::settled();
             let bar = ProgressBar::new(rows as u64).with_message(stage.to_owned());
             if let Ok(style) =
                 ProgressStyle::with_template("{msg:>8} {wide_bar} {pos}/{len} rows, {eta} left")

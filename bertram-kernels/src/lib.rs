@@ -12,8 +12,12 @@ mod flex;
 mod kernels;
 mod kind;
 mod precision;
+#[cfg(feature = "cuda")]
+mod tf32;
 
 pub use adamw::{AdamWStep, Moments};
 pub use kernels::{AttentionOptions, Kernels, Norm, TrainBackend};
 pub use kind::KernelKind;
 pub use precision::{Precision, at_least_f32};
+#[cfg(feature = "cuda")]
+pub use tf32::forbid_tf32;

@@ -84,6 +84,8 @@ pub fn run_baseline(
         tokens: 0,
         tokens_per_second: 0.0,
         peak_memory_bytes: peak_memory_bytes(),
+        first_update_seconds: None,
+        device: None,
         parameters: 0,
         backend: info.backend,
         seed: info.seed,

@@ -290,6 +290,7 @@ fn tokenize_task(
         batcher: Batcher {
             packing: config.packing(),
             max_length: settings.data.max_length,
+            pad_to_multiple_of: settings.data.pad_to_multiple_of(),
             special: tokenizer.special(),
         },
         config,

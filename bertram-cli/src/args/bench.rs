@@ -19,8 +19,9 @@ pub enum BenchCommand {
     /// Tokens a second of a training step: forward, backward, AdamW.
     #[command(after_help = "Examples:
   bertram-cli bench train-step --shape minilm --batch 8 --sequence 32 --threads 2
-  bertram-cli bench train-step --shape base --sequence 128 --backend cuda --json")]
-    TrainStep(BenchCommonArgs),
+  bertram-cli bench train-step --shape base --sequence 128 --backend cuda --json
+  bertram-cli bench train-step --shape base --sequence 128 --backend cuda --profile")]
+    TrainStep(BenchTrainStepArgs),
     /// Tokens a second of an evaluation batch.
     #[command(after_help = "Examples:
   bertram-cli bench evaluate --shape minilm --batch 64 --sequence 32 --threads 2")]
@@ -62,12 +63,25 @@ pub struct BenchCommonArgs {
     /// What the encoder's layers compute in: f32, bf16 or f16, where the backend has it.
     #[arg(long, default_value = "f32", value_name = "TYPE", value_parser = parse_precision)]
     pub precision: Precision,
+    /// f32 products in f32 on CUDA, not in TF32.
+    #[arg(long)]
+    pub no_tf32: bool,
     /// Compute cheap activations again in the backward pass rather than keep them.
     #[arg(long)]
     pub activation_checkpointing: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `bench train-step`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchTrainStepArgs {
+    #[command(flatten)]
+    pub common: BenchCommonArgs,
+    /// On a GPU: the launches and the time of each kernel in one step.
+    #[arg(long)]
+    pub profile: bool,
 }
 
 /// Arguments of `bench methods`.

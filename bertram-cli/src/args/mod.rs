@@ -12,7 +12,7 @@ use bertram_core::task::TaskId;
 use bertram_train::learner::Dashboard;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use bench::{BenchArgs, BenchCommand, BenchCommonArgs, BenchMethodsArgs};
+pub use bench::{BenchArgs, BenchCommand, BenchCommonArgs, BenchMethodsArgs, BenchTrainStepArgs};
 pub use encode::EncodeArgs;
 pub use experiments::{
     AblateArgs, ExperimentsArgs, ExperimentsCommand, ExperimentsListArgs, ExperimentsRunArgs,

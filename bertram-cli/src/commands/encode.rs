@@ -126,7 +126,13 @@ fn embed<B: Kernels>(
     let mut done = 0;
     for rows in order.chunks(args.batch_size) {
         let sequences: Vec<&[u32]> = rows.iter().map(|&row| tokens[row].as_slice()).collect();
-        let batch = sequence_batch::<B>(&sequences, tokenizer.special(), chosen.max_length, device);
+        let batch = sequence_batch::<B>(
+            &sequences,
+            tokenizer.special(),
+            chosen.max_length,
+            args.backend.kind()?.pad_to_multiple_of(),
+            device,
+        );
         let hidden = encoder.forward(&batch);
         chunks.push(encoder.pool(hidden, &batch.attention_mask, chosen.pooling));
         done += rows.len();

@@ -10,9 +10,9 @@ use bertram_train::corpus::{read_corpus, tokenize_corpus};
 use bertram_train::pipeline::{PipelineError, check_unchanged, open_trained, predict_split};
 use bertram_train::run_folder::{RunFolder, write_json};
 
-use super::train::pipeline_error;
+use super::train::{options_of_run, pipeline_error};
 use crate::args::EvaluateArgs;
-use crate::backend::{BackendJob, dispatch};
+use crate::backend::{BackendJob, dispatch_with};
 use crate::error::{CliResult, input};
 use crate::out;
 use crate::progress::StageBar;
@@ -20,9 +20,9 @@ use crate::table::scores_table;
 
 /// Runs the command.
 pub fn run(args: &EvaluateArgs) -> CliResult {
-    dispatch(
+    dispatch_with(
         args.backend.kind()?,
-        args.backend.device,
+        options_of_run(&args.run, args.backend.device),
         Evaluate { args: args.clone() },
     )?
 }

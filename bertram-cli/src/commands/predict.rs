@@ -12,16 +12,16 @@ use bertram_train::pipeline::open_trained;
 use bertram_train::run_folder::RunFolder;
 use serde_json::{Value, json};
 
-use super::train::pipeline_error;
+use super::train::{options_of_run, pipeline_error};
 use crate::args::{PredictArgs, TextFormat};
-use crate::backend::{BackendJob, dispatch};
+use crate::backend::{BackendJob, dispatch_with};
 use crate::error::{CliResult, input, work};
 
 /// Runs the command.
 pub fn run(args: &PredictArgs) -> CliResult {
-    dispatch(
+    dispatch_with(
         args.backend.kind()?,
-        args.backend.device,
+        options_of_run(&args.run, args.backend.device),
         Predict { args: args.clone() },
     )?
 }
@@ -79,6 +79,7 @@ impl BackendJob for Predict {
         let batcher = Batcher {
             packing: config.packing(),
             max_length: settings.data.max_length,
+            pad_to_multiple_of: args.backend.kind()?.pad_to_multiple_of(),
             special: tokenizer.special(),
         };
         let logits = split_logits(
@@ -92,6 +93,7 @@ impl BackendJob for Predict {
             &device,
             |_| {},
         );
+        crate::gpu::settled();
         let mut output = String::new();
         for ((a, b), logits) in texts.iter().zip(&logits) {
             let prediction = config.predict(logits);

@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bertram_kernels::TrainBackend;
@@ -12,8 +14,9 @@ use bertram_train::pipeline::{self, PipelineError, Place, Summary, lower_rates};
 use bertram_train::run_folder::{RunFolder, RunLock, RunState};
 
 use crate::args::TrainArgs;
-use crate::backend::{BackendJob, BackendKind, dispatch_with};
+use crate::backend::{BackendJob, BackendKind, DeviceOptions, dispatch_with};
 use crate::error::{CliError, CliResult, input, work};
+use crate::gpu;
 use crate::hub::resolve_model;
 use crate::logging::{dashboard_has_terminal, log_to_file};
 use crate::out;
@@ -27,6 +30,7 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs the command.
 pub fn run(args: &TrainArgs) -> CliResult {
+    let begun = Instant::now();
     let stop = StopFlag::default();
     install_interrupt_handler(&stop)?;
     let dashboard = args
@@ -37,12 +41,12 @@ pub fn run(args: &TrainArgs) -> CliResult {
             Dashboard::Plain
         });
     match &args.resume {
-        Some(run) => resume(args, run, dashboard, stop),
-        None => start(args, dashboard, stop),
+        Some(run) => resume(args, run, dashboard, stop, begun),
+        None => start(args, dashboard, stop, begun),
     }
 }
 
-fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
+fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag, begun: Instant) -> CliResult {
     let (config, loaded) = settings(args)?;
     let by_default = match args.config {
         Some(_) => "",
@@ -53,8 +57,11 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
         tracing::warn!("{warning}");
     }
     let says_pooling = loaded.said.iter().any(|key| key.ends_with(".pooling"));
-    let settings = loaded.settings;
+    let mut settings = loaded.settings;
     let backend = args.backend.kind()?;
+    // From here on it is the run's: its model computes on other backends as it was trained.
+    let padding = &mut settings.data.pad_to_multiple_of;
+    padding.get_or_insert(backend.pad_to_multiple_of());
     // Before a model is downloaded for nothing.
     if let Some(dir) = settings.data.dir.as_deref().filter(|dir| !dir.is_dir()) {
         return Err(input(anyhow::anyhow!(
@@ -78,6 +85,7 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag) -> CliResult {
         model_dir,
         dashboard,
         stop,
+        begun,
         backend,
         number: args.backend.device,
         is_new: true,
@@ -122,8 +130,8 @@ fn begin(start: Start) -> CliResult {
     }
     let (backend, number, is_new) = (*backend, *number, *is_new);
     let folder = run.clone();
-    let checkpointing = settings.train.activation_checkpointing;
-    dispatch_with(backend, number, checkpointing, start)
+    let options = options(settings, number);
+    dispatch_with(backend, options, start)
         // A run that was never begun leaves no folder, either.
         .inspect_err(|_| {
             if is_new {
@@ -132,7 +140,13 @@ fn begin(start: Start) -> CliResult {
         })?
 }
 
-fn resume(args: &TrainArgs, run: &Path, dashboard: Dashboard, stop: StopFlag) -> CliResult {
+fn resume(
+    args: &TrainArgs,
+    run: &Path,
+    dashboard: Dashboard,
+    stop: StopFlag,
+    begun: Instant,
+) -> CliResult {
     let run = RunFolder::open(run)
         .map_err(PipelineError::from)
         .map_err(pipeline_error)?;
@@ -140,7 +154,7 @@ fn resume(args: &TrainArgs, run: &Path, dashboard: Dashboard, stop: StopFlag) ->
     run.remove_leftovers().map_err(work)?;
     let state = run.state_behind_lock().map_err(PipelineError::from);
     if state.map_err(pipeline_error)? == RunState::NotBegun {
-        return begin_anew(args, run, dashboard, stop);
+        return begin_anew(args, run, dashboard, stop, begun);
     }
     // The backend the run was begun with, unless another is asked for.
     let info = run
@@ -162,13 +176,13 @@ fn resume(args: &TrainArgs, run: &Path, dashboard: Dashboard, stop: StopFlag) ->
     log_to_file(&run.log())?;
     dispatch_with(
         backend,
-        args.backend.device,
-        settings.train.activation_checkpointing,
+        options(&settings, args.backend.device),
         Resume {
             overrides: overrides(args),
             run,
             dashboard,
             stop,
+            begun,
             backend,
             number: args.backend.device,
         },
@@ -176,8 +190,14 @@ fn resume(args: &TrainArgs, run: &Path, dashboard: Dashboard, stop: StopFlag) ->
 }
 
 /// A run that was stopped before its first checkpoint has nothing to go on from: it begins anew from its config.
-fn begin_anew(args: &TrainArgs, run: RunFolder, dashboard: Dashboard, stop: StopFlag) -> CliResult {
-    let settings =
+fn begin_anew(
+    args: &TrainArgs,
+    run: RunFolder,
+    dashboard: Dashboard,
+    stop: StopFlag,
+    begun: Instant,
+) -> CliResult {
+    let mut settings =
         pipeline::settings_to_begin_anew(&run, &overrides(args)).map_err(pipeline_error)?;
     out::progress(&format!(
         "config: {}; the run was stopped before its first checkpoint, and begins anew",
@@ -192,12 +212,15 @@ fn begin_anew(args: &TrainArgs, run: RunFolder, dashboard: Dashboard, stop: Stop
         (None, Some(noted)) => noted,
         _ => args.backend.kind()?,
     };
+    let padding = &mut settings.data.pad_to_multiple_of;
+    padding.get_or_insert(backend.pad_to_multiple_of());
     begin(Start {
         settings,
         run,
         model_dir,
         dashboard,
         stop,
+        begun,
         backend,
         number: args.backend.device,
         is_new: false,
@@ -251,6 +274,26 @@ fn command_line() -> Vec<String> {
         .collect()
 }
 
+/// A device that computes as the settings say.
+fn options(settings: &Settings, number: usize) -> DeviceOptions {
+    DeviceOptions {
+        number,
+        checkpointing: settings.train.activation_checkpointing,
+        tf32: settings.train.tf32,
+    }
+}
+
+/// A device that computes as a run's model was trained, as far as that must be known before the device is. What is wrong
+/// with the run is said by whoever opens it.
+pub fn options_of_run(run: &Path, number: usize) -> DeviceOptions {
+    let run = RunFolder::open(run).ok();
+    let settings = run.and_then(|run| Settings::load(&run.config(), &[]).ok());
+    DeviceOptions {
+        tf32: settings.is_none_or(|settings| settings.train.tf32),
+        ..DeviceOptions::plain(number)
+    }
+}
+
 /// `<date>-<config>`: `2026-11-23-quickstart`.
 fn run_name(config: &Recipe) -> String {
     format!(
@@ -260,16 +303,48 @@ fn run_name(config: &Recipe) -> String {
     )
 }
 
+/// The run that has a checkpoint and no update yet: stopped there, it loses nothing.
+static BEGUN: OnceLock<PathBuf> = OnceLock::new();
+
+/// Ends the process at once, from another thread than the one that works.
+fn leave() -> ! {
+    // Libraries of drivers may wait, as the process ends, for the thread that they compile on.
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(1));
+        kill_this_process();
+    });
+    gpu::finish();
+    #[allow(
+        clippy::exit,
+        reason = "this is a signal handler's only way to end the process"
+    )]
+    std::process::exit(i32::from(INTERRUPTED));
+}
+
+#[cfg(unix)]
+fn kill_this_process() {
+    use nix::sys::signal::{Signal, raise};
+    // It cannot be refused.
+    let _ = raise(Signal::SIGKILL);
+}
+
+#[cfg(not(unix))]
+fn kill_this_process() {}
+
 fn install_interrupt_handler(stop: &StopFlag) -> CliResult {
     let stop = stop.clone();
     ctrlc::set_handler(move || {
         if stop.stop() {
             // The second Ctrl-C: somebody does not want to wait for the step.
-            #[allow(
-                clippy::exit,
-                reason = "this is a signal handler's only way to end the process"
-            )]
-            std::process::exit(i32::from(INTERRUPTED));
+            leave();
+        }
+        if let Some(run) = BEGUN.get().filter(|_| gpu::is_settling()) {
+            // The first step of all compiles kernels, for minutes perhaps, and nothing is lost with it.
+            out::note(&format!(
+                "stopped while the first kernels were compiled; go on with: bertram-cli train --resume {}",
+                run.display()
+            ));
+            leave();
         }
     })
     .context("cannot listen for Ctrl-C")
@@ -282,6 +357,7 @@ struct Start {
     model_dir: Option<PathBuf>,
     dashboard: Dashboard,
     stop: StopFlag,
+    begun: Instant,
     backend: BackendKind,
     number: usize,
     /// Whether the folder is this run's first: it goes where the run cannot begin.
@@ -293,6 +369,8 @@ impl BackendJob for Start {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
         let place = Place {
+            report: gpu::report(),
+            begun: self.begun,
             backend: self.backend.name().into(),
             number: self.number,
             device,
@@ -327,6 +405,7 @@ struct Resume {
     overrides: Vec<Override>,
     dashboard: Dashboard,
     stop: StopFlag,
+    begun: Instant,
     backend: BackendKind,
     number: usize,
 }
@@ -336,6 +415,8 @@ impl BackendJob for Resume {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
         let place = Place {
+            report: gpu::report(),
+            begun: self.begun,
             backend: self.backend.name().into(),
             number: self.number,
             device,
@@ -355,6 +436,8 @@ fn show<B: TrainBackend>(
     session: TrainingSession<B>,
     dashboard: Dashboard,
 ) -> Result<Outcome, TrainError> {
+    // A process has one run.
+    let _ = BEGUN.set(session.run.path().to_owned());
     dashboard_has_terminal(dashboard == Dashboard::Tui);
     let outcome = train(session, dashboard);
     dashboard_has_terminal(false);

@@ -24,6 +24,9 @@ pub struct Batcher {
     pub packing: Packing,
     /// Most tokens of a sequence, special tokens counted; at least 3.
     pub max_length: usize,
+    /// Batches are padded to a multiple of this, though not beyond `max_length`; 1 pads to the longest sequence. A GPU
+    /// then meets few lengths, and compiles kernels for few.
+    pub pad_to_multiple_of: usize,
     /// Special tokens of the vocabulary.
     pub special: SpecialTokens,
 }
@@ -37,7 +40,7 @@ pub struct HostBatch {
     pub examples: usize,
     /// Number of sequences: twice the examples for a bi-encoder.
     pub sequences: usize,
-    /// Tokens of the longest sequence.
+    /// Tokens of the longest sequence, or more ([`Batcher::pad_to_multiple_of`]).
     pub seq_len: usize,
     /// Token ids, `[sequences * seq_len]`, padded with `[PAD]`.
     pub input_ids: Vec<i32>,
@@ -154,7 +157,12 @@ impl Batcher {
                 })
                 .collect(),
         };
-        let padded = Padded::new(&sequences, self.special);
+        let padded = Padded::new(
+            &sequences,
+            self.special,
+            self.max_length,
+            self.pad_to_multiple_of,
+        );
         HostBatch {
             task: data.task,
             examples: rows.len(),
@@ -194,12 +202,20 @@ struct Padded {
 }
 
 impl Padded {
-    fn new(sequences: &[Sequence], special: SpecialTokens) -> Self {
+    fn new(
+        sequences: &[Sequence],
+        special: SpecialTokens,
+        max_length: usize,
+        multiple: usize,
+    ) -> Self {
         let lengths: Vec<usize> = sequences
             .iter()
             .map(|sequence| sequence.ids.len())
             .collect();
-        let seq_len = lengths.iter().copied().max().unwrap_or(0);
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let seq_len = longest
+            .next_multiple_of(multiple.max(1))
+            .min(longest.max(max_length));
         let size = sequences.len() * seq_len;
         let mut input_ids = vec![special.pad as i32; size];
         let mut token_type_ids = vec![0; size];
@@ -269,22 +285,24 @@ impl HostBatch {
     }
 }
 
-/// A batch of single sentences, tokenised without special tokens, for plain encoding.
+/// A batch of single sentences, tokenised without special tokens, for plain encoding, padded as
+/// [`Batcher::pad_to_multiple_of`] says.
 ///
 /// # Shapes
 ///
-/// - output: `[sentences.len(), longest]`
+/// - output: `[sentences.len(), longest]`, or wider by the padding
 pub fn sequence_batch<B: Backend>(
     sentences: &[&[u32]],
     special: SpecialTokens,
     max_length: usize,
+    pad_to_multiple_of: usize,
     device: &B::Device,
 ) -> TokenBatch<B> {
     let sequences: Vec<Sequence> = sentences
         .iter()
         .map(|tokens| Sequence::single(tokens, special, max_length))
         .collect();
-    Padded::new(&sequences, special).upload(sequences.len(), device)
+    Padded::new(&sequences, special, max_length, pad_to_multiple_of).upload(sequences.len(), device)
 }
 
 #[cfg(test)]
@@ -316,6 +334,7 @@ mod tests {
         let batcher = Batcher {
             packing: Packing::CrossEncoder,
             max_length: 16,
+            pad_to_multiple_of: 1,
             special: SPECIAL,
         };
         let batch = batcher.batch(&data, &[0, 1]);
@@ -330,14 +349,15 @@ mod tests {
         let batcher = Batcher {
             packing: Packing::BiEncoder,
             max_length: 16,
+            pad_to_multiple_of: 4,
             special: SPECIAL,
         };
         let batch = batcher.batch(&data, &[1, 0]);
         assert_eq!((batch.examples, batch.sequences), (2, 4));
         assert_eq!(
             batch.input_ids,
-            [2, 11, 3, 2, 10, 3, 2, 3, 0, 2, 20, 3],
-            "an empty sentence is [CLS] [SEP]"
+            [2, 11, 3, 0, 2, 10, 3, 0, 2, 3, 0, 0, 2, 20, 3, 0],
+            "an empty sentence is [CLS] [SEP], and all are padded to 4 tokens"
         );
     }
 
@@ -376,18 +396,20 @@ mod tests {
             pairs in prop::collection::vec((prop::collection::vec(5u32..50, 0..20), prop::collection::vec(5u32..50, 0..20)), 1..9),
             max_length in 3usize..24,
             kind in 0usize..3,
+            multiple in 1usize..9,
         ) {
             let packing = [Packing::Single, Packing::BiEncoder, Packing::CrossEncoder][kind];
             let (a, b): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
             let rows: Vec<usize> = (0..a.len()).rev().collect();
             let data = data(a, b);
-            let batcher = Batcher { packing, max_length, special: SPECIAL };
+            let batcher = Batcher { packing, max_length, pad_to_multiple_of: multiple, special: SPECIAL };
             let batch = batcher.batch(&data, &rows);
             prop_assert!(batch.seq_len <= max_length);
             prop_assert_eq!(batch.input_ids.len(), batch.sequences * batch.seq_len);
             prop_assert_eq!(batch.attention_mask.iter().sum::<f32>() as usize, batch.tokens);
             let longest = rows.iter().map(|&row| batcher.length(&data, row)).max();
-            prop_assert_eq!(longest, Some(batch.seq_len));
+            let padded = longest.map(|longest| longest.next_multiple_of(multiple).min(max_length));
+            prop_assert_eq!(padded, Some(batch.seq_len));
             for (index, &length) in batch.lengths.iter().enumerate() {
                 let row = &batch.input_ids[index * batch.seq_len..][..batch.seq_len];
                 prop_assert_eq!(row[0], 2);

@@ -171,6 +171,9 @@ fn data(s: &mut Source) -> DataSettings {
         dev_limit: limit(s, "data.dev-limit"),
         limit_draw: s.choice("data.limit-draw").unwrap_or(LimitDraw::Fixed),
         length_buckets: s.flag("data.length-buckets").unwrap_or(true),
+        pad_to_multiple_of: s
+            .count("data.pad-to-multiple-of", 1)
+            .map(|count| count as usize),
         demo: DemoSettings {
             seed: s.count("data.demo.seed", 0).unwrap_or(7),
             sst: size(s, "data.demo.sst", 2000),
@@ -372,6 +375,7 @@ fn train(s: &mut Source) -> TrainSettings {
         keep_checkpoints: size(s, "train.keep-checkpoints", 2),
         precision: s.choice("train.precision").unwrap_or_default(),
         kernels: s.choice("train.kernels").unwrap_or_default(),
+        tf32: s.flag("train.tf32").unwrap_or(true),
         activation_checkpointing: s.flag("train.activation-checkpointing").unwrap_or(false),
     }
 }

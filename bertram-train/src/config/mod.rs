@@ -138,8 +138,18 @@ pub struct DataSettings {
     pub limit_draw: LimitDraw,
     /// Whether rows of like length share batches.
     pub length_buckets: bool,
+    /// Batches are padded to a multiple of so many tokens; 1 pads to the longest row. Where absent, whoever names the
+    /// backend says ([`pad_to_multiple_of`](Self::pad_to_multiple_of)).
+    pub pad_to_multiple_of: Option<usize>,
     /// The generated corpus; used where neither a folder nor files are named.
     pub demo: DemoSettings,
+}
+
+impl DataSettings {
+    /// The multiple that batches are padded to: 1 where nobody said.
+    pub fn pad_to_multiple_of(&self) -> usize {
+        self.pad_to_multiple_of.unwrap_or(1)
+    }
 }
 
 /// `[data.demo]`.
@@ -302,6 +312,9 @@ pub struct TrainSettings {
     pub precision: Precision,
     /// Whether the encoder and the optimiser take the backend's fused operations.
     pub kernels: KernelKind,
+    /// Whether a device may compute f32 matrix products in TF32: operands rounded to 10 bits of mantissa, sums in f32.
+    /// Only CUDA has it. Who names the backend reads this.
+    pub tf32: bool,
     /// Whether a backward pass computes cheap activations again rather than keeping them. The `AutodiffBackend` does it
     /// (Burn's `BalancedCheckpointing`): who names one reads this.
     pub activation_checkpointing: bool,

@@ -34,10 +34,99 @@ impl Dashboard {
     ) -> SupervisedTraining<LC> {
         match self {
             Dashboard::Tui => training.renderer(SkipMissing {
-                inner: TuiMetricsRendererWrapper::new(interrupter, None),
+                inner: Late::new(move || TuiMetricsRendererWrapper::new(interrupter.clone(), None)),
             }),
             Dashboard::Plain => training.renderer(PlainRenderer::default()),
             Dashboard::None => training.renderer(Silent),
+        }
+    }
+}
+
+/// A renderer that is made when there is something to show. Until then the terminal is free for whoever says what a run
+/// is doing before its first update: compiling kernels, on a GPU.
+struct Late<R, F> {
+    make: F,
+    made: Option<R>,
+    definitions: Vec<MetricDefinition>,
+    manual_close: bool,
+}
+
+impl<R: MetricsRenderer, F: Fn() -> R> Late<R, F> {
+    fn new(make: F) -> Self {
+        Self {
+            make,
+            made: None,
+            definitions: Vec::new(),
+            manual_close: false,
+        }
+    }
+
+    fn renderer(&mut self) -> &mut R {
+        let (make, definitions) = (&self.make, &mut self.definitions);
+        let manual_close = self.manual_close;
+        self.made.get_or_insert_with(|| {
+            let mut renderer = make();
+            if manual_close {
+                renderer.manual_close();
+            }
+            for definition in definitions.drain(..) {
+                renderer.register_metric(definition);
+            }
+            renderer
+        })
+    }
+}
+
+impl<R: MetricsRenderer, F: Fn() -> R + Send + Sync> MetricsRendererTraining for Late<R, F> {
+    fn update_train(&mut self, state: MetricState) {
+        self.renderer().update_train(state);
+    }
+
+    fn update_valid(&mut self, state: MetricState) {
+        self.renderer().update_valid(state);
+    }
+
+    fn render_train(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
+        self.renderer().render_train(item, indicators);
+    }
+
+    fn render_valid(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
+        self.renderer().render_valid(item, indicators);
+    }
+
+    fn on_train_end(
+        &mut self,
+        summary: Option<LearnerSummary>,
+    ) -> Result<(), Box<dyn core::error::Error>> {
+        match &mut self.made {
+            Some(renderer) => renderer.on_train_end(summary),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<R: MetricsRenderer, F: Fn() -> R + Send + Sync> MetricsRendererEvaluation for Late<R, F> {
+    fn update_test(&mut self, name: EvaluationName, state: MetricState) {
+        self.renderer().update_test(name, state);
+    }
+
+    fn render_test(&mut self, item: EvaluationProgress, indicators: Vec<ProgressType>) {
+        self.renderer().render_test(item, indicators);
+    }
+}
+
+impl<R: MetricsRenderer, F: Fn() -> R + Send + Sync> MetricsRenderer for Late<R, F> {
+    fn manual_close(&mut self) {
+        match &mut self.made {
+            Some(renderer) => renderer.manual_close(),
+            None => self.manual_close = true,
+        }
+    }
+
+    fn register_metric(&mut self, definition: MetricDefinition) {
+        match &mut self.made {
+            Some(renderer) => renderer.register_metric(definition),
+            None => self.definitions.push(definition),
         }
     }
 }

@@ -21,6 +21,7 @@ use super::train_loop::TrainLoop;
 use super::window::{gradient_norm_series, measure_series};
 use crate::config::Settings;
 use crate::corpus::TaskData;
+use crate::device::DeviceWatch;
 use crate::finite::NotFinite;
 use crate::run_folder::{CheckpointState, RunError, RunFolder};
 use crate::step::UpdateState;
@@ -91,6 +92,8 @@ pub struct TrainingSession<B: AutodiffBackend> {
     pub run: RunFolder,
     /// Where to compute.
     pub device: B::Device,
+    /// What the device says meanwhile.
+    pub watch: DeviceWatch,
     /// Set from outside to stop after an update.
     pub stop: StopFlag,
 }
@@ -102,6 +105,8 @@ pub struct Outcome {
     pub state: CheckpointState,
     /// Whether it was stopped before its end.
     pub interrupted: bool,
+    /// What the device said.
+    pub watch: DeviceWatch,
 }
 
 pub(super) type Components<B> =

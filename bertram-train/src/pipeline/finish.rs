@@ -17,6 +17,7 @@ use super::{PipelineError, TrainedModel, export_model, peak_memory_bytes};
 use crate::analysis::{Analysis, TaskAnalysis};
 use crate::config::Settings;
 use crate::corpus::{DataFile, TaskData, data_files, read_corpus_again, tokenize_corpus};
+use crate::device::DeviceUse;
 use crate::evaluate::{EvaluationSet, evaluate, task_without_finite_logits};
 use crate::learner::Outcome;
 use crate::run_folder::{CheckpointStore, RunError, RunFolder, write_json};
@@ -44,6 +45,12 @@ pub struct Summary {
     pub tokens_per_second: f64,
     /// Most memory the process held; host memory only. `null` where the system does not say.
     pub peak_memory_bytes: Option<u64>,
+    /// Seconds from the start of the process until its first update was made; of several sittings, the last one's.
+    #[serde(default)]
+    pub first_update_seconds: Option<f64>,
+    /// What the device said of itself; `null` for a CPU.
+    #[serde(default)]
+    pub device: Option<DeviceUse>,
     /// Trained numbers in the model.
     pub parameters: usize,
     /// Backend.
@@ -145,6 +152,8 @@ pub fn finish<B: Kernels>(
         tokens: state.tokens,
         tokens_per_second: state.tokens as f64 / state.training_seconds.max(1e-9),
         peak_memory_bytes: peak_memory_bytes(),
+        first_update_seconds: outcome.watch.first_update_seconds(),
+        device: outcome.watch.device_use(),
         parameters: model.num_params(),
         backend: info.backend.clone(),
         seed: info.seed,

@@ -22,6 +22,8 @@ pub use resume::{
 pub use start::start;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
 
 use bertram_core::data::{DataError, Split, TokenizerError};
 use bertram_core::encoder::WeightsError;
@@ -30,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
 use crate::corpus::DataFile;
+use crate::device::DeviceReport;
 use crate::run_folder::RunError;
 
 /// Errors before and after training.
@@ -250,6 +253,10 @@ pub struct RunInfo {
 /// Where to compute, and under what name.
 #[derive(Clone, Debug)]
 pub struct Place<D> {
+    /// What the device is asked; `None` where it has nothing to say.
+    pub report: Option<Arc<dyn DeviceReport>>,
+    /// When the process began to work.
+    pub begun: Instant,
     /// Name of the backend.
     pub backend: String,
     /// Number of the device.

@@ -14,6 +14,7 @@ use super::start::{build_model, check_precision, update_state, warn_of_preproces
 use super::{BURN_VERSION, PipelineError, Place, RunInfo, write_text};
 use crate::config::{Override, Settings};
 use crate::corpus::{TaskCorpus, data_files, read_corpus, tokenize_for_training};
+use crate::device::DeviceWatch;
 use crate::learner::{StopFlag, TrainingSession};
 use crate::run_folder::{CheckpointState, CheckpointStore, RunFolder, write_json};
 use crate::weighting::LossWeighting;
@@ -142,6 +143,7 @@ pub fn resume<B: AutodiffBackend>(
         state: checkpoint.state,
         run,
         device: place.device.clone(),
+        watch: DeviceWatch::new(place.report.clone(), place.begun),
         stop,
     };
     Ok((session, changes))

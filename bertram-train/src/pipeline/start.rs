@@ -12,6 +12,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use super::prepare::{Prepared, prepare};
 use super::{BURN_VERSION, PipelineError, Place, RunInfo, write_text};
 use crate::config::{RandomModel, Settings};
+use crate::device::DeviceWatch;
 use crate::epoch::mix;
 use crate::learner::{StopFlag, TrainingSession};
 use crate::loss_scale::LossScale;
@@ -83,6 +84,7 @@ pub fn start<B: AutodiffBackend>(
         state,
         run,
         device: place.device.clone(),
+        watch: DeviceWatch::new(place.report.clone(), place.begun),
         stop,
     })
 }

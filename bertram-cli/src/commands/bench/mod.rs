@@ -2,6 +2,7 @@
 
 mod kernels;
 mod methods;
+mod profile;
 mod speed;
 
 use std::path::Path;
@@ -14,7 +15,7 @@ use comfy_table::{CellAlignment, Table};
 use serde_json::{Map, Value, json};
 
 use crate::args::{BenchArgs, BenchCommand, BenchCommonArgs};
-use crate::backend::{BackendJob, dispatch_with};
+use crate::backend::{BackendJob, DeviceOptions, dispatch_with};
 use crate::error::{CliResult, input, work};
 
 /// Runs the command.
@@ -83,8 +84,11 @@ fn shape(name: &str) -> CliResult<BertConfig> {
 fn measure<J: BackendJob<Output = CliResult>>(args: &BenchCommonArgs, job: J) -> CliResult {
     dispatch_with(
         args.backend.kind()?,
-        args.backend.device,
-        args.activation_checkpointing,
+        DeviceOptions {
+            number: args.backend.device,
+            checkpointing: args.activation_checkpointing,
+            tf32: !args.no_tf32,
+        },
         job,
     )?
 }

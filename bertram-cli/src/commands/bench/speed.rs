@@ -12,14 +12,17 @@ use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 use super::{batch_shape, compute, gibibytes, heading, measure, prepare, right_align};
-use crate::args::BenchCommonArgs;
+use crate::args::{BenchCommonArgs, BenchTrainStepArgs};
 use crate::backend::BackendJob;
 use crate::error::{CliResult, input};
 use crate::out;
 
 /// Runs `bench train-step`.
-pub fn train_step(args: &BenchCommonArgs) -> CliResult {
-    run(args, What::TrainStep)
+pub fn train_step(args: &BenchTrainStepArgs) -> CliResult {
+    if args.profile {
+        return super::profile::run(&args.common);
+    }
+    run(&args.common, What::TrainStep)
 }
 
 /// Runs `bench evaluate`.
@@ -127,7 +130,7 @@ impl BackendJob for Speed {
 }
 
 /// The first few steps fill caches and allocators, and compile kernels on a GPU.
-fn warm_up(mut step: impl FnMut()) {
+pub(super) fn warm_up(mut step: impl FnMut()) {
     for _ in 0..3 {
         step();
     }

@@ -40,7 +40,10 @@ fn check_settings(run: &PlannedRun) -> CliResult {
     let found = Settings::load(&folder.config(), &[]).map_err(input)?;
     let mut sets = vec![format!("train.seed={}", run.seed)];
     sets.extend(run.sets.iter().cloned());
-    let planned = Settings::load(&run.config, &sets).map_err(input)?;
+    let mut planned = Settings::load(&run.config, &sets).map_err(input)?;
+    // Where the plan does not say, the backend did when the run began.
+    let padding = found.data.pad_to_multiple_of;
+    planned.data.pad_to_multiple_of = planned.data.pad_to_multiple_of.or(padding);
     if found == planned {
         return Ok(());
     }

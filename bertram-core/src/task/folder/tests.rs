@@ -523,7 +523,7 @@ fn classified(dir: &Path, texts: &[&str]) -> (Vec<Vec<f64>>, Value) {
     let tokenizer = BertTokenizer::from_folder(dir).expect("a tokenizer");
     let ids = tokenizer.encode_all(texts).expect("ids");
     let ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
-    let batch = sequence_batch::<Flex>(&ids, tokenizer.special(), 20, &device);
+    let batch = sequence_batch::<Flex>(&ids, tokenizer.special(), 20, 1, &device);
     let hidden = encoder.forward(&batch);
     let pooled = encoder.pool(hidden, &batch.attention_mask, Pooling::Pooler);
     let pooled: Vec<f32> = pooled.into_data().to_vec().expect("floats");
@@ -558,7 +558,7 @@ fn own_logits(
     let tokenizer = tokenizer();
     let ids = tokenizer.encode_all(texts).expect("ids");
     let ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
-    let tokens = sequence_batch::<Flex>(&ids, tokenizer.special(), 20, &device);
+    let tokens = sequence_batch::<Flex>(&ids, tokenizer.special(), 20, 1, &device);
     let batch = crate::data::TaskBatch {
         task: head.config().task,
         tokens,

@@ -23,6 +23,7 @@ use super::session::{Components, Outcome, StopFlag, TrainError, TrainingSession}
 use super::window::{Window, WindowNumbers};
 use crate::config::Settings;
 use crate::corpus::TaskData;
+use crate::device::DeviceWatch;
 use crate::epoch::{Epoch, HostPart, mix};
 use crate::finite::{NotFinite, NotFiniteValue, non_finite_parameter, task_without_finite_output};
 use crate::optim::LearningRateSchedule;
@@ -42,6 +43,7 @@ pub(super) struct TrainLoop<B: AutodiffBackend> {
     store: CheckpointStore,
     metrics: MetricsLog,
     device: B::Device,
+    watch: DeviceWatch,
     stop: StopFlag,
     rates: LearningRateSchedule,
     updates_per_epoch: usize,
@@ -64,6 +66,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             state,
             run,
             device,
+            watch,
             stop,
         } = session;
         let train = &settings.train;
@@ -108,6 +111,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             state,
             metrics,
             device,
+            watch,
             stop,
             updates_per_epoch,
             last_evaluation_seconds: 0.0,
@@ -120,6 +124,7 @@ impl<B: TrainBackend> TrainLoop<B> {
         let outcome = result.map(|interrupted| Outcome {
             state: training.state,
             interrupted,
+            watch: training.watch,
         });
         match model {
             Some(model) => (model, outcome),
@@ -137,6 +142,10 @@ impl<B: TrainBackend> TrainLoop<B> {
     ) -> Result<bool, TrainError> {
         let epochs = self.settings.train.epochs;
         while self.state.epoch <= epochs {
+            // Before an epoch's first update, too: on a GPU the first of all takes as long as its kernels to compile.
+            if self.stop.is_set() {
+                return Ok(true);
+            }
             if self.early_stop() {
                 tracing::info!(
                     "stopping early: no better overall score for {} evaluations",
@@ -160,6 +169,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             }
             events.process_train(LearnerEvent::EndEpoch(self.state.epoch));
             self.evaluate(model, events)?;
+            self.watch.look();
             self.score_training_rows(model)?;
             self.state.epoch += 1;
             self.state.updates_in_epoch = 0;
@@ -236,6 +246,11 @@ impl<B: TrainBackend> TrainLoop<B> {
             self.state.updates_in_epoch += 1;
             self.state.tokens += output.tokens as u64;
             window.add(&output);
+            if self.watch.awaits_first_update() {
+                // Once in a process: so that it is known when a run has begun to move.
+                let _ = B::sync(&self.device);
+                self.watch.first_update_made();
+            }
             if let Some(merged) = &output.merged {
                 self.log_surgery(merged)?;
             }
@@ -246,6 +261,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             let numbers = if shown {
                 let full = std::mem::replace(&mut window, Window::new());
                 let numbers = self.log_step(full.read(), factor)?;
+                self.watch.look();
                 self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
                 numbers
             } else {
