@@ -162,6 +162,7 @@ fn dtypes<R: CubeRuntime>(update: &AdamWUpdate<CubeTensor<R>>) -> Vec<DType> {
 }
 
 /// [`Kernels::adamw_all`](crate::Kernels::adamw_all); the updates again where there is no kernel for their types.
+#[allow(clippy::type_complexity, reason = "what came in, or what comes of it")]
 pub(super) fn step_all<R: CubeRuntime>(
     updates: Vec<AdamWUpdate<CubeTensor<R>>>,
     factor: Option<CubeTensor<R>>,

@@ -18,7 +18,7 @@ use super::product::{product, transposed};
 use super::projections::{merge, pack, split, unpack};
 use super::softmax::Heads;
 use super::sums::column_parts;
-use super::tensor::{all_f32, contiguous, hidden_states, matrix_dims, primitive, reshaped, tensor};
+use super::tensor::{all_f32, contiguous, hidden_states, matrix_dims, primitive, tensor};
 use crate::{AttentionOptions, Projections, composed};
 
 /// Heads of rows whose bias is `[batch, 1, 1, sequence]`.

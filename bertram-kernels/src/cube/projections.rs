@@ -21,15 +21,13 @@ fn pack_kernel<T: Numeric, N: Size>(
         let row = ABSOLUTE_POS / (3 * columns);
         let column = ABSOLUTE_POS % (3 * columns);
         let from = row * columns + column % columns;
-        let mut weight = Vector::<f32, N>::empty();
         if column < columns {
-            weight = query[from];
+            output[ABSOLUTE_POS] = Vector::cast_from(query[from]);
         } else if column < 2 * columns {
-            weight = key[from];
+            output[ABSOLUTE_POS] = Vector::cast_from(key[from]);
         } else {
-            weight = value[from];
+            output[ABSOLUTE_POS] = Vector::cast_from(value[from]);
         }
-        output[ABSOLUTE_POS] = Vector::cast_from(weight);
     }
 }
 

@@ -8,6 +8,8 @@ use super::super::tensor::{primitive, tensor};
 use super::{assert_close, device, matrix, values};
 use crate::{AdamWStep, AdamWUpdate, KernelKind};
 
+type Matrix = Tensor<Wgpu, 2>;
+
 /// One number, odd ones, more than fit a launch, more than a cube takes at once.
 const SHAPES: [[usize; 2]; 14] = [
     [1, 1],
@@ -33,11 +35,11 @@ fn steps(
     shared: bool,
     device: &WgpuDevice,
 ) -> Vec<Vec<f32>> {
-    let mut state: Vec<(Tensor<Wgpu, 2>, Option<[Tensor<Wgpu, 2>; 2]>)> = (SHAPES.iter())
+    let mut state: Vec<(Matrix, Option<[Matrix; 2]>)> = (SHAPES.iter())
         .enumerate()
         .map(|(seed, shape)| (matrix::<Wgpu>(seed, *shape, device), None))
         .collect();
-    let before: Vec<Tensor<Wgpu, 2>> = state
+    let before: Vec<Matrix> = state
         .iter()
         .map(|(parameter, _)| parameter.clone())
         .collect();
@@ -115,7 +117,7 @@ fn a_step_that_is_left_out_may_have_any_gradient() {
 fn inner_products() {
     let Some(device) = device() else { return };
     for count in [1, 3] {
-        let groups: Vec<Vec<Tensor<Wgpu, 2>>> = (SHAPES.iter().enumerate())
+        let groups: Vec<Vec<Matrix>> = (SHAPES.iter().enumerate())
             .map(|(group, shape)| {
                 let seeds = (0..count).map(|tensor| 10 * group + tensor);
                 seeds
