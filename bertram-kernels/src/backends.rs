@@ -16,9 +16,3 @@ mod ndarray {
     {
     }
 }
-
-#[cfg(feature = "wgpu")]
-impl crate::Kernels for burn::backend::Wgpu {}
-
-#[cfg(feature = "cuda")]
-impl crate::Kernels for burn::backend::Cuda {}

@@ -6,7 +6,7 @@
 use burn::nn::Dropout;
 use burn::tensor::{Bool, Int, Tensor, TensorPrimitive, activation, backend::Backend, module};
 
-use crate::{AdamWStep, AttentionOptions, Moments, Norm, at_least_f32};
+use crate::{AdamWStep, AttentionOptions, Moments, Norm, Projections, at_least_f32};
 
 /// [`Kernels::embedding_rows`](crate::Kernels::embedding_rows).
 pub fn embedding_rows<B: Backend>(table: Tensor<B, 2>, ids: Tensor<B, 1, Int>) -> Tensor<B, 2> {
@@ -23,6 +23,12 @@ pub fn linear_layer<B: Backend>(
     module::linear(input, weight, Some(bias))
 }
 
+/// [`Kernels::product`](crate::Kernels::product).
+pub fn product<B: Backend>(input: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
+    let weight = weight.cast(input.dtype());
+    input.matmul(weight)
+}
+
 /// [`Kernels::self_attention`](crate::Kernels::self_attention).
 pub fn self_attention<B: Backend>(
     query: Tensor<B, 2>,
@@ -34,6 +40,31 @@ pub fn self_attention<B: Backend>(
     self_attention_with(query, key, value, bias, options.heads, |probabilities| {
         dropout(probabilities, options.dropout)
     })
+}
+
+/// [`Kernels::projected_attention`](crate::Kernels::projected_attention).
+pub fn projected_attention<B: Backend>(
+    hidden: Tensor<B, 2>,
+    projections: Projections<B>,
+    bias: Tensor<B, 4>,
+    options: AttentionOptions,
+) -> Tensor<B, 2> {
+    projected_attention_with(hidden, projections, bias, options.heads, |probabilities| {
+        dropout(probabilities, options.dropout)
+    })
+}
+
+/// [`projected_attention`] with a dropout of the caller's, as [`self_attention_with`] takes it.
+pub fn projected_attention_with<B: Backend>(
+    hidden: Tensor<B, 2>,
+    projections: Projections<B>,
+    bias: Tensor<B, 4>,
+    heads: usize,
+    dropout: impl FnOnce(Tensor<B, 4>) -> Tensor<B, 4>,
+) -> Tensor<B, 2> {
+    let [query, key, value] =
+        (projections.each()).map(|(weight, bias)| linear_layer(hidden.clone(), weight, bias));
+    self_attention_with(query, key, value, bias, heads, dropout)
 }
 
 /// [`self_attention`] with a dropout of the caller's, which gets the probabilities `[batch, heads, sequence, sequence]`.

@@ -3,10 +3,11 @@
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Int, Tensor};
 
-use crate::adamw::{AdamWStep, Moments};
-use crate::composed;
+use crate::adamw::{self, AdamWStep, AdamWUpdate, AdamWUpdated, Moments};
+use crate::{KernelKind, composed};
 
 /// Scale, shift and epsilon of a LayerNorm.
 #[derive(Clone, Debug)]
@@ -17,6 +18,24 @@ pub struct Norm<B: Backend> {
     pub beta: Tensor<B, 1>,
     /// Added to the variance.
     pub eps: f64,
+}
+
+/// The linear layers that make queries, keys and values, in this order.
+#[derive(Clone, Debug)]
+pub struct Projections<B: Backend> {
+    /// Weights, `[d_input, hidden]` each.
+    pub weights: [Tensor<B, 2>; 3],
+    /// Biases, `[hidden]` each.
+    pub biases: [Tensor<B, 1>; 3],
+}
+
+impl<B: Backend> Projections<B> {
+    /// Weight and bias of each.
+    pub(crate) fn each(self) -> [(Tensor<B, 2>, Tensor<B, 1>); 3] {
+        let [query, key, value] = self.weights;
+        let [query_bias, key_bias, value_bias] = self.biases;
+        [(query, query_bias), (key, key_bias), (value, value_bias)]
+    }
 }
 
 /// How attention is computed.
@@ -79,6 +98,23 @@ pub trait Kernels: Backend {
         composed::linear_layer(input, weight, bias)
     }
 
+    /// `input weight`, in the type of the input: a linear layer without its bias, which another kernel adds.
+    ///
+    /// # Shapes
+    /// - input: `[rows, d_input]`; weight: `[d_input, d_output]`
+    /// - result: `[rows, d_output]`
+    fn product(input: Tensor<Self, 2>, weight: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        composed::product(input, weight)
+    }
+
+    /// [`product`](Self::product) of `Autodiff`.
+    fn product_on_graph<C: CheckpointStrategy>(
+        input: Tensor<Autodiff<Self, C>, 2>,
+        weight: Tensor<Autodiff<Self, C>, 2>,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        composed::product(input, weight)
+    }
+
     /// Multi-head attention within each sequence (Vaswani et al. 2017, section 3.2), without projections:
     /// `dropout(softmax(q k^T / sqrt(d_head) + bias)) v`, head by head. The bias takes no gradient.
     ///
@@ -107,6 +143,35 @@ pub trait Kernels: Backend {
         options: AttentionOptions,
     ) -> Tensor<Autodiff<Self, C>, 2> {
         composed::self_attention(query, key, value, bias, options)
+    }
+
+    /// Query, key and value of hidden states, and [`self_attention`](Self::self_attention) of them.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch * sequence, d_input]`
+    /// - bias: `[batch, 1, 1, sequence]`
+    /// - result: `[batch * sequence, hidden]`
+    fn projected_attention(
+        hidden: Tensor<Self, 2>,
+        projections: Projections<Self>,
+        bias: Tensor<Self, 4>,
+        options: AttentionOptions,
+    ) -> Tensor<Self, 2> {
+        let [query, key, value] = (projections.each())
+            .map(|(weight, bias)| Self::linear_layer(hidden.clone(), weight, bias));
+        Self::self_attention(query, key, value, bias, options)
+    }
+
+    /// [`projected_attention`](Self::projected_attention) of `Autodiff`.
+    fn projected_attention_on_graph<C: CheckpointStrategy>(
+        hidden: Tensor<Autodiff<Self, C>, 2>,
+        projections: Projections<Autodiff<Self, C>>,
+        bias: Tensor<Autodiff<Self, C>, 4>,
+        options: AttentionOptions,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        let [query, key, value] = (projections.each())
+            .map(|(weight, bias)| Self::linear_layer_on_graph(hidden.clone(), weight, bias));
+        Self::self_attention_on_graph(query, key, value, bias, options)
     }
 
     /// `gelu(input + bias)`, with the exact GELU, `x Phi(x)` (Hendrycks & Gimpel 2016).
@@ -189,10 +254,27 @@ pub trait Kernels: Backend {
         composed::adamw(parameter, gradient, gradient_factor, moments, step)
     }
 
+    /// [`adamw`](Self::adamw) of several parameters, which a backend may take together.
+    fn adamw_all(
+        updates: Vec<AdamWUpdate<FloatTensor<Self>>>,
+        gradient_factor: Option<&Tensor<Self, 1>>,
+    ) -> Vec<AdamWUpdated<FloatTensor<Self>>> {
+        adamw::one_by_one(KernelKind::Fused, updates, gradient_factor)
+    }
+
     /// Inner products of tensors of one shape, the upper triangle of their Gram matrix row by row: of the first with
     /// itself, of the first with the second, and so on. Each of shape `[1]`.
     fn inner_products<const D: usize>(tensors: &[Tensor<Self, D>]) -> Vec<Tensor<Self, 1>> {
         composed::inner_products(tensors)
+    }
+
+    /// [`inner_products`](Self::inner_products) of groups of as many tensors each, summed over the groups; nothing of none.
+    /// So the gradients of a module's parameters, a group a parameter, make one Gram matrix.
+    ///
+    /// # Shapes
+    /// - result: `[tensors (tensors + 1) / 2]`
+    fn inner_products_all(groups: Vec<Vec<FloatTensor<Self>>>) -> Option<Tensor<Self, 1>> {
+        adamw::products_one_by_one(KernelKind::Fused, groups)
     }
 
     /// `sum_k weight_k tensor_k` of tensors of one shape; nothing of none. A first tensor that is not shared is changed
@@ -225,6 +307,10 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         B::linear_layer_on_graph(input, weight, bias)
     }
 
+    fn product(input: Tensor<Self, 2>, weight: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        B::product_on_graph(input, weight)
+    }
+
     fn self_attention(
         query: Tensor<Self, 2>,
         key: Tensor<Self, 2>,
@@ -233,6 +319,15 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         options: AttentionOptions,
     ) -> Tensor<Self, 2> {
         B::self_attention_on_graph(query, key, value, bias, options)
+    }
+
+    fn projected_attention(
+        hidden: Tensor<Self, 2>,
+        projections: Projections<Self>,
+        bias: Tensor<Self, 4>,
+        options: AttentionOptions,
+    ) -> Tensor<Self, 2> {
+        B::projected_attention_on_graph(hidden, projections, bias, options)
     }
 
     fn bias_gelu(input: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {

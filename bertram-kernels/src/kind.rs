@@ -1,9 +1,11 @@
 //! The choice between fused and composed kernels.
 
+use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{AdamWStep, AttentionOptions, Kernels, Moments, Norm, composed};
+use crate::adamw::{self, AdamWUpdate, AdamWUpdated};
+use crate::{AdamWStep, AttentionOptions, Kernels, Moments, Norm, Projections, composed};
 
 /// Which form of the kernels computes. Both give the same numbers but for rounding, and dropout masks of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +52,14 @@ impl KernelKind {
         }
     }
 
+    /// [`Kernels::product`].
+    pub fn product<B: Kernels>(self, input: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
+        match self {
+            KernelKind::Fused => B::product(input, weight),
+            KernelKind::Composed => composed::product(input, weight),
+        }
+    }
+
     /// [`Kernels::self_attention`].
     pub fn self_attention<B: Kernels>(
         self,
@@ -62,6 +72,22 @@ impl KernelKind {
         match self {
             KernelKind::Fused => B::self_attention(query, key, value, bias, options),
             KernelKind::Composed => composed::self_attention(query, key, value, bias, options),
+        }
+    }
+
+    /// [`Kernels::projected_attention`].
+    pub fn projected_attention<B: Kernels>(
+        self,
+        hidden: Tensor<B, 2>,
+        projections: Projections<B>,
+        bias: Tensor<B, 4>,
+        options: AttentionOptions,
+    ) -> Tensor<B, 2> {
+        match self {
+            KernelKind::Fused => B::projected_attention(hidden, projections, bias, options),
+            KernelKind::Composed => {
+                composed::projected_attention(hidden, projections, bias, options)
+            }
         }
     }
 
@@ -117,6 +143,29 @@ impl KernelKind {
             KernelKind::Composed => {
                 composed::adamw(parameter, gradient, gradient_factor, moments, step)
             }
+        }
+    }
+
+    /// [`Kernels::adamw_all`].
+    pub fn adamw_all<B: Kernels>(
+        self,
+        updates: Vec<AdamWUpdate<FloatTensor<B>>>,
+        gradient_factor: Option<&Tensor<B, 1>>,
+    ) -> Vec<AdamWUpdated<FloatTensor<B>>> {
+        match self {
+            KernelKind::Fused => B::adamw_all(updates, gradient_factor),
+            KernelKind::Composed => adamw::one_by_one(self, updates, gradient_factor),
+        }
+    }
+
+    /// [`Kernels::inner_products_all`].
+    pub fn inner_products_all<B: Kernels>(
+        self,
+        groups: Vec<Vec<FloatTensor<B>>>,
+    ) -> Option<Tensor<B, 1>> {
+        match self {
+            KernelKind::Fused => B::inner_products_all(groups),
+            KernelKind::Composed => adamw::products_one_by_one(self, groups),
         }
     }
 

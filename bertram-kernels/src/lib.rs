@@ -1,12 +1,15 @@
 //! Operations that a BERT encoder and its optimiser spend their time in, each as one call.
 //!
 //! [`Kernels`] is a Burn backend with these operations. Its provided methods compose them of Burn's own ([`composed`]),
-//! which serves every backend; `Flex`, the CPU backend, has fused ones, alone and under `Autodiff`.
+//! which serves every backend; `Flex`, the CPU backend, and `CubeBackend`, that of GPUs, have fused ones, alone and under
+//! `Autodiff`.
 //! [`KernelKind`] chooses between the two at run time.
 
 mod adamw;
 mod backends;
 pub mod composed;
+#[cfg(feature = "cube")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 mod kernels;
@@ -15,8 +18,8 @@ mod precision;
 #[cfg(feature = "cuda")]
 mod tf32;
 
-pub use adamw::{AdamWStep, Moments};
-pub use kernels::{AttentionOptions, Kernels, Norm, TrainBackend};
+pub use adamw::{AdamWStep, AdamWUpdate, AdamWUpdated, Moments};
+pub use kernels::{AttentionOptions, Kernels, Norm, Projections, TrainBackend};
 pub use kind::KernelKind;
 pub use precision::{Precision, at_least_f32};
 #[cfg(feature = "cuda")]

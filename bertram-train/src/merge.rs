@@ -1,6 +1,6 @@
 //! Task gradients in, one gradient out: the Gram matrix on the device, an aggregator's weights, and their combination.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use bertram_core::task::TaskId;
 use bertram_kernels::{KernelKind, TrainBackend};
@@ -8,6 +8,7 @@ use burn::module::{AutodiffModule, Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::ops::FloatTensor;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregator::Gram;
@@ -47,29 +48,33 @@ pub fn gram<B: TrainBackend, M: AutodiffModule<B>>(
     scope: Option<&HashSet<ParamId>>,
     kernels: KernelKind,
 ) -> Gram {
-    let count = tasks.len();
-    let mut visitor = InnerProducts::<B> {
+    let mut visitor = Groups::<B> {
         tasks,
         scope,
-        kernels,
-        products: vec![None; count * (count + 1) / 2],
+        groups: BTreeMap::new(),
     };
     module.visit(&mut visitor);
-    let present: Vec<Tensor<B::InnerBackend, 1>> =
-        visitor.products.iter().flatten().cloned().collect();
-    let mut values = if present.is_empty() {
+    // No parameter that a task leaves alone adds to its inner products.
+    let mut places = Vec::new();
+    let mut products = Vec::new();
+    for (touching, groups) in visitor.groups {
+        if let Some(sums) = kernels.inner_products_all::<B::InnerBackend>(groups) {
+            let pairs = upper_triangle(touching.len());
+            places.extend(pairs.map(|(i, j)| (touching[i], touching[j])));
+            products.push(sums);
+        }
+    }
+    let values: Vec<f64> = if products.is_empty() {
         Vec::new()
     } else {
-        Tensor::cat(present, 0).into_data().iter::<f64>().collect()
-    }
-    .into_iter();
+        Tensor::cat(products, 0).into_data().iter::<f64>().collect()
+    };
+    let count = tasks.len();
     let mut rows = vec![vec![0.0; count]; count];
-    for ((i, j), product) in upper_triangle(count).zip(&visitor.products) {
-        // No parameter is touched by both: their inner product stays 0.
-        if product.is_some() {
-            let value = values.next().unwrap_or(0.0);
-            rows[i][j] = value;
-            rows[j][i] = value;
+    for ((i, j), value) in places.into_iter().zip(values) {
+        rows[i][j] += value;
+        if i != j {
+            rows[j][i] += value;
         }
     }
     Gram::from_rows(&rows)
@@ -80,34 +85,27 @@ fn upper_triangle(count: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..count).flat_map(move |i| (i..count).map(move |j| (i, j)))
 }
 
-struct InnerProducts<'a, B: AutodiffBackend> {
+struct Groups<'a, B: AutodiffBackend> {
     tasks: &'a [TaskGradients],
     scope: Option<&'a HashSet<ParamId>>,
-    kernels: KernelKind,
-    /// Sums of the upper triangle, row by row.
-    products: Vec<Option<Tensor<B::InnerBackend, 1>>>,
+    /// Of each set of tasks, the gradients of the parameters that they touch, and no other task does.
+    groups: BTreeMap<Vec<usize>, Vec<Vec<FloatTensor<B::InnerBackend>>>>,
 }
 
-impl<B: TrainBackend> ModuleVisitor<B> for InnerProducts<'_, B> {
+impl<B: TrainBackend> ModuleVisitor<B> for Groups<'_, B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if self.scope.is_some_and(|scope| !scope.contains(&param.id)) {
             return;
         }
-        let (touching, gradients): (Vec<usize>, Vec<Tensor<B::InnerBackend, D>>) =
+        let (touching, gradients): (Vec<usize>, Vec<FloatTensor<B::InnerBackend>>) =
             (self.tasks.iter().enumerate())
-                .filter_map(|(index, task)| Some((index, task.gradients.get(param.id)?)))
+                .filter_map(|(index, task)| {
+                    let gradient = task.gradients.get::<B::InnerBackend, D>(param.id)?;
+                    Some((index, gradient.into_primitive().tensor()))
+                })
                 .unzip();
-        let mut products = self.kernels.inner_products(&gradients).into_iter();
-        for (pair, sum) in upper_triangle(self.tasks.len()).zip(&mut self.products) {
-            if touching.contains(&pair.0)
-                && touching.contains(&pair.1)
-                && let Some(product) = products.next()
-            {
-                *sum = Some(match sum.take() {
-                    Some(sum) => sum + product,
-                    None => product,
-                });
-            }
+        if !touching.is_empty() {
+            self.groups.entry(touching).or_default().push(gradients);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Multi-head self-attention.
 
-use bertram_kernels::{AttentionOptions, KernelKind, Kernels};
+use bertram_kernels::{AttentionOptions, KernelKind, Kernels, Projections};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::BertConfig;
-use super::kernel::{linear, product};
+use super::kernel::{bias as bias_of, product};
 
 /// What is added to the score of a masked key.
 ///
@@ -71,9 +71,11 @@ impl<B: Kernels> BertAttention<B> {
     /// - bias: `[batch, 1, 1, sequence]`, of [`attention_bias`]
     /// - result: `[batch * sequence, hidden]`
     pub fn forward(&self, hidden: Tensor<B, 2>, bias: &Tensor<B, 4>) -> Tensor<B, 2> {
-        let query = linear(self.kernels, &self.query, hidden.clone());
-        let key = linear(self.kernels, &self.key, hidden.clone());
-        let value = linear(self.kernels, &self.value, hidden);
+        let layers = [&self.query, &self.key, &self.value];
+        let projections = Projections {
+            weights: layers.map(|layer| layer.weight.val()),
+            biases: layers.map(bias_of),
+        };
         let options = AttentionOptions {
             heads: self.heads,
             dropout: self.dropout.prob,
@@ -81,8 +83,8 @@ impl<B: Kernels> BertAttention<B> {
         let bias = bias.clone();
         let mixed = self
             .kernels
-            .self_attention(query, key, value, bias, options);
-        product(&self.output, mixed)
+            .projected_attention(hidden, projections, bias, options);
+        product(self.kernels, &self.output, mixed)
     }
 }
 

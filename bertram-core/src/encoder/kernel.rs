@@ -15,9 +15,12 @@ pub(super) fn linear<B: Kernels>(
 }
 
 /// A linear layer on rows, without its bias.
-pub(super) fn product<B: Backend>(layer: &Linear<B>, input: Tensor<B, 2>) -> Tensor<B, 2> {
-    let weight = layer.weight.val().cast(input.dtype());
-    input.matmul(weight)
+pub(super) fn product<B: Kernels>(
+    kernels: KernelKind,
+    layer: &Linear<B>,
+    input: Tensor<B, 2>,
+) -> Tensor<B, 2> {
+    kernels.product(input, layer.weight.val())
 }
 
 /// A linear layer's bias.

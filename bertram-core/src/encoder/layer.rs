@@ -68,14 +68,14 @@ impl<B: Kernels> BertLayer<B> {
         let hidden = self.add_and_norm(attended, added, hidden, &self.attention_norm);
         let wide = match self.activation {
             HiddenAct::Gelu => {
-                let wide = product(&self.intermediate, hidden.clone());
+                let wide = product(self.kernels, &self.intermediate, hidden.clone());
                 self.kernels.bias_gelu(wide, bias_of(&self.intermediate))
             }
             activation => {
                 activation.forward(linear(self.kernels, &self.intermediate, hidden.clone()))
             }
         };
-        let narrow = product(&self.output, wide);
+        let narrow = product(self.kernels, &self.output, wide);
         self.add_and_norm(narrow, bias_of(&self.output), hidden, &self.output_norm)
     }
 

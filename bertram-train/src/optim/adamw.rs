@@ -1,12 +1,17 @@
 //! AdamW as the CS224N course defines it (Loshchilov & Hutter 2019 with the efficient bias correction at the end of
 //! section 2 of Kingma & Ba 2015).
 
+use std::any::Any;
 use std::collections::HashMap;
 
-use bertram_kernels::{AdamWStep, KernelKind, Moments, TrainBackend};
-use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use bertram_kernels::{AdamWStep, AdamWUpdate, AdamWUpdated, KernelKind, TrainBackend};
+use burn::module::{
+    AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param, ParamId, ParamMapper,
+};
 use burn::optim::GradientsParams;
-use burn::tensor::{Tensor, backend::AutodiffBackend};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`AdamW`].
@@ -139,11 +144,22 @@ impl<B: TrainBackend> AdamW<B> {
         gradient_factor: Option<&Tensor<B::InnerBackend, 1>>,
         learning_rate: impl Fn(ParamId) -> f64,
     ) -> M {
-        module.map(&mut Step {
+        let mut collect = Collect {
             optimizer: self,
             gradients,
-            gradient_factor,
             learning_rate,
+            updates: Vec::new(),
+            places: HashMap::new(),
+        };
+        let module = module.map(&mut collect);
+        let (updates, places) = (collect.updates, collect.places);
+        let updated = self
+            .kernels
+            .adamw_all::<B::InnerBackend>(updates, gradient_factor);
+        module.map(&mut PutBack {
+            optimizer: self,
+            places,
+            updated: updated.into_iter().map(Some).collect(),
         })
     }
 }
@@ -158,61 +174,113 @@ pub struct AdamWState<M> {
     pub steps: Vec<u32>,
 }
 
-struct Step<'a, B: AutodiffBackend, F> {
+type Primitive<B> = FloatTensor<<B as AutodiffBackend>::InnerBackend>;
+
+/// Takes every parameter that has a gradient out of a module, with its moments.
+struct Collect<'a, B: AutodiffBackend, F> {
     optimizer: &'a mut AdamW<B>,
     gradients: GradientsParams,
-    gradient_factor: Option<&'a Tensor<B::InnerBackend, 1>>,
     learning_rate: F,
+    updates: Vec<AdamWUpdate<Primitive<B>>>,
+    /// Where a parameter's update is.
+    places: HashMap<ParamId, Place>,
 }
 
-impl<B: TrainBackend, F: Fn(ParamId) -> f64> ModuleMapper<B> for Step<'_, B, F> {
+/// What the values of a parameter do not say.
+struct Place {
+    index: usize,
+    requires_grad: bool,
+    /// The parameter's own, of the tensor type that only the visit knows.
+    mapper: Box<dyn Any>,
+}
+
+impl<B: TrainBackend, F: Fn(ParamId) -> f64> ModuleMapper<B> for Collect<'_, B, F> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let (id, tensor, mapper) = param.consume();
-        let Some(gradient) = self.gradients.remove::<B::InnerBackend, D>(id) else {
-            return Param::from_mapped_value(id, tensor, mapper);
+        let Some(gradient) = self.gradients.remove::<B::InnerBackend, D>(param.id) else {
+            return param;
         };
+        let (id, tensor, mapper) = param.consume();
+        let optimizer = &mut *self.optimizer;
         let AdamWConfig {
             beta1,
             beta2,
             eps,
             weight_decay,
-        } = self.optimizer.config;
-        let steps = self.optimizer.steps.entry(id).or_insert(0);
+        } = optimizer.config;
+        let steps = optimizer.steps.entry(id).or_insert(0);
         *steps += 1;
         let t = f64::from(*steps);
         let learning_rate = (self.learning_rate)(id);
-
-        let optimizer = &mut *self.optimizer;
-        let first = optimizer.first_moments.remove(id);
-        let second = optimizer.second_moments.remove(id);
-        let moments = (first.zip(second)).map(|(first, second)| Moments { first, second });
-        let requires_grad = tensor.is_require_grad();
-        let step = AdamWStep {
-            beta1,
-            beta2,
-            eps,
-            rate: learning_rate * (1.0 - beta2.powf(t)).sqrt() / (1.0 - beta1.powf(t)),
-            shrink: 1.0 - learning_rate * weight_decay,
+        let first = optimizer.first_moments.remove::<B::InnerBackend, D>(id);
+        let second = optimizer.second_moments.remove::<B::InnerBackend, D>(id);
+        let place = Place {
+            index: self.updates.len(),
+            requires_grad: tensor.is_require_grad(),
+            mapper: Box::new(mapper),
         };
-        let value = tensor.inner();
-        let (value, moments) =
-            (optimizer.kernels).adamw(value, gradient, self.gradient_factor, moments, &step);
-        optimizer.first_moments.register(id, moments.first);
-        optimizer.second_moments.register(id, moments.second);
+        let (device, shape) = (tensor.device(), tensor.shape());
+        self.updates.push(AdamWUpdate {
+            parameter: primitive(tensor.inner()),
+            gradient: primitive(gradient),
+            moments: (first.zip(second)).map(|(first, second)| [first, second].map(primitive)),
+            step: AdamWStep {
+                beta1,
+                beta2,
+                eps,
+                rate: learning_rate * (1.0 - beta2.powf(t)).sqrt() / (1.0 - beta1.powf(t)),
+                shrink: 1.0 - learning_rate * weight_decay,
+            },
+        });
+        // Nothing else holds the values now, so that the step can change them in place. The place is filled again before
+        // anybody looks: these zeros are never made.
+        let zeros = |device: &B::Device, _| Tensor::zeros([1; D], device);
+        let placeholder = Param::uninitialized(id, zeros, device, place.requires_grad, shape);
+        self.places.insert(id, place);
+        placeholder
+    }
+}
 
-        let mut value = Tensor::from_inner(value);
-        if requires_grad {
+/// Puts what [`Collect`] took back into its place.
+struct PutBack<'a, B: AutodiffBackend> {
+    optimizer: &'a mut AdamW<B>,
+    places: HashMap<ParamId, Place>,
+    updated: Vec<Option<AdamWUpdated<Primitive<B>>>>,
+}
+
+impl<B: TrainBackend> ModuleMapper<B> for PutBack<'_, B> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let Some(place) = self.places.remove(&param.id) else {
+            return param;
+        };
+        let Some(updated) = self.updated.get_mut(place.index).and_then(Option::take) else {
+            return param;
+        };
+        let id = param.id;
+        let [first, second] = updated.moments.map(tensor::<B::InnerBackend, D>);
+        self.optimizer.first_moments.register(id, first);
+        self.optimizer.second_moments.register(id, second);
+        let mut value = Tensor::from_inner(tensor(updated.parameter));
+        if place.requires_grad {
             value = value.require_grad();
         }
-        Param::from_mapped_value(id, value, mapper)
+        let mapper = place.mapper.downcast::<ParamMapper<Tensor<B, D>>>();
+        Param::from_mapped_value(id, value, mapper.map(|mapper| *mapper).unwrap_or_default())
     }
+}
+
+fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}
+
+fn tensor<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }
 
 struct ReadMoments<'a> {
     moments: &'a GradientsParams,
 }
 
-impl<B: burn::tensor::backend::Backend> ModuleMapper<B> for ReadMoments<'_> {
+impl<B: Backend> ModuleMapper<B> for ReadMoments<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let (id, tensor, mapper) = param.consume();
         let moment = self
@@ -228,7 +296,7 @@ struct WriteMoments<'a> {
     moments: &'a mut GradientsParams,
 }
 
-impl<B: burn::tensor::backend::Backend> ModuleVisitor<B> for WriteMoments<'_> {
+impl<B: Backend> ModuleVisitor<B> for WriteMoments<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if self.ids.contains(&param.id) {
             self.moments.register(param.id, param.val());

@@ -4,6 +4,7 @@ use bertram_kernels::{KernelKind, TrainBackend};
 use burn::module::{AutodiffModule, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Bool, Tensor};
 
 /// L2 norm over all gradients of a module, on the device; `None` where there is no gradient.
@@ -16,13 +17,14 @@ pub fn global_norm<B: TrainBackend, M: AutodiffModule<B>>(
     gradients: &GradientsParams,
     kernels: KernelKind,
 ) -> Option<Tensor<B::InnerBackend, 1>> {
-    let mut visitor = SquaredSum::<B> {
+    let mut visitor = Groups::<B> {
         gradients,
-        kernels,
-        sum: None,
+        groups: Vec::new(),
     };
     module.visit(&mut visitor);
-    visitor.sum.map(Tensor::sqrt)
+    // The inner product with itself: one pass over the gradients, and no squares in memory.
+    let squares = kernels.inner_products_all::<B::InnerBackend>(visitor.groups);
+    squares.map(Tensor::sqrt)
 }
 
 /// What an optimiser multiplies gradients of this norm by: `min(1, bound / (norm + 1e-6))`, as
@@ -61,23 +63,16 @@ pub fn scale_gradients<B: AutodiffBackend, M: AutodiffModule<B>>(
     module.visit(&mut Scale::<B> { gradients, factor });
 }
 
-struct SquaredSum<'a, B: AutodiffBackend> {
+struct Groups<'a, B: AutodiffBackend> {
     gradients: &'a GradientsParams,
-    kernels: KernelKind,
-    sum: Option<Tensor<B::InnerBackend, 1>>,
+    /// A parameter's gradient each.
+    groups: Vec<Vec<FloatTensor<B::InnerBackend>>>,
 }
 
-impl<B: TrainBackend> ModuleVisitor<B> for SquaredSum<'_, B> {
+impl<B: AutodiffBackend> ModuleVisitor<B> for Groups<'_, B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(param.id) {
-            // The inner product with itself: one pass over the gradient, and no squares in memory.
-            let squared = self.kernels.inner_products(&[gradient]).into_iter();
-            self.sum = self
-                .sum
-                .take()
-                .into_iter()
-                .chain(squared)
-                .reduce(|a, b| a + b);
+            self.groups.push(vec![gradient.into_primitive().tensor()]);
         }
     }
 }
