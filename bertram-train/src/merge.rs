@@ -11,6 +11,7 @@ use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregator::Gram;
+use crate::read::read_scalars;
 
 /// Which parameters an aggregator's weights apply to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,14 +56,8 @@ pub fn gram<B: TrainBackend, M: AutodiffModule<B>>(
         products: vec![None; count * (count + 1) / 2],
     };
     module.visit(&mut visitor);
-    let present: Vec<Tensor<B::InnerBackend, 1>> =
-        visitor.products.iter().flatten().cloned().collect();
-    let mut values = if present.is_empty() {
-        Vec::new()
-    } else {
-        Tensor::cat(present, 0).into_data().iter::<f64>().collect()
-    }
-    .into_iter();
+    let present = visitor.products.iter().flatten().cloned().collect();
+    let mut values = read_scalars(present).into_iter();
     let mut rows = vec![vec![0.0; count]; count];
     for ((i, j), product) in upper_triangle(count).zip(&visitor.products) {
         // No parameter is touched by both: their inner product stays 0.
