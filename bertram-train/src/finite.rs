@@ -6,9 +6,10 @@ use bertram_core::task::{MultitaskModel, TaskId};
 use bertram_kernels::TrainBackend;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Bool, ElementConversion, Tensor};
+use burn::tensor::{Bool, Tensor};
 
 use crate::objective::without_graph;
+use crate::read::{read_bool, read_scalar};
 use crate::step::TaskPart;
 
 /// Updates after which a guard should be read even if nobody shows anything: it keeps a few numbers of each.
@@ -136,14 +137,14 @@ impl<B: Backend> FiniteGuard<B> {
     /// The first that was not.
     pub fn check(&mut self) -> Result<(), NotFinite> {
         let all_fine = match &self.left_out {
-            Some(left_out) => !left_out.clone().into_scalar().elem::<bool>(),
+            Some(left_out) => !read_bool(left_out.clone()),
             None => true,
         };
         if all_fine {
             self.watched.clear();
             return Ok(());
         }
-        let finite = |value: &Tensor<B, 1>| value.clone().into_scalar().elem::<f64>().is_finite();
+        let finite = |value: &Tensor<B, 1>| read_scalar(value.clone()).is_finite();
         let first = self.watched.iter().find_map(|watched| {
             let bad_loss = watched.losses.iter().find(|(_, loss)| !finite(loss));
             let what = match (bad_loss, &watched.gradient_norm) {
@@ -173,7 +174,7 @@ pub fn task_without_finite_output<B: TrainBackend>(
             return true;
         };
         let logits = model.forward(head, &without_graph(batch));
-        logits.is_finite().all().into_scalar().elem::<bool>()
+        read_bool(logits.is_finite().all())
     };
     parts
         .iter()
@@ -207,7 +208,7 @@ impl<B: Backend> ModuleVisitor<B> for FirstNonFinite {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        if self.found.is_none() && !param.val().is_finite().all().into_scalar().elem::<bool>() {
+        if self.found.is_none() && !read_bool(param.val().is_finite().all()) {
             self.found = Some(self.path.join("."));
         }
     }

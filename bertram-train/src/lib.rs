@@ -17,6 +17,7 @@ pub mod merge;
 pub mod objective;
 pub mod optim;
 pub mod pipeline;
+pub mod read;
 pub mod regulariser;
 pub mod report;
 pub mod run_folder;

@@ -12,6 +12,7 @@ use burn::tensor::ops::FloatTensor;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregator::Gram;
+use crate::read::read_scalars;
 
 /// Which parameters an aggregator's weights apply to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,11 +65,7 @@ pub fn gram<B: TrainBackend, M: AutodiffModule<B>>(
             products.push(sums);
         }
     }
-    let values: Vec<f64> = if products.is_empty() {
-        Vec::new()
-    } else {
-        Tensor::cat(products, 0).into_data().iter::<f64>().collect()
-    };
+    let values = read_scalars(products);
     let count = tasks.len();
     let mut rows = vec![vec![0.0; count]; count];
     for ((i, j), value) in places.into_iter().zip(values) {

@@ -7,8 +7,8 @@ use bertram_core::task::{MultitaskModel, TaskId};
 use bertram_kernels::TrainBackend;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{ElementConversion, Tensor};
 use rand::SeedableRng;
 use serde_json::{Map, Value, json};
 
@@ -18,6 +18,7 @@ use crate::loss_scale::LossScale;
 use crate::merge::{Reduction, Scope, TaskGradients, add, combine, gram};
 use crate::objective::objective;
 use crate::optim::{AdamW, AdamWConfig, global_norm, gradient_factor};
+use crate::read::read_scalar;
 use crate::regulariser::{Measure, OverUpdates, Regulariser, RegulariserSettings, Teacher};
 use crate::schedule::{Merge, OptimizerSlot};
 use crate::weighting::Uncertainty;
@@ -281,7 +282,7 @@ impl<B: TrainBackend> Updater<B> {
             tokens,
         };
         if let (Some(scale), Some(overflows)) = (&mut self.state.loss_scale, overflows) {
-            let finite = overflows.into_scalar().elem::<f64>() == 0.0;
+            let finite = read_scalar(overflows) == 0.0;
             scale.update(finite);
             if !finite {
                 // An overflow under a loss scale is no fault, a loss that is not finite is.

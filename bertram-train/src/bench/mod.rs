@@ -104,11 +104,11 @@ pub fn matmul_peak<B: Backend>(precision: Precision, device: &B::Device) -> f64 
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A shape for tests that a step takes no time with.
-    pub(super) fn tiny() -> (BertConfig, BatchShape) {
+    pub(crate) fn tiny() -> (BertConfig, BatchShape) {
         let config = BertConfig {
             vocab_size: 50,
             hidden_size: 16,

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bertram_core::task::TaskId;
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{ElementConversion, Tensor};
 use serde_json::{Map, Value, json};
 
 use super::surgery::Surgery;
+use crate::read::read_scalars;
 use crate::regulariser::OverUpdates;
 use crate::step::UpdateOutput;
 
@@ -76,16 +77,21 @@ impl<B: Backend> Window<B> {
     /// Reads everything from the device, in one go.
     pub(super) fn read(self) -> WindowNumbers {
         let tokens_per_second = self.tokens as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
-        let losses = self.losses.into_iter().map(|(task, it)| (task, it.read()));
+        let gathered = self.losses.values().chain(self.measures.values());
+        let sums = gathered.map(|it| &it.sum).chain(&self.gradient_norm);
+        let mut sums = read_scalars(sums.cloned().collect()).into_iter();
+        let mut next = || sums.next().unwrap_or(f64::NAN);
+        let losses = self.losses.into_iter();
+        let losses = losses.map(|(task, it)| (task, it.over_updates(next())));
         let losses = losses.collect();
         let mut measures: BTreeMap<&'static str, BTreeMap<TaskId, f64>> = BTreeMap::new();
         for ((name, task), gathered) in self.measures {
             let of_tasks = measures.entry(name).or_default();
-            of_tasks.insert(task, gathered.read());
+            of_tasks.insert(task, gathered.over_updates(next()));
         }
         let mut gradient_norms = self.surgery.norms();
-        if let Some(norm) = self.gradient_norm {
-            gradient_norms.insert("update".into(), norm.into_scalar().elem());
+        if self.gradient_norm.is_some() {
+            gradient_norms.insert("update".into(), next());
         }
         WindowNumbers {
             losses,
@@ -120,8 +126,8 @@ fn gather<B: Backend, K: Ord>(
 }
 
 impl<B: Backend> Gathered<B> {
-    fn read(self) -> f64 {
-        let sum = self.sum.into_scalar().elem::<f64>();
+    /// What a sum that was read says of the updates.
+    fn over_updates(&self, sum: f64) -> f64 {
         match self.over_updates {
             OverUpdates::Mean => sum / self.count as f64,
             OverUpdates::Sum => sum,
