@@ -78,7 +78,10 @@ impl Gpu {
     }
 
     fn keep(&self) {
-        if let Some(Err(error)) = self.cache.as_ref().map(KernelCache::keep) {
+        static SAID: AtomicBool = AtomicBool::new(false);
+        if let Some(Err(error)) = self.cache.as_ref().map(KernelCache::keep)
+            && !SAID.swap(true, Ordering::SeqCst)
+        {
             tracing::warn!(
                 "the compiled kernels cannot be kept for the next run: {error}; BERTRAM_CACHE names another folder"
             );
