@@ -20,7 +20,7 @@ pub fn scores_table(scores: &SplitScores) -> Table {
         table.add_row([
             task.name().to_owned(),
             format!("{:.3}", scores.primary()),
-            scores.primary_name().to_owned(),
+            scores.metric().key().to_owned(),
             format!("{:.3}", scores.reference()),
             also,
             rows.to_string(),

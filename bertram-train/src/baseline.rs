@@ -1,11 +1,10 @@
 //! Answers that look at no input (the paper's experiment 1): the line that every model must beat.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use bertram_core::data::{BadRow, Dataset, Split};
 use bertram_core::metric::{SplitScores, TaskScores};
-use bertram_core::task::{LabelKind, TaskId};
+use bertram_core::task::{LabelKind, TaskMap, TaskSpec};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -45,7 +44,7 @@ pub fn run_baseline(
     };
     write_json(&run.run_info(), &info)?;
 
-    let mut scores = BTreeMap::new();
+    let mut scores = TaskMap::new();
     for task in &corpus {
         let dev = dev_rows(settings, &task.dev);
         for (split, rows) in [
@@ -55,9 +54,9 @@ pub fn run_baseline(
             let Some(rows) = rows.filter(|rows| !rows.examples.is_empty()) else {
                 continue;
             };
-            let seed = mix(settings.train.seed, task.task as u64);
+            let seed = mix(settings.train.seed, task.task.stream());
             let answers = answers(
-                task.task,
+                &task.spec,
                 baseline,
                 rows.examples.len(),
                 mix(seed, split as u64),
@@ -67,8 +66,8 @@ pub fn run_baseline(
                 Split::Train | Split::Dev => &[],
                 Split::Test => rows.skipped.as_slice(),
             };
-            save_predictions(run, task.task, split, &ids, &answers, bad)?;
-            if let (Split::Dev, Some(of_task)) = (split, score(task.task, &answers, &rows)) {
+            save_predictions(run, task.task, &task.spec, split, &ids, &answers, bad)?;
+            if let (Split::Dev, Some(of_task)) = (split, score(&task.spec, &answers, &rows)) {
                 scores.insert(task.task, of_task);
             }
         }
@@ -97,8 +96,8 @@ pub fn run_baseline(
     Ok(summary)
 }
 
-fn answers(task: TaskId, baseline: BaselineSettings, rows: usize, seed: u64) -> Vec<f64> {
-    match task.spec().label {
+fn answers(spec: &TaskSpec, baseline: BaselineSettings, rows: usize, seed: u64) -> Vec<f64> {
+    match spec.label {
         LabelKind::Classes { .. } => vec![baseline.class as f64; rows],
         LabelKind::Binary => vec![baseline.binary as f64; rows],
         LabelKind::Score { min, max } => {
@@ -110,10 +109,10 @@ fn answers(task: TaskId, baseline: BaselineSettings, rows: usize, seed: u64) -> 
 }
 
 /// `None` where rows lack labels.
-fn score(task: TaskId, answers: &[f64], rows: &Dataset) -> Option<TaskScores> {
+fn score(spec: &TaskSpec, answers: &[f64], rows: &Dataset) -> Option<TaskScores> {
     let labels: Option<Vec<f32>> = rows.examples.iter().map(|row| row.label).collect();
     let labels = labels?;
-    Some(match task.spec().label {
+    Some(match spec.label {
         LabelKind::Classes { .. } | LabelKind::Binary => {
             let classes = |values: Vec<f64>| values.into_iter().map(|it| it as usize).collect();
             let answers: Vec<usize> = classes(answers.to_vec());

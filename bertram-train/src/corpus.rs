@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bertram_core::data::{
     BadRow, Batcher, BertTokenizer, DataError, Dataset, DemoConfig, DemoCorpus, ReadOptions, Split,
     TokenizedDataset, TokenizerError, layout_file, read_dataset_noting,
 };
-use bertram_core::task::{TaskConfig, TaskId};
+use bertram_core::task::{TaskConfig, TaskId, TaskSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Limit, LimitDraw, Settings, TaskSettings};
@@ -33,6 +34,8 @@ pub struct DataFile {
 pub struct TaskCorpus {
     /// The task.
     pub task: TaskId,
+    /// What the task is.
+    pub spec: Arc<TaskSpec>,
     /// Rows to learn from.
     pub train: Dataset,
     /// Rows to score on.
@@ -72,6 +75,7 @@ fn read(
         .map(|task| match &demo {
             Some(demo) if uses_demo(settings, task) => Ok(TaskCorpus {
                 task: task.task,
+                spec: task.spec.clone(),
                 train: demo.dataset(task.task, Split::Train),
                 dev: demo.dataset(task.task, Split::Dev),
                 test: Some(demo.dataset(task.task, Split::Test)),
@@ -133,6 +137,7 @@ fn read_task(
             &path,
             &ReadOptions {
                 task: task.task,
+                spec: &task.spec,
                 format,
                 columns: &task.columns,
                 bad_rows: settings.data.bad_rows,
@@ -147,6 +152,7 @@ fn read_task(
     let there = |path: &PathBuf| task.test.is_some() || path.symlink_metadata().is_ok();
     Ok(TaskCorpus {
         task: task.task,
+        spec: task.spec.clone(),
         train: read(file(Split::Train).filter(|_| task.train_on), Split::Train)?,
         dev: read(file(Split::Dev), Split::Dev)?,
         test: match file(Split::Test).filter(there) {

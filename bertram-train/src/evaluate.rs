@@ -1,10 +1,8 @@
 //! Whole-split evaluation.
 
-use std::collections::BTreeMap;
-
 use bertram_core::data::{Batcher, TokenizedDataset};
 use bertram_core::metric::SplitScores;
-use bertram_core::task::{MultitaskModel, TaskConfig, TaskId, score};
+use bertram_core::task::{MultitaskModel, TaskConfig, TaskId, TaskMap, score};
 use bertram_kernels::Kernels;
 use burn::tensor::Tensor;
 
@@ -64,9 +62,9 @@ pub fn evaluate<B: Kernels>(
     batch_size: usize,
     device: &B::Device,
     mut progress: impl FnMut(TaskId, usize, usize),
-) -> (SplitScores, BTreeMap<TaskId, Vec<Vec<f32>>>) {
-    let mut scores = BTreeMap::new();
-    let mut all = BTreeMap::new();
+) -> (SplitScores, TaskMap<Vec<Vec<f32>>>) {
+    let mut scores = TaskMap::new();
+    let mut all = TaskMap::new();
     for &set in sets {
         let task = set.config.task;
         let logits = split_logits(model, set, batch_size, device, |done| {
@@ -81,7 +79,7 @@ pub fn evaluate<B: Kernels>(
 }
 
 /// The first task of which a logit is not finite. An accuracy hides that: the largest of no numbers is class 0.
-pub fn task_without_finite_logits(logits: &BTreeMap<TaskId, Vec<Vec<f32>>>) -> Option<TaskId> {
+pub fn task_without_finite_logits(logits: &TaskMap<Vec<Vec<f32>>>) -> Option<TaskId> {
     let finite = |rows: &Vec<Vec<f32>>| rows.iter().flatten().all(|logit| logit.is_finite());
     logits
         .iter()

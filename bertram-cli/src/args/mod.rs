@@ -213,7 +213,7 @@ pub struct PredictArgs {
     /// Folder of a finished run.
     #[arg(long, value_name = "RUN")]
     pub run: PathBuf,
-    /// The task: sst, para or sts.
+    /// The task, by its name in the config: sst, para, sts or one of your own.
     #[arg(long, value_parser = parse_task)]
     pub task: TaskId,
     /// Sentences; - for standard input.
@@ -347,10 +347,7 @@ pub enum DataCommand {
 }
 
 fn parse_task(text: &str) -> Result<TaskId, String> {
-    TaskId::from_name(text).ok_or_else(|| {
-        let names: Vec<&str> = TaskId::ALL.into_iter().map(TaskId::name).collect();
-        format!("the tasks are {}", names.join(", "))
-    })
+    TaskId::new(text).map_err(|error| error.to_string())
 }
 
 fn parse_dashboard(text: &str) -> Result<Dashboard, String> {

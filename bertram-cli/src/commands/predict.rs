@@ -52,16 +52,17 @@ impl BackendJob for Predict {
             )));
         };
         let config = head.config().clone();
-        let texts = read_texts(&args.input, args.format, task)?;
+        let inputs = config.spec.inputs;
+        let texts = read_texts(&args.input, args.format, inputs)?;
         let examples = texts
             .iter()
             .enumerate()
             .map(|(index, (a, b))| Example {
                 id: index.to_string(),
-                text_a: settings.data.preprocess.apply(task.spec().inputs, a),
+                text_a: settings.data.preprocess.apply(inputs, a),
                 text_b: b
                     .as_deref()
-                    .map(|b| settings.data.preprocess.apply(task.spec().inputs, b)),
+                    .map(|b| settings.data.preprocess.apply(inputs, b)),
                 label: None,
             })
             .collect();
@@ -142,8 +143,8 @@ pub fn read_lines(path: &Path) -> CliResult<Vec<String>> {
 
 type Text = (String, Option<String>);
 
-fn read_texts(path: &Path, format: TextFormat, task: TaskId) -> CliResult<Vec<Text>> {
-    let pair = task.spec().inputs == Inputs::Pair;
+fn read_texts(path: &Path, format: TextFormat, inputs: Inputs) -> CliResult<Vec<Text>> {
+    let pair = inputs == Inputs::Pair;
     read_lines(path)?
         .into_iter()
         .enumerate()

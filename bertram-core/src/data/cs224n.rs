@@ -11,12 +11,14 @@ pub(super) fn rows(
     bytes: &[u8],
     options: &ReadOptions<'_>,
 ) -> Result<RawFile, DataError> {
-    let spec = options.task.spec();
-    let names = Names {
-        id: "id",
-        text_a: spec.course_text_a,
-        text_b: spec.course_text_b,
-        label: spec.course_label,
+    let names = match options.spec.preset {
+        Some(preset) => Names {
+            id: "id",
+            text_a: preset.course.text_a,
+            text_b: preset.course.text_b,
+            label: preset.course.label,
+        },
+        None => Names::standard(options.spec.inputs),
     };
     table::rows(path, bytes, options, names)
 }

@@ -11,7 +11,7 @@ use super::lines::text_bytes;
 use super::order::sample_rows;
 use super::predictions::neutral_prediction;
 use super::{Preprocess, cs224n, glue, json_lines};
-use crate::task::{Inputs, TaskId};
+use crate::spec::{Inputs, Preset, TaskId, TaskSpec};
 
 /// One row.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,6 +116,8 @@ impl Dataset {
 pub struct ReadOptions<'a> {
     /// The task whose rows they are.
     pub task: TaskId,
+    /// What the task is.
+    pub spec: &'a TaskSpec,
     /// The format.
     pub format: Format,
     /// Names of columns, where they differ from the format's.
@@ -186,7 +188,7 @@ pub fn read_dataset_noting(
         Format::Glue => glue::rows(path, bytes, options)?,
         Format::JsonLines => json_lines::rows(path, bytes, options)?,
     };
-    let kind = options.task.spec().label;
+    let kind = options.spec.label;
     let mut labels = WrittenLabels::default();
     let mut examples = Vec::with_capacity(rows.len());
     let mut skipped = Vec::new();
@@ -228,7 +230,7 @@ pub fn read_dataset_noting(
             path: path.to_owned(),
         });
     }
-    notes.extend(labels.note(options.task));
+    notes.extend(labels.note(options.task, kind));
     notes.extend(rows_note(&examples, &skipped, options));
     let notes = notes
         .into_iter()
@@ -276,7 +278,7 @@ fn rows_note(examples: &[Example], bad: &[BadRow], options: &ReadOptions<'_>) ->
         } else {
             format!(
                 "{rows} ({lines}): kept in the predictions at their places, with the answer {}, and in no score",
-                neutral_prediction(options.task)
+                neutral_prediction(options.spec)
             )
         });
     }
@@ -291,7 +293,7 @@ fn rows_note(examples: &[Example], bad: &[BadRow], options: &ReadOptions<'_>) ->
 }
 
 fn example(fields: RawFields, id: String, options: &ReadOptions<'_>) -> Result<Example, String> {
-    let spec = options.task.spec();
+    let spec = options.spec;
     let text = |field: Option<String>, name: &str| match field {
         Some(text) if !text.trim().is_empty() => Ok(options.preprocess.apply(spec.inputs, &text)),
         _ => Err(format!("no {name}")),
@@ -317,18 +319,21 @@ fn example(fields: RawFields, id: String, options: &ReadOptions<'_>) -> Result<E
 /// - `cs224n`: `ids-sst-train.csv`, `quora-dev.csv`, `sts-test-student.csv` and so on
 /// - `glue`: `SST-5/train.tsv`, `QQP/dev.tsv`, `STS-B/test.tsv` and so on
 /// - `json-lines`: `sst-train.jsonl`, `para-dev.jsonl`, `sts-test.jsonl` and so on
+///
+/// Tasks that are no presets go by their names: `nli-train.csv`, `nli/train.tsv`.
 pub fn layout_file(dir: &Path, format: Format, task: TaskId, split: Split) -> PathBuf {
+    let preset = Preset::of(task);
     match format {
         Format::Cs224n => {
             let suffix = if split == Split::Test { "-student" } else { "" };
             dir.join(format!(
                 "{}-{}{suffix}.csv",
-                task.spec().course_stem,
+                preset.map_or(task.name(), |preset| preset.course.stem),
                 split.name()
             ))
         }
         Format::Glue => dir
-            .join(glue::folder(task))
+            .join(preset.map_or(task.name(), |preset| preset.glue.folder))
             .join(format!("{}.tsv", split.name())),
         Format::JsonLines => dir.join(format!("{task}-{}.jsonl", split.name())),
     }

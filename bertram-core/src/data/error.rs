@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::lines::TextError;
-use crate::task::TaskId;
+use crate::spec::TaskId;
 
 /// A row that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::DataError;
 use super::dataset::{RawFields, RawFile, RawRow, ReadOptions};
 use super::error::MissingColumns;
 use super::lines::LineCounter;
-use crate::task::{Inputs, LabelKind};
+use crate::spec::{Inputs, LabelKind};
 
 /// Names of the fields that are read.
 struct Names<'a> {
@@ -26,7 +26,7 @@ pub(super) fn rows(
     options: &ReadOptions<'_>,
 ) -> Result<RawFile, DataError> {
     let columns = options.columns;
-    let (first, second) = match options.task.spec().inputs {
+    let (first, second) = match options.spec.inputs {
         Inputs::Single => ("sentence", None),
         Inputs::Pair => ("sentence1", Some("sentence2")),
     };
@@ -134,7 +134,7 @@ fn fields(
         _ => Ok(text(object, name)),
     };
     if let Some(truth @ Value::Bool(_)) = object.get(names.label)
-        && options.task.spec().label != LabelKind::Binary
+        && options.spec.label != LabelKind::Binary
     {
         return Err(format!(
             "label {truth} is a JSON boolean, and this task's labels are numbers"

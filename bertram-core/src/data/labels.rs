@@ -1,6 +1,6 @@
 //! Labels: what a task takes, and scales that are another's.
 
-use crate::task::{LabelKind, TaskId};
+use crate::spec::{LabelKind, TaskId};
 
 /// Fewest labels from which a scale is guessed: a handful may lie anywhere by chance.
 const ENOUGH: usize = 5;
@@ -141,8 +141,7 @@ impl WrittenLabels {
     }
 
     /// What is odd about labels that the task takes. `key` names the setting under which another column may be named.
-    pub(super) fn note(&self, task: TaskId) -> Option<String> {
-        let kind = task.spec().label;
+    pub(super) fn note(&self, task: TaskId, kind: LabelKind) -> Option<String> {
         let (low, high) = self.range();
         if self.all(|label| label == low) {
             return Some(format!(
@@ -281,29 +280,30 @@ mod tests {
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         for (task, labels, note) in [
             (
-                TaskId::Sts,
+                TaskId::STS,
                 &["0", "0.1", "0.5", "0.9", "1"][..],
                 Some("similarities from 0 to 1"),
             ),
-            (TaskId::Sts, &["0", "1", "1", "0", "1"], Some("yes-or-no")),
+            (TaskId::STS, &["0", "1", "1", "0", "1"], Some("yes-or-no")),
             (
-                TaskId::Sts,
+                TaskId::STS,
                 &["3", "3", "3", "3", "3"],
                 Some("every label is 3"),
             ),
-            (TaskId::Sts, &many, Some("starts at 1")),
-            (TaskId::Sts, &["0", "0.1", "0.5", "0.9", "4"], None),
-            (TaskId::Sts, &["0.1", "0.5", "0.9"], None),
+            (TaskId::STS, &many, Some("starts at 1")),
+            (TaskId::STS, &["0", "0.1", "0.5", "0.9", "4"], None),
+            (TaskId::STS, &["0.1", "0.5", "0.9"], None),
             (
-                TaskId::Para,
+                TaskId::PARA,
                 &["0", "0", "0", "0", "0"],
                 Some("every label is 0"),
             ),
-            (TaskId::Para, &["0", "1", "0", "1", "0"], None),
-            (TaskId::Sst, &["0", "1", "1", "0", "1"], Some("SST-2")),
-            (TaskId::Sst, &["0", "1", "2", "0", "1"], None),
+            (TaskId::PARA, &["0", "1", "0", "1", "0"], None),
+            (TaskId::SST, &["0", "1", "1", "0", "1"], Some("SST-2")),
+            (TaskId::SST, &["0", "1", "2", "0", "1"], None),
         ] {
-            let found = written(task.spec().label, labels).note(task);
+            let kind = crate::spec::TaskSpec::preset(task).expect("a preset").label;
+            let found = written(kind, labels).note(task, kind);
             assert_eq!(
                 found.is_some(),
                 note.is_some(),

@@ -7,7 +7,7 @@ use super::error::MissingColumns;
 use super::lines::LineCounter;
 use super::quotes::QuotedSpans;
 use super::{DataError, Format};
-use crate::task::Inputs;
+use crate::spec::Inputs;
 
 const DELIMITER: u8 = b'\t';
 
@@ -17,6 +17,21 @@ pub(super) struct Names<'a> {
     pub text_a: &'a str,
     pub text_b: &'a str,
     pub label: &'a str,
+}
+
+impl Names<'_> {
+    /// The columns of a task without a layout of its own.
+    pub fn standard(inputs: Inputs) -> Self {
+        Self {
+            id: "id",
+            text_a: match inputs {
+                Inputs::Single => "sentence",
+                Inputs::Pair => "sentence1",
+            },
+            text_b: "sentence2",
+            label: "label",
+        }
+    }
 }
 
 /// Places of the columns that are read.
@@ -130,7 +145,7 @@ fn places(
         None => place(&None, names.id),
     };
     let text_a = required("text-a", &columns.text_a, names.text_a);
-    let text_b = match options.task.spec().inputs {
+    let text_b = match options.spec.inputs {
         Inputs::Pair => required("text-b", &columns.text_b, names.text_b),
         Inputs::Single => None,
     };

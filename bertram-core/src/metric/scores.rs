@@ -1,11 +1,9 @@
 //! The scores of a split: per task and overall.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::{accuracy, macro_f1, majority_share, pearson, spearman};
-use crate::task::TaskId;
+use crate::spec::{Metric, TaskMap};
 
 /// Scores of one task on one split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,11 +75,19 @@ impl TaskScores {
         }
     }
 
-    /// Name of the primary score.
-    pub fn primary_name(&self) -> &'static str {
+    /// As [`reference`](Self::reference), on the scale of [`normalised`](Self::normalised).
+    pub fn normalised_reference(&self) -> f64 {
         match self {
-            TaskScores::Classification { .. } => "accuracy",
-            TaskScores::Regression { .. } => "pearson",
+            TaskScores::Classification { majority, .. } => *majority,
+            TaskScores::Regression { .. } => 0.5,
+        }
+    }
+
+    /// What the primary score is.
+    pub fn metric(&self) -> Metric {
+        match self {
+            TaskScores::Classification { .. } => Metric::Accuracy,
+            TaskScores::Regression { .. } => Metric::Pearson,
         }
     }
 }
@@ -91,7 +97,7 @@ impl TaskScores {
 pub struct SplitScores {
     /// Scores by task.
     #[serde(flatten)]
-    pub tasks: BTreeMap<TaskId, TaskScores>,
+    pub tasks: TaskMap<TaskScores>,
     /// Mean over the tasks present of accuracy or `(r + 1) / 2`. With all three tasks this is the formula that
     /// reproduces Table 1: `(sst + para + (r + 1)/2) / 3`.
     pub overall: f64,
@@ -101,7 +107,7 @@ pub struct SplitScores {
 
 impl SplitScores {
     /// Summarises the tasks' scores; 0 for no task.
-    pub fn new(tasks: BTreeMap<TaskId, TaskScores>) -> Self {
+    pub fn new(tasks: TaskMap<TaskScores>) -> Self {
         let count = tasks.len().max(1) as f64;
         let overall = tasks.values().map(TaskScores::normalised).sum::<f64>() / count;
         let mean = tasks.values().map(TaskScores::primary).sum::<f64>() / count;
@@ -116,6 +122,7 @@ impl SplitScores {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::TaskId;
 
     fn scores(sst: f64, para: f64, r: f64) -> SplitScores {
         let classification = |accuracy| TaskScores::Classification {
@@ -124,11 +131,11 @@ mod tests {
             majority: 0.0,
             rows: 1,
         };
-        SplitScores::new(BTreeMap::from([
-            (TaskId::Sst, classification(sst)),
-            (TaskId::Para, classification(para)),
+        SplitScores::new(TaskMap::from([
+            (TaskId::SST, classification(sst)),
+            (TaskId::PARA, classification(para)),
             (
-                TaskId::Sts,
+                TaskId::STS,
                 TaskScores::Regression {
                     pearson: r,
                     spearman: 0.0,

@@ -1,10 +1,12 @@
 //! From keys to settings: defaults, ranges, and what goes together.
 
+use std::sync::Arc;
+
 use bertram_core::data::{BadRows, Columns, Format, Preprocess};
 use bertram_core::encoder::Pooling;
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
-use bertram_core::task::{Inputs, LabelKind, TaskId};
+use bertram_core::task::{Inputs, LabelKind, Preset, TaskId, TaskSpec};
 
 use super::source::{ConfigError, Source};
 use super::{
@@ -26,7 +28,7 @@ pub(super) fn settings(mut source: Source) -> Result<Loaded, ConfigError> {
     let data = data(s);
     let tasks = tasks(s, &model);
     let train = train(s);
-    let baseline = baseline(s);
+    let baseline = baseline(s, &tasks);
     let aggregator = aggregator(s);
     let trained: Vec<TaskId> = tasks
         .iter()
@@ -183,10 +185,13 @@ fn data(s: &mut Source) -> DataSettings {
 
 /// The tasks whose sections are there; all of them where there is none.
 fn tasks(s: &mut Source, model: &ModelSettings) -> Vec<TaskSettings> {
-    let named: Vec<TaskId> = TaskId::ALL
-        .into_iter()
-        .filter(|task| s.has_table(&format!("tasks.{task}")))
-        .collect();
+    let named = s.sections("tasks").into_iter();
+    let named = named.filter_map(|name| TaskId::new(&name).ok());
+    let named: Vec<TaskId> = named.filter(|task| Preset::of(*task).is_some()).collect();
+    let named = TaskId::in_order(named);
+    for task in TaskId::PAPER.iter().chain(&named) {
+        s.has_table(&format!("tasks.{task}"));
+    }
     s.has_table("tasks");
     let arguments: Vec<String> = named
         .iter()
@@ -195,7 +200,7 @@ fn tasks(s: &mut Source, model: &ModelSettings) -> Vec<TaskSettings> {
         .collect();
     if let Some(first) = arguments.first()
         && arguments.len() == named.len()
-        && named.len() < TaskId::ALL.len()
+        && named.len() < TaskId::PAPER.len()
     {
         let names: Vec<&str> = named.iter().map(|task| task.name()).collect();
         s.warn(format!(
@@ -204,30 +209,33 @@ fn tasks(s: &mut Source, model: &ModelSettings) -> Vec<TaskSettings> {
         ));
     }
     let tasks = if named.is_empty() {
-        TaskId::ALL.to_vec()
+        TaskId::PAPER.to_vec()
     } else {
         named
     };
-    tasks.into_iter().map(|id| task(s, id, model)).collect()
+    tasks
+        .into_iter()
+        .filter_map(|id| Some(task(s, id, TaskSpec::preset(id)?, model)))
+        .collect()
 }
 
-fn task(s: &mut Source, task: TaskId, model: &ModelSettings) -> TaskSettings {
+fn task(s: &mut Source, task: TaskId, spec: Arc<TaskSpec>, model: &ModelSettings) -> TaskSettings {
     let key = |name: &str| format!("tasks.{task}.{name}");
-    let (default_head, default_loss) = match task.spec().label {
+    let (default_head, default_loss) = match spec.label {
         LabelKind::Classes { .. } => (HeadKind::Linear, LossKind::CrossEntropy),
         LabelKind::Binary => (HeadKind::Cosine, LossKind::Bce),
         LabelKind::Score { .. } => (HeadKind::Cosine, LossKind::Mse),
     };
     let head = s.choice(&key("head")).unwrap_or(default_head);
     let loss = s.choice(&key("loss")).unwrap_or(default_loss);
-    let heads: &[HeadKind] = match task.spec().inputs {
+    let heads: &[HeadKind] = match spec.inputs {
         Inputs::Single => &[HeadKind::Linear],
         Inputs::Pair => &[HeadKind::Cosine, HeadKind::Concat, HeadKind::CrossEncoder],
     };
     if !heads.contains(&head) {
         s.problem(&key("head"), format!("{task} takes {}", names(heads)));
     }
-    let losses: &[LossKind] = match task.spec().label {
+    let losses: &[LossKind] = match spec.label {
         LabelKind::Classes { .. } => &[LossKind::CrossEntropy],
         LabelKind::Binary => &[LossKind::Bce, LossKind::CosineEmbedding],
         LabelKind::Score { .. } => &[LossKind::Mse, LossKind::Bce, LossKind::CosineEmbedding],
@@ -259,6 +267,7 @@ fn task(s: &mut Source, task: TaskId, model: &ModelSettings) -> TaskSettings {
     let path = |s: &mut Source, name: &str| paths::path(s, &key(name));
     TaskSettings {
         task,
+        spec,
         head,
         loss,
         pooling: s.choice(&key("pooling")).unwrap_or(model.pooling),
@@ -415,17 +424,15 @@ fn aggregator(s: &mut Source) -> AggregatorConfig {
     }
 }
 
-fn baseline(s: &mut Source) -> Option<BaselineSettings> {
+fn baseline(s: &mut Source, tasks: &[TaskSettings]) -> Option<BaselineSettings> {
     let there = s.has_table("baseline");
     let class = s
         .count("baseline.class", 0)
         .map_or(0, |class| class as usize);
-    let classes = TaskId::ALL
-        .into_iter()
-        .filter_map(|task| match task.spec().label {
-            LabelKind::Classes { classes } => Some(classes),
-            LabelKind::Binary | LabelKind::Score { .. } => None,
-        });
+    let classes = tasks.iter().filter_map(|task| match task.spec.label {
+        LabelKind::Classes { classes } => Some(classes),
+        LabelKind::Binary | LabelKind::Score { .. } => None,
+    });
     if let Some(fewest) = classes.min().filter(|fewest| class >= *fewest) {
         s.problem(
             "baseline.class",

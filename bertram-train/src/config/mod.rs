@@ -21,12 +21,13 @@ pub use source::{ConfigError, Problem};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bertram_core::data::{BadRows, Columns, Format, Preprocess};
 use bertram_core::encoder::Pooling;
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
-use bertram_core::task::{TaskConfig, TaskId};
+use bertram_core::task::{TaskConfig, TaskId, TaskSpec};
 use bertram_kernels::{KernelKind, Precision};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -45,7 +46,7 @@ pub struct Settings {
     pub model: ModelSettings,
     /// `[data]`.
     pub data: DataSettings,
-    /// `[tasks.*]`, in the order of [`TaskId::ALL`].
+    /// `[tasks.*]`, in the order of the config ([`TaskId::in_order`]).
     #[serde(serialize_with = "tasks_by_name")]
     pub tasks: Vec<TaskSettings>,
     /// `[train]`.
@@ -203,6 +204,9 @@ pub struct TaskSettings {
     /// The task.
     #[serde(skip)]
     pub task: TaskId,
+    /// What the task is.
+    #[serde(skip)]
+    pub spec: Arc<TaskSpec>,
     /// Kind of head.
     pub head: HeadKind,
     /// Loss.
@@ -240,6 +244,7 @@ impl TaskSettings {
     pub fn model_config(&self) -> TaskConfig {
         TaskConfig {
             task: self.task,
+            spec: self.spec.clone(),
             head: self.head,
             loss: self.loss,
             pooling: self.pooling,
@@ -365,9 +370,9 @@ impl Settings {
     /// What the regularisers and the loss weighting of a run measure, by name and task: the dashboard's extra series.
     pub fn measures(&self) -> Vec<(&'static str, TaskId)> {
         let mut measures = Vec::new();
+        let all: Vec<TaskId> = self.tasks.iter().map(|task| task.task).collect();
         let mut of = |tasks: &[TaskId], names: &[&'static str]| {
-            let trained = self.tasks.iter().map(|task| task.task);
-            for task in trained.filter(|task| tasks.contains(task)) {
+            for &task in all.iter().filter(|task| tasks.contains(task)) {
                 measures.extend(names.iter().map(|&name| (name, task)));
             }
         };
@@ -382,7 +387,7 @@ impl Settings {
             of(&bregman.tasks, &["bregman"]);
         }
         if self.train.loss_weighting == LossWeighting::Uncertainty {
-            of(&TaskId::ALL, &["loss_weight"]);
+            of(&all, &["loss_weight"]);
         }
         measures
     }

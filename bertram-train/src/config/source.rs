@@ -108,6 +108,8 @@ pub(super) struct Source {
     warnings: Vec<String>,
     leaves: BTreeMap<String, Leaf>,
     tables: BTreeMap<String, Place>,
+    /// The sections in the order in which they were met: of the base first, of the command line last.
+    order: Vec<String>,
     known: Vec<String>,
     places: BTreeMap<String, Place>,
     problems: Vec<(Place, String, String)>,
@@ -128,6 +130,7 @@ impl Source {
             warnings: Vec::new(),
             leaves: BTreeMap::new(),
             tables: BTreeMap::new(),
+            order: Vec::new(),
             known: Vec::new(),
             places: BTreeMap::new(),
             problems: Vec::new(),
@@ -168,7 +171,7 @@ impl Source {
                     let item = Item::Value(value.clone());
                     self.flatten(&format!("{path}.{key}"), &item, place_of, &place);
                 }
-                self.tables.insert(path.to_owned(), place);
+                self.add_table(path, place);
             }
             Item::Value(value) => {
                 let value = value.clone();
@@ -178,7 +181,7 @@ impl Source {
                 for (key, item) in table.iter() {
                     self.flatten(&format!("{path}.{key}"), item, place_of, &place);
                 }
-                self.tables.insert(path.to_owned(), place);
+                self.add_table(path, place);
             }
             Item::ArrayOfTables(_) => self.problem_at(
                 place,
@@ -186,6 +189,13 @@ impl Source {
                 "a list of tables means nothing here; write [section]".into(),
             ),
             Item::None => {}
+        }
+    }
+
+    fn add_table(&mut self, path: &str, place: Place) {
+        self.tables.insert(path.to_owned(), place);
+        if !self.order.iter().any(|known| known == path) {
+            self.order.push(path.to_owned());
         }
     }
 
@@ -199,9 +209,9 @@ impl Source {
         };
         let mut parent = key.as_str();
         while let Some((above, _)) = parent.rsplit_once('.') {
-            self.tables
-                .entry(above.to_owned())
-                .or_insert_with(|| place.clone());
+            if !self.tables.contains_key(above) {
+                self.add_table(above, place.clone());
+            }
             parent = above;
         }
         self.replace(&key, &setting.shown);
@@ -314,6 +324,18 @@ impl Source {
     pub(super) fn has_table(&mut self, path: &str) -> bool {
         self.known.push(path.to_owned());
         self.tables.contains_key(path)
+    }
+
+    /// Names of the sections right below a section, in the order in which they are said.
+    pub(super) fn sections(&self, section: &str) -> Vec<String> {
+        let prefix = format!("{section}.");
+        self.order
+            .iter()
+            .filter(|path| self.tables.contains_key(*path))
+            .filter_map(|path| path.strip_prefix(&prefix))
+            .filter(|name| !name.contains('.'))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Whether any key of a section is said.

@@ -117,8 +117,8 @@ fn regularisers_are_on_where_their_section_is() {
         settings
     );
     let of = |task| settings.regulariser.of::<Autodiff<NdArray>>(task).len();
-    assert_eq!(of(TaskId::Sst), 1, "SMART; R-Drop's weight is 0");
-    assert_eq!(of(TaskId::Sts), 0, "SMART is on sst by default");
+    assert_eq!(of(TaskId::SST), 1, "SMART; R-Drop's weight is 0");
+    assert_eq!(of(TaskId::STS), 0, "SMART is on sst by default");
 
     let mt_dnn = "[regulariser.smart]\nvariant = \"mt-dnn\"\ntasks = [\"sts\", \"para\"]\n";
     let settings = parse(mt_dnn, &[]).expect("valid");
@@ -129,7 +129,7 @@ fn regularisers_are_on_where_their_section_is() {
     let smart = settings.regulariser.smart.expect("on");
     assert_eq!(
         (smart.epsilon, smart.tasks),
-        (None, vec![TaskId::Sts, TaskId::Para])
+        (None, vec![TaskId::STS, TaskId::PARA])
     );
 
     only_problem(
@@ -567,7 +567,7 @@ fn set_model_path_takes_the_place_of_a_random_model() {
 fn the_tables_present_are_the_tasks_trained() {
     let settings = parse("[tasks.sts]\n[tasks.sst]\n", &[]).expect("valid");
     let tasks: Vec<TaskId> = settings.tasks.iter().map(|task| task.task).collect();
-    assert_eq!(tasks, [TaskId::Sst, TaskId::Sts]);
+    assert_eq!(tasks, [TaskId::SST, TaskId::STS]);
 }
 
 /// One of `values`, or the key is not said.

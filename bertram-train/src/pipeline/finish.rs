@@ -3,7 +3,7 @@
 use bertram_core::data::{BadRow, BertTokenizer, Split, with_bad_rows, write_predictions};
 use bertram_core::encoder::read_config;
 use bertram_core::metric::SplitScores;
-use bertram_core::task::{ModelFolder, MultitaskModel, TaskId, load_model_folder};
+use bertram_core::task::{ModelFolder, MultitaskModel, TaskId, TaskSpec, load_model_folder};
 use bertram_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
@@ -186,16 +186,17 @@ pub fn predict_split<B: Kernels>(
 pub(crate) fn save_predictions(
     run: &RunFolder,
     task: TaskId,
+    spec: &TaskSpec,
     split: Split,
     ids: &[String],
     values: &[f64],
     bad: &[BadRow],
 ) -> Result<(), PipelineError> {
-    let (ids, values) = with_bad_rows(task, ids, values, bad);
+    let (ids, values) = with_bad_rows(spec, ids, values, bad);
     let folder = run.predictions();
     std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
     let path = folder.join(format!("{task}-{}-output.csv", split.name()));
-    write_predictions(&path, task, &ids, &values).map_err(|error| PipelineError::Predictions {
+    write_predictions(&path, spec, &ids, &values).map_err(|error| PipelineError::Predictions {
         message: error.to_string(),
         path,
     })
@@ -247,7 +248,15 @@ fn predict_and_analyse<B: Kernels>(
             .iter()
             .map(|logits| set.config.predict(logits).value)
             .collect();
-        save_predictions(run, task, split, &set.data.ids, &values, bad)?;
+        save_predictions(
+            run,
+            task,
+            &set.config.spec,
+            split,
+            &set.data.ids,
+            &values,
+            bad,
+        )?;
         if let Some(labels) = &set.data.labels {
             analysis
                 .tasks

@@ -1,10 +1,10 @@
 //! What a run does before it writes anything: every file is read and checked, down to the first batch of each task.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use bertram_core::data::{BertTokenizer, HostBatch, Split};
 use bertram_core::encoder::{BertConfig, read_config};
+use bertram_core::task::TaskMap;
 
 use super::PipelineError;
 use super::fit::check_fit;
@@ -105,7 +105,7 @@ fn check_batches(
     config: &BertConfig,
     tasks: &[TaskData],
 ) -> Result<(), PipelineError> {
-    let epoch = Epoch::plan(settings, tasks, 1, &BTreeMap::new());
+    let epoch = Epoch::plan(settings, tasks, 1, &TaskMap::new());
     if epoch.updates.is_empty() && settings.train.epochs > 0 {
         return Err(PipelineError::NoBatches);
     }

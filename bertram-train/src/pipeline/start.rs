@@ -189,11 +189,7 @@ pub(super) fn random_config(random: &RandomModel, vocab_size: usize) -> BertConf
 
 /// Logs where the preprocessing that the settings ask for takes something away from the tokenizer.
 pub(super) fn warn_of_preprocessing(settings: &Settings, tokenizer: &BertTokenizer) {
-    let inputs: Vec<Inputs> = settings
-        .tasks
-        .iter()
-        .map(|task| task.task.spec().inputs)
-        .collect();
+    let inputs: Vec<Inputs> = settings.tasks.iter().map(|task| task.spec.inputs).collect();
     tokenizer.warn_of_preprocessing(settings.data.preprocess, &inputs);
 }
 

@@ -1,7 +1,6 @@
 //! The numbers of a report as one long table, a number a row.
 
 use bertram_core::metric::TaskScores;
-use bertram_core::task::TaskId;
 
 use super::group::{Group, Measure, Statistic};
 use super::read::TrainLine;
@@ -76,7 +75,7 @@ pub(super) fn table(report: &Report) -> Result<String, ReportError> {
         runs(&mut out, group)?;
         means(&mut out, report, group)?;
         training(&mut out, report, group)?;
-        predictions(&mut out, group)?;
+        predictions(&mut out, report, group)?;
         for (key, value) in keys(group) {
             out.row(Row {
                 section: "setting",
@@ -174,7 +173,7 @@ fn means(out: &mut Writer, report: &Report, group: &Group) -> Result<(), ReportE
             section,
             setting: &group.label,
             task: measure.name(),
-            name: measure.unit(),
+            name: report.unit(measure),
             value: number(value),
             ..Row::default()
         };
@@ -216,7 +215,7 @@ fn training(out: &mut Writer, report: &Report, group: &Group) -> Result<(), Repo
                 section: "curve",
                 setting: &group.label,
                 task: measure.name(),
-                name: measure.unit(),
+                name: report.unit(measure),
                 x: Some(point.update as f64),
                 value: number(point.value.mean),
                 low,
@@ -256,8 +255,8 @@ fn training(out: &mut Writer, report: &Report, group: &Group) -> Result<(), Repo
 
 /// Confusion (`x` gold, `y` predicted), calibration (`x` mean probability, `y` share of yes), scatter (`x` gold, `y`
 /// predicted).
-fn predictions(out: &mut Writer, group: &Group) -> Result<(), ReportError> {
-    for task in TaskId::ALL {
+fn predictions(out: &mut Writer, report: &Report, group: &Group) -> Result<(), ReportError> {
+    for task in report.tasks() {
         let row = |section: &'static str, x: Option<f64>, y: Option<f64>| Row {
             section,
             setting: &group.label,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bertram_core::metric::{SplitScores, TaskScores};
-use bertram_core::task::{PrimaryMetric, TaskId};
+use bertram_core::task::{TaskId, TaskSpec};
 
 use super::read::{DevLine, RunRecord};
 use crate::config::{ExperimentSettings, PaperScores};
@@ -18,38 +18,11 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// All of them: tasks in the paper's order, then the overall score.
-    pub const ALL: [Measure; 4] = [
-        Measure::Task(TaskId::Sst),
-        Measure::Task(TaskId::Para),
-        Measure::Task(TaskId::Sts),
-        Measure::Overall,
-    ];
-
     /// Short name: `sst`, `overall`.
     pub fn name(self) -> &'static str {
         match self {
             Measure::Task(task) => task.name(),
             Measure::Overall => "overall",
-        }
-    }
-
-    /// Name for people.
-    pub fn title(self) -> &'static str {
-        match self {
-            Measure::Task(task) => task.spec().title,
-            Measure::Overall => "Overall",
-        }
-    }
-
-    /// What the number is.
-    pub fn unit(self) -> &'static str {
-        match self {
-            Measure::Task(task) => match task.spec().primary {
-                PrimaryMetric::Accuracy => "accuracy",
-                PrimaryMetric::Pearson => "Pearson r",
-            },
-            Measure::Overall => "mean of accuracies and (r + 1)/2",
         }
     }
 
@@ -68,16 +41,8 @@ impl Measure {
             Measure::Task(task) => scores.tasks.get(&task).map(TaskScores::reference),
             Measure::Overall if scores.tasks.is_empty() => None,
             Measure::Overall => {
-                let sum: f64 = scores
-                    .tasks
-                    .values()
-                    .map(|scores| match scores {
-                        TaskScores::Classification { majority, .. } => *majority,
-                        // r = 0 on the scale of `TaskScores::normalised`.
-                        TaskScores::Regression { .. } => 0.5,
-                    })
-                    .sum();
-                Some(sum / scores.tasks.len() as f64)
+                let references = scores.tasks.values().map(TaskScores::normalised_reference);
+                Some(references.sum::<f64>() / scores.tasks.len() as f64)
             }
         }
     }
@@ -85,10 +50,12 @@ impl Measure {
     /// The published score.
     pub fn paper(self, paper: &PaperScores) -> Option<f64> {
         match self {
-            Measure::Task(TaskId::Sst) => paper.sst,
-            Measure::Task(TaskId::Para) => paper.para,
-            Measure::Task(TaskId::Sts) => paper.sts,
+            Measure::Task(TaskId::SST) => paper.sst,
+            Measure::Task(TaskId::PARA) => paper.para,
+            Measure::Task(TaskId::STS) => paper.sts,
             Measure::Overall => paper.overall,
+            // The paper has its three tasks.
+            Measure::Task(_) => None,
         }
     }
 
@@ -159,6 +126,13 @@ impl Group {
     /// `[experiment]` of the config, where there is one.
     pub fn experiment(&self) -> Option<&ExperimentSettings> {
         self.runs.first()?.settings.experiment.as_ref()
+    }
+
+    /// What a task of the runs is.
+    pub fn task(&self, task: TaskId) -> Option<&TaskSpec> {
+        let mut tasks = self.runs.first()?.settings.tasks.iter();
+        let settings = tasks.find(|settings| settings.task == task)?;
+        Some(&settings.spec)
     }
 
     /// `experiment.id`.
@@ -347,12 +321,12 @@ mod tests {
 
     #[test]
     fn knowing_nothing_scores_half_on_a_correlation() {
-        let scores = SplitScores::new(BTreeMap::from([(
-            TaskId::Sts,
+        let scores = SplitScores::new(bertram_core::task::TaskMap::from([(
+            TaskId::STS,
             TaskScores::regression(&[1.0, 2.0], &[1.0, 2.0]),
         )]));
         assert_eq!(Measure::Overall.reference(&scores), Some(0.5));
-        assert_eq!(Measure::Task(TaskId::Sts).reference(&scores), Some(0.0));
-        assert_eq!(Measure::Task(TaskId::Sst).reference(&scores), None);
+        assert_eq!(Measure::Task(TaskId::STS).reference(&scores), Some(0.0));
+        assert_eq!(Measure::Task(TaskId::SST).reference(&scores), None);
     }
 }

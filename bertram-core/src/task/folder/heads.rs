@@ -13,7 +13,7 @@ use crate::encoder::weights::{load_tensors_as, save_tensors_as, tensor_names};
 use crate::encoder::{BertConfig, Pooling};
 use crate::head::HeadKind;
 use crate::loss::LossKind;
-use crate::task::{Inputs, LabelKind, TaskConfig, TaskHead};
+use crate::task::{Inputs, LabelKind, TaskConfig, TaskHead, TaskId, TaskSpec};
 
 /// How a model's heads are described.
 pub(super) const FILE: &str = "heads.json";
@@ -89,7 +89,7 @@ fn extend(value: &mut Value, more: Value) {
 
 /// A task's labels, for the record: a folder of labels other than this build's must not be read as if they were these.
 fn label(task: &TaskConfig) -> Value {
-    match task.task.spec().label {
+    match task.spec.label {
         LabelKind::Classes { classes } => json!({ "kind": "classes", "classes": classes }),
         LabelKind::Binary => json!({ "kind": "binary" }),
         LabelKind::Score { min, max } => {
@@ -174,8 +174,10 @@ fn key<T: DeserializeOwned>(object: &Value, name: &str) -> Result<T, String> {
 }
 
 fn task_config(entry: &Value) -> Result<TaskConfig, String> {
+    let task: TaskId = key(entry, "task")?;
     Ok(TaskConfig {
-        task: key(entry, "task")?,
+        task,
+        spec: TaskSpec::preset(task).ok_or("is not known to this bertram")?,
         head: key(entry, "head")?,
         loss: key(entry, "loss")?,
         pooling: key(entry, "pooling")?,
@@ -199,7 +201,7 @@ fn check(task: &TaskConfig) -> Result<(), String> {
             task.margin
         ));
     }
-    let single = task.task.spec().inputs == Inputs::Single;
+    let single = task.spec.inputs == Inputs::Single;
     if single != (task.head == HeadKind::Linear) {
         return Err(format!(
             "`head` is {}, which is for {}",
@@ -207,7 +209,7 @@ fn check(task: &TaskConfig) -> Result<(), String> {
             if single { "pairs" } else { "single sentences" }
         ));
     }
-    let fits = match task.task.spec().label {
+    let fits = match task.spec.label {
         LabelKind::Classes { .. } => task.loss == LossKind::CrossEntropy,
         LabelKind::Binary => matches!(task.loss, LossKind::Bce | LossKind::CosineEmbedding),
         LabelKind::Score { .. } => task.loss != LossKind::CrossEntropy,

@@ -83,7 +83,7 @@ fn data_name(facts: &CardFacts<'_>, task: &TaskConfig, split: &str) -> String {
 }
 
 fn pipeline_tag(task: &TaskConfig) -> &'static str {
-    match task.task.spec().inputs {
+    match task.spec.inputs {
         Inputs::Single => "text-classification",
         Inputs::Pair => "sentence-similarity",
     }
@@ -157,7 +157,7 @@ fn front_matter(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     for (task, scores) in scored {
         let dev = data_name(facts, task, "dev");
         writeln!(card, "  - task:\n      type: {}", pipeline_tag(task))?;
-        writeln!(card, "      name: {}", quoted(task.task.spec().title))?;
+        writeln!(card, "      name: {}", quoted(&task.spec.title))?;
         writeln!(card, "    dataset:\n      type: {}", quoted(&dev))?;
         writeln!(card, "      name: {}\n      split: dev", quoted(&dev))?;
         writeln!(card, "    metrics:")?;
@@ -215,7 +215,7 @@ fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
             card,
             "| {} ({}) | {} | {} | {} | {} | {scores} |",
             task.task,
-            task.task.spec().title,
+            task.spec.title,
             snippet::labels(task),
             name(&task.head),
             name(&task.pooling),
@@ -248,7 +248,7 @@ fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
         "Each snippet runs in this folder and gives what `bertram-cli predict` gives."
     )?;
     for task in facts.tasks {
-        writeln!(card, "\n### {} ({})\n", task.task, task.task.spec().title)?;
+        writeln!(card, "\n### {} ({})\n", task.task, task.spec.title)?;
         if is_sequence_classifier(task) {
             writeln!(card, "{}\n", snippet::folder_text(task))?;
         }

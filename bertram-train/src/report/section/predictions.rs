@@ -6,7 +6,7 @@ use bertram_core::task::{LabelKind, TaskId};
 use crate::analysis::{CalibrationBin, TaskAnalysis, evenly, expected_calibration_error};
 use crate::report::chart;
 use crate::report::document::{Block, Figure, Section, Table};
-use crate::report::group::Group;
+use crate::report::group::{Group, Measure};
 use crate::report::number;
 use crate::report::{Report, ReportError, Statistic};
 
@@ -19,7 +19,7 @@ pub(super) fn predictions(report: &Report) -> Result<Option<Section>, ReportErro
     let mut open = Vec::new();
     let mut closed = Vec::new();
     for group in &report.groups {
-        let Some(block) = pictures(group, report.groups.len() > 1)? else {
+        let Some(block) = pictures(report, group)? else {
             continue;
         };
         if Some(group.label.as_str()) == best || group.label == report.baseline().label {
@@ -46,17 +46,18 @@ pub(super) fn predictions(report: &Report) -> Result<Option<Section>, ReportErro
     }))
 }
 
-fn pictures(group: &Group, named: bool) -> Result<Option<Block>, ReportError> {
+fn pictures(report: &Report, group: &Group) -> Result<Option<Block>, ReportError> {
     let mut figures = Vec::new();
     let mut tables = Vec::new();
-    for task in TaskId::ALL {
+    for task in report.tasks() {
         let Some(analysis) = pooled(group, task) else {
             continue;
         };
-        let name = if named {
-            format!("{}, {}", group.label, task.spec().title)
+        let title = report.title(Measure::Task(task));
+        let name = if report.groups.len() > 1 {
+            format!("{}, {title}", group.label)
         } else {
-            task.spec().title.to_owned()
+            title.to_owned()
         };
         let (svg, note, table) = picture(group, task, &analysis, &name)?;
         figures.push(Figure {
@@ -165,9 +166,9 @@ fn picture(
             calibration_table(name, bins, *ece),
         )),
         TaskAnalysis::Scatter { points, rows } => {
-            let scale = match task.spec().label {
-                LabelKind::Score { min, max } => (f64::from(min), f64::from(max)),
-                LabelKind::Classes { .. } | LabelKind::Binary => (0.0, 1.0),
+            let scale = match group.task(task).map(|spec| spec.label) {
+                Some(LabelKind::Score { min, max }) => (f64::from(min), f64::from(max)),
+                _ => (0.0, 1.0),
             };
             let r: Vec<f64> = group
                 .runs

@@ -1,7 +1,7 @@
 //! Scores: what a reader should take away, and the table.
 
 use bertram_core::metric::TaskScores;
-use bertram_core::task::{PrimaryMetric, TaskId};
+use bertram_core::task::Metric;
 
 use crate::report::chart::{Interval, Intervals};
 use crate::report::document::{Block, Fact, Figure, Mark, Section, Table};
@@ -108,7 +108,9 @@ fn learned(report: &Report) -> Vec<Fact> {
                 .collect();
             let line = scored.first().map_or(0.0, |(_, _, line)| *line);
             let what = match measure {
-                Measure::Task(task) if task.spec().primary == PrimaryMetric::Pearson => {
+                Measure::Task(task)
+                    if report.task(task).map(|spec| spec.metric) == Some(Metric::Pearson) =>
+                {
                     "the zero line".to_owned()
                 }
                 _ if scored.iter().all(|(_, _, other)| *other == line) => {
@@ -135,7 +137,7 @@ fn learned(report: &Report) -> Vec<Fact> {
                 }
                 _ => format!("{best}; not above {what}: {}", not.join(", ")),
             };
-            fact(measure.title(), text)
+            fact(report.title(measure), text)
         })
         .collect()
 }
@@ -145,7 +147,11 @@ pub(super) fn scores(report: &Report) -> Result<Section, ReportError> {
     let measures = report.measures();
     let columns = ["Setting".to_owned(), "#Seeds".to_owned()]
         .into_iter()
-        .chain(measures.iter().map(|it| format!("#{}", heading(*it))));
+        .chain(
+            measures
+                .iter()
+                .map(|it| format!("#{}", heading(report, *it))),
+        );
     let mut table = Table::new(
         "Scores of the exported model on dev, mean ± sample standard deviation over seeds.",
         columns,
@@ -189,13 +195,13 @@ pub(super) fn scores(report: &Report) -> Result<Section, ReportError> {
     })
 }
 
-fn heading(measure: Measure) -> String {
+fn heading(report: &Report, measure: Measure) -> String {
     match measure {
         // "Pearson r" is one word.
         Measure::Task(_) => format!(
             "{}, {}",
-            measure.title(),
-            measure.unit().replace(' ', "\u{a0}")
+            report.title(measure),
+            report.unit(measure).replace(' ', "\u{a0}")
         ),
         Measure::Overall => "Overall".into(),
     }
@@ -257,16 +263,16 @@ fn pictures(report: &Report, measures: &[Measure]) -> Result<Block, ReportError>
         lines.sort_by(f64::total_cmp);
         lines.dedup();
         let chart = Intervals {
-            title: format!("{}: {} on dev", measure.title(), measure.unit()),
+            title: format!("{}: {} on dev", report.title(measure), report.unit(measure)),
             x_name: match measure {
-                Measure::Task(_) => measure.unit(),
+                Measure::Task(_) => report.unit(measure),
                 Measure::Overall => "overall",
             },
             lines,
             rows,
         };
         figures.push(Figure {
-            title: measure.title().into(),
+            title: report.title(measure).into(),
             note: String::new(),
             svg: chart.svg()?,
         });
@@ -295,7 +301,7 @@ fn other_scores(report: &Report) -> Table {
         ["Setting", "Task", "Score", "#Value", "#Dev rows"],
     );
     for group in &report.groups {
-        for task in TaskId::ALL {
+        for task in report.tasks() {
             let scores = group
                 .runs
                 .iter()
@@ -316,7 +322,7 @@ fn other_scores(report: &Report) -> Table {
             let values: Vec<f64> = numbers.iter().map(|(_, value, _)| *value).collect();
             table.row([
                 group.label.clone(),
-                task.spec().title.to_owned(),
+                report.title(Measure::Task(task)).to_owned(),
                 name.to_owned(),
                 number::statistic(crate::report::Statistic::new(&values)),
                 number::count(rows as u64),
