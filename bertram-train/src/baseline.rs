@@ -4,16 +4,16 @@ use std::borrow::Cow;
 
 use bertram_core::data::{BadRow, Dataset, Split};
 use bertram_core::metric::{SplitScores, TaskScores};
-use bertram_core::task::{LabelKind, TaskMap, TaskSpec};
+use bertram_core::task::{LabelKind, Prediction, TaskMap, TaskSpec};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::{BaselineSettings, Settings};
-use crate::corpus::{data_files, dev_rows, read_corpus};
+use crate::corpus::{data_files, dev_rows, read_corpus, with_labels};
 use crate::epoch::mix;
 use crate::pipeline::{
-    BURN_VERSION, PipelineError, RunInfo, Summary, Versions, peak_memory_bytes, save_predictions,
-    write_text,
+    BURN_VERSION, PipelineError, RunInfo, SplitPredictions, Summary, Versions, peak_memory_bytes,
+    save_predictions, write_text,
 };
 use crate::run_folder::{RunFolder, write_json};
 
@@ -27,6 +27,8 @@ pub fn run_baseline(
     backend: &str,
     command: Vec<String>,
 ) -> Result<Summary, PipelineError> {
+    let settings = with_labels(settings)?;
+    let settings = settings.as_ref();
     let corpus = read_corpus(settings, &[Split::Dev, Split::Test])?;
     write_text(&run.config(), &settings.to_toml())?;
     let info = RunInfo {
@@ -66,7 +68,21 @@ pub fn run_baseline(
                 Split::Train | Split::Dev => &[],
                 Split::Test => rows.skipped.as_slice(),
             };
-            save_predictions(run, task.task, &task.spec, split, &ids, &answers, bad)?;
+            let labels: Option<Vec<f32>> = rows.examples.iter().map(|row| row.label).collect();
+            let predictions: Vec<Prediction> =
+                answers.iter().map(|&value| certain(value)).collect();
+            save_predictions(
+                run,
+                &SplitPredictions {
+                    task: task.task,
+                    spec: &task.spec,
+                    split,
+                    ids: &ids,
+                    labels: labels.as_deref(),
+                    predictions: &predictions,
+                    bad,
+                },
+            )?;
             if let (Split::Dev, Some(of_task)) = (split, score(&task.spec, &answers, &rows)) {
                 scores.insert(task.task, of_task);
             }
@@ -74,7 +90,7 @@ pub fn run_baseline(
     }
     let summary = Summary {
         run: run.name(),
-        dev: SplitScores::new(scores),
+        dev: SplitScores::weighted(scores, |task| settings.overall_weight(task)),
         best_epoch: 0,
         epochs: 0,
         updates: 0,
@@ -94,6 +110,14 @@ pub fn run_baseline(
     };
     write_json(&run.summary(), &summary)?;
     Ok(summary)
+}
+
+/// An answer without probabilities.
+fn certain(value: f64) -> Prediction {
+    Prediction {
+        value,
+        probabilities: Vec::new(),
+    }
 }
 
 fn answers(spec: &TaskSpec, baseline: BaselineSettings, rows: usize, seed: u64) -> Vec<f64> {
@@ -117,11 +141,11 @@ fn score(spec: &TaskSpec, answers: &[f64], rows: &Dataset) -> Option<TaskScores>
             let classes = |values: Vec<f64>| values.into_iter().map(|it| it as usize).collect();
             let answers: Vec<usize> = classes(answers.to_vec());
             let labels: Vec<usize> = classes(labels.into_iter().map(f64::from).collect());
-            TaskScores::classification(&answers, &labels)
+            TaskScores::classification(spec, &answers, &labels)
         }
         LabelKind::Score { .. } => {
             let labels: Vec<f64> = labels.into_iter().map(f64::from).collect();
-            TaskScores::regression(answers, &labels)
+            TaskScores::regression(spec, answers, &labels)
         }
     })
 }

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
 use bertram_core::data::{HostBatch, epoch_batches, sample_rows};
-use bertram_core::task::{Preset, TaskId, TaskMap};
+use bertram_core::task::{TaskId, TaskMap};
 use burn::tensor::backend::Backend;
 
 use crate::config::{LimitDraw, Settings};
@@ -189,15 +189,15 @@ fn schedule(settings: &Settings, epoch: usize) -> Box<dyn Schedule> {
 }
 
 /// The number by which each task's random rows and orders are kept apart from another's. It hangs on a task's name; that
-/// of a preset, as ever, on its place among the presets of the run.
+/// of a task of the paper, as ever, on its place among those of the run.
 pub(crate) fn task_streams(tasks: &[TaskData]) -> Vec<u64> {
-    let mut presets = 0..;
+    let mut papers = 0..;
     tasks
         .iter()
         .map(|task| task.config.task)
-        .map(|task| match Preset::of(task).and_then(|_| presets.next()) {
-            Some(place) => place,
-            None => task.stream(),
+        .map(|task| {
+            let place = TaskId::PAPER.contains(&task).then(|| papers.next());
+            place.flatten().unwrap_or_else(|| task.stream())
         })
         .collect()
 }

@@ -15,6 +15,8 @@ pub struct EvaluationSet<'a> {
     pub batcher: &'a Batcher,
     /// The rows.
     pub data: &'a TokenizedDataset,
+    /// Weight of its score in the overall one.
+    pub overall_weight: f64,
 }
 
 /// Logits of every row, in the order of the rows. A task without a head, or without rows, gives none.
@@ -75,7 +77,11 @@ pub fn evaluate<B: Kernels>(
         }
         all.insert(task, logits);
     }
-    (SplitScores::new(scores), all)
+    let weight = |task| {
+        let set = sets.iter().find(|set| set.config.task == task);
+        set.map_or(1.0, |set| set.overall_weight)
+    };
+    (SplitScores::weighted(scores, weight), all)
 }
 
 /// The first task of which a logit is not finite. An accuracy hides that: the largest of no numbers is class 0.

@@ -329,11 +329,16 @@ pub enum DataCommand {
     /// Write the generated demo corpus in the course's file format.
     #[command(after_help = "Examples:
   bertram-cli data demo --out demo
-  bertram-cli train --config quickstart --data demo")]
+  bertram-cli train --config quickstart --data demo
+  bertram-cli data demo --own-tasks own
+  bertram-cli train --config own/own-tasks.toml")]
     Demo {
         /// Folder to write to; must be new or empty.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
+        #[arg(long, value_name = "DIR", required_unless_present = "own_tasks")]
+        out: Option<PathBuf>,
+        /// Folder to write other tasks to, in other formats, with the config that trains them; must be new or empty.
+        #[arg(long, value_name = "DIR", conflicts_with = "out")]
+        own_tasks: Option<PathBuf>,
         /// Seed of the generator.
         #[arg(long, default_value_t = 7)]
         seed: u64,

@@ -18,6 +18,13 @@ pub struct BadRow {
     pub id: Option<String>,
 }
 
+impl BadRow {
+    /// Its identifier, or the number of its line.
+    pub fn name(&self) -> String {
+        self.id.clone().unwrap_or_else(|| self.line.to_string())
+    }
+}
+
 /// Errors of a data file.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -62,6 +69,21 @@ pub enum DataError {
         path: PathBuf,
         /// Line of the quote.
         line: u64,
+    },
+    /// The labels of a task that takes those of its training rows are no classes.
+    #[error(
+        "{path}: {labels} labels in {rows} rows, which is no number of classes: \
+         name the column with tasks.{task}.columns = {{ label = \"...\" }}, say tasks.{task}.labels = [...], or for numbers on a scale tasks.{task}.score = [LOWEST, HIGHEST]"
+    )]
+    Labels {
+        /// The file.
+        path: PathBuf,
+        /// The task.
+        task: TaskId,
+        /// How many different ones there are.
+        labels: usize,
+        /// Rows with a label.
+        rows: usize,
     },
     /// There are no rows.
     #[error("{path}: there are no rows in it")]

@@ -40,6 +40,11 @@ impl TaskId {
     /// The tasks of the paper, in its order.
     pub const PAPER: [TaskId; 3] = [TaskId::SST, TaskId::PARA, TaskId::STS];
 
+    /// A name of a preset.
+    pub(super) const fn known(name: &'static str) -> Self {
+        Self(name)
+    }
+
     /// The task of this name.
     ///
     /// # Errors

@@ -70,10 +70,32 @@ impl TaskSpec {
         Preset::of(task).map(|preset| Arc::new(Self::from(preset)))
     }
 
+    /// Whether labels are written by their names; those of most presets are numbers.
+    pub fn has_text_labels(&self) -> bool {
+        if matches!(self.label, LabelKind::Score { .. }) {
+            return false;
+        }
+        self.preset.is_none_or(|preset| {
+            preset.named || preset.label != self.label || preset.labels != self.labels
+        })
+    }
+
+    /// The name of a label as people read it: a class's name, or the number.
+    pub fn label_text(&self, label: f64) -> String {
+        match self.label {
+            LabelKind::Classes { .. } | LabelKind::Binary => self
+                .labels
+                .get(label as usize)
+                .cloned()
+                .unwrap_or_else(|| label.to_string()),
+            LabelKind::Score { .. } => label.to_string(),
+        }
+    }
+
     /// Header of the prediction column in files of the course's format.
     pub fn prediction_column(&self) -> &'static str {
-        self.preset
-            .map_or("Prediction", |preset| preset.course.prediction_column)
+        let course = self.preset.and_then(|preset| preset.course.as_ref());
+        course.map_or("Prediction", |course| course.prediction_column)
     }
 }
 

@@ -3,6 +3,7 @@
 //! What a task is lies in [`crate::spec`], which is exported here, too.
 
 mod folder;
+mod legality;
 mod model;
 mod predict;
 
@@ -10,6 +11,7 @@ pub use folder::{
     EncodeSettings, Encoding, EncodingSource, ModelExport, ModelFolder, ModelFolderError,
     encoding_of, is_sequence_classifier, load_model_folder, save_model_folder,
 };
+pub use legality::{Legal, names};
 pub use model::{MultitaskModel, TaskConfig, TaskHead};
 pub use predict::{Prediction, score};
 

@@ -73,12 +73,12 @@ pub fn score(config: &TaskConfig, logits: &[Vec<f32>], labels: &[f32]) -> TaskSc
                 .map(|row| config.predict(row).value as usize)
                 .collect();
             let labels: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
-            TaskScores::classification(&predictions, &labels)
+            TaskScores::classification(&config.spec, &predictions, &labels)
         }
         LabelKind::Score { .. } => {
             let predictions: Vec<f64> = logits.iter().map(|row| config.unit_score(row)).collect();
             let labels: Vec<f64> = labels.iter().map(|&label| f64::from(label)).collect();
-            TaskScores::regression(&predictions, &labels)
+            TaskScores::regression(&config.spec, &predictions, &labels)
         }
     }
 }

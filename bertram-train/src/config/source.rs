@@ -446,6 +446,74 @@ impl Source {
         })
     }
 
+    /// A list of names of labels, each once; numbers and truth values are taken as they are written. `"auto"` is an empty
+    /// list.
+    pub(super) fn labels(&mut self, key: &str) -> Option<Vec<String>> {
+        self.read(key, |value| {
+            if value.as_str() == Some("auto") {
+                return Ok(Vec::new());
+            }
+            let list = value.as_array().filter(|list| !list.is_empty());
+            let list = list.ok_or_else(|| {
+                format!("{} is neither a list of labels nor \"auto\"", show(value))
+            })?;
+            let mut labels: Vec<String> = Vec::new();
+            for item in list.iter() {
+                let label = match item {
+                    Value::String(text) => text.value().trim().to_owned(),
+                    Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => show(item),
+                    _ => return Err(format!("{} is no label", show(item))),
+                };
+                if label.is_empty() {
+                    return Err("a label is empty".into());
+                }
+                if labels.contains(&label) {
+                    return Err(format!("{label:?} is there twice"));
+                }
+                labels.push(label);
+            }
+            Ok(labels)
+        })
+    }
+
+    /// The lowest and the highest number of a scale.
+    pub(super) fn range(&mut self, key: &str) -> Option<(f32, f32)> {
+        self.read(key, |value| {
+            let numbers: Vec<f64> = value
+                .as_array()
+                .into_iter()
+                .flat_map(|list| list.iter())
+                .filter_map(|item| {
+                    item.as_float()
+                        .or_else(|| item.as_integer().map(|number| number as f64))
+                })
+                .collect();
+            match numbers[..] {
+                [min, max] if min < max && min.is_finite() && max.is_finite() => {
+                    Ok((min as f32, max as f32))
+                }
+                _ => Err(format!(
+                    "{} is no scale: write [LOWEST, HIGHEST]",
+                    show(value)
+                )),
+            }
+        })
+    }
+
+    /// Takes a section out whose keys cannot be read, so that they are not called unknown one by one.
+    pub(super) fn forgive(&mut self, section: &str) {
+        let prefix = format!("{section}.");
+        self.known.push(section.to_owned());
+        self.leaves.retain(|key, _| !key.starts_with(&prefix));
+        self.tables.retain(|key, _| !key.starts_with(&prefix));
+    }
+
+    /// Notes a problem with a whole section.
+    pub(super) fn problem_of_section(&mut self, section: &str, message: impl Into<String>) {
+        let place = self.tables.get(section).cloned();
+        self.problem_at(place.unwrap_or(Place::Line(0, 1)), section, message.into());
+    }
+
     /// All problems, where there are any: those noted, and keys and sections that nobody asked for. Else the warnings.
     pub(super) fn finish(mut self) -> Result<Vec<String>, ConfigError> {
         let said: Vec<(String, Place)> = std::mem::take(&mut self.leaves)

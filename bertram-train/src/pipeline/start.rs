@@ -34,6 +34,7 @@ pub fn start<B: AutodiffBackend>(
 ) -> Result<TrainingSession<B>, PipelineError> {
     check_precision::<B>(&settings, place)?;
     let Prepared {
+        settings,
         config,
         tokenizer,
         tasks,

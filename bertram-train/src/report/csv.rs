@@ -127,28 +127,12 @@ fn runs(out: &mut Writer, group: &Group) -> Result<(), ReportError> {
             ..Row::default()
         };
         for (task, scores) in &run.summary.dev.tasks {
-            let (numbers, rows) = match scores {
-                TaskScores::Classification {
-                    accuracy,
-                    macro_f1,
-                    majority,
-                    rows,
-                } => (
-                    vec![
-                        ("accuracy", *accuracy),
-                        ("macro-f1", *macro_f1),
-                        ("majority", *majority),
-                    ],
-                    *rows,
-                ),
-                TaskScores::Regression {
-                    pearson,
-                    spearman,
-                    rows,
-                } => (vec![("pearson", *pearson), ("spearman", *spearman)], *rows),
-            };
-            for (name, value) in numbers {
-                out.row(row(task.name(), name, value, Some(rows as u64)))?;
+            let rows = Some(scores.rows() as u64);
+            for (metric, value) in scores.all() {
+                out.row(row(task.name(), metric.name(), value, rows))?;
+            }
+            if let TaskScores::Classification { majority, .. } = scores {
+                out.row(row(task.name(), "majority", *majority, rows))?;
             }
         }
         let summary = &run.summary;

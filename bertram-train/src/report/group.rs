@@ -36,14 +36,10 @@ impl Measure {
 
     /// What a model that has learned nothing reaches on the same rows: the majority class, a correlation of zero, or
     /// the overall score of these.
-    pub fn reference(self, scores: &SplitScores) -> Option<f64> {
+    pub fn reference(self, scores: &SplitScores, weight: impl Fn(TaskId) -> f64) -> Option<f64> {
         match self {
             Measure::Task(task) => scores.tasks.get(&task).map(TaskScores::reference),
-            Measure::Overall if scores.tasks.is_empty() => None,
-            Measure::Overall => {
-                let references = scores.tasks.values().map(TaskScores::normalised_reference);
-                Some(references.sum::<f64>() / scores.tasks.len() as f64)
-            }
+            Measure::Overall => scores.reference(weight),
         }
     }
 
@@ -170,7 +166,8 @@ impl Group {
 
     /// The line of a model that has learned nothing.
     pub fn reference(&self, measure: Measure) -> Option<f64> {
-        measure.reference(&self.runs.first()?.summary.dev)
+        let run = self.runs.first()?;
+        measure.reference(&run.summary.dev, |task| run.settings.overall_weight(task))
     }
 
     /// A score over training.
@@ -323,10 +320,17 @@ mod tests {
     fn knowing_nothing_scores_half_on_a_correlation() {
         let scores = SplitScores::new(bertram_core::task::TaskMap::from([(
             TaskId::STS,
-            TaskScores::regression(&[1.0, 2.0], &[1.0, 2.0]),
+            TaskScores::regression(
+                &TaskSpec::preset(TaskId::STS).expect("a preset"),
+                &[1.0, 2.0],
+                &[1.0, 2.0],
+            ),
         )]));
-        assert_eq!(Measure::Overall.reference(&scores), Some(0.5));
-        assert_eq!(Measure::Task(TaskId::STS).reference(&scores), Some(0.0));
-        assert_eq!(Measure::Task(TaskId::SST).reference(&scores), None);
+        assert_eq!(Measure::Overall.reference(&scores, |_| 1.0), Some(0.5));
+        assert_eq!(
+            Measure::Task(TaskId::STS).reference(&scores, |_| 1.0),
+            Some(0.0)
+        );
+        assert_eq!(Measure::Task(TaskId::SST).reference(&scores, |_| 1.0), None);
     }
 }

@@ -23,7 +23,7 @@ pub use read::{DevLine, RunRecord, RunSet, TrainLine, Unfinished, Unreadable, re
 
 use std::path::{Path, PathBuf};
 
-use bertram_core::task::{TaskId, TaskSpec};
+use bertram_core::task::{Metric, TaskId, TaskSpec};
 
 use crate::config::ConfigError;
 use crate::run_folder::RunError;
@@ -205,9 +205,7 @@ impl Report {
     /// A measure's name for people.
     pub fn title(&self, measure: Measure) -> &str {
         match measure {
-            Measure::Task(task) => self
-                .task(task)
-                .map_or(task.name(), |spec| spec.title.as_str()),
+            Measure::Task(task) => self.task(task).map_or(task.name(), |spec| &spec.title),
             Measure::Overall => "Overall",
         }
     }
@@ -216,7 +214,16 @@ impl Report {
     pub fn unit(&self, measure: Measure) -> &'static str {
         match measure {
             Measure::Task(task) => self.task(task).map_or("score", |spec| spec.metric.title()),
-            Measure::Overall => "mean of accuracies and (r + 1)/2",
+            // As the paper has it, where every task is scored as the paper's are.
+            Measure::Overall => {
+                let mut tasks = self.tasks().into_iter().filter_map(|task| self.task(task));
+                let papers = |metric| matches!(metric, Metric::Accuracy | Metric::Pearson);
+                if tasks.all(|spec| papers(spec.metric)) {
+                    "mean of accuracies and (r + 1)/2"
+                } else {
+                    "mean of the tasks' scores, correlations as (r + 1)/2"
+                }
+            }
         }
     }
 

@@ -4,6 +4,9 @@
 //! purpose. Paraphrase and similarity share their vocabulary, so that one may help the other.
 
 mod lexicon;
+mod own;
+
+pub use own::{OWN_TASKS_CONFIG, write_own_tasks};
 
 use std::path::{Path, PathBuf};
 
@@ -126,7 +129,12 @@ fn course_file(task: TaskId, examples: &[Example]) -> String {
     let labelled = examples.iter().all(|row| row.label.is_some());
     let mut columns = vec!["", "id"];
     // The tasks of the corpus are presets.
-    if let Some(Preset { inputs, course, .. }) = Preset::of(task) {
+    if let Some(Preset {
+        inputs,
+        course: Some(course),
+        ..
+    }) = Preset::of(task)
+    {
         columns.push(course.text_a);
         if *inputs == Inputs::Pair {
             columns.push(course.text_b);

@@ -9,6 +9,7 @@ use crate::spec::{TaskId, TaskSpec};
 
 mod cases;
 mod line_numbers;
+mod own;
 
 const FORMATS: [Format; 3] = [Format::Cs224n, Format::Glue, Format::JsonLines];
 

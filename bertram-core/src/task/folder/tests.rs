@@ -165,7 +165,7 @@ fn what_heads_json_may_not_say() {
     let path = dir.path().join("heads.json");
     let good = json_of(&path);
     let cases: &[(&str, Value, &str)] = &[
-        ("/version", json!(3), "newer bertram"),
+        ("/version", json!(4), "newer bertram"),
         ("/version", json!(1), "`version` is not 2"),
         (
             "/max-length",
@@ -195,12 +195,12 @@ fn what_heads_json_may_not_say() {
         (
             "/tasks/0/head",
             json!("cosine"),
-            "task sst: `head` is cosine, which is for pairs",
+            "task sst: `head` is cosine; sst takes linear",
         ),
         (
             "/tasks/1/head",
             json!("linear"),
-            "which is for single sentences",
+            "para takes cosine, concat, cross-encoder",
         ),
         ("/tasks/0/loss", json!("bce"), "`loss` is bce"),
         ("/tasks/1/task", json!("sst"), "task sst"),
@@ -643,4 +643,51 @@ fn what_is_no_sequence_classifier_gets_no_folder() {
         assert!(!dir.path().join(task.name()).exists(), "{task}");
     }
     assert!(dir.path().join("README.md").is_file());
+}
+
+#[test]
+fn a_task_of_ones_own_says_what_it_is() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let nli = TaskConfig {
+        task: TaskId::new("nli").expect("a name"),
+        spec: TaskSpec {
+            title: "inference".into(),
+            inputs: crate::spec::Inputs::Pair,
+            label: crate::spec::LabelKind::Classes { classes: 3 },
+            labels: ["entailment", "neutral", "contradiction"]
+                .map(str::to_owned)
+                .into(),
+            metric: crate::spec::Metric::MacroF1,
+            preset: None,
+        }
+        .into(),
+        ..task(
+            TaskId::SST,
+            HeadKind::CrossEncoder,
+            LossKind::CrossEntropy,
+            Pooling::Cls,
+        )
+    };
+    let sst = task(
+        TaskId::SST,
+        HeadKind::Linear,
+        LossKind::CrossEntropy,
+        Pooling::Cls,
+    );
+    let tasks = vec![nli.clone(), sst.clone()];
+    save(dir.path(), &model(tasks.clone()), encode(Pooling::Cls));
+    let folder = load_model_folder::<Flex>(dir.path(), &Default::default()).expect("reads back");
+    let read: Vec<TaskConfig> = (folder.model.heads.iter())
+        .map(|head| head.config().clone())
+        .collect();
+    assert_eq!(read, tasks);
+    let value = |path: &str| -> Value {
+        let text = std::fs::read_to_string(dir.path().join(path)).expect("a file");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    assert_eq!(value("heads.json")["version"], 3);
+    assert_eq!(value("nli/config.json")["id2label"]["2"], "contradiction");
+    // Where every task is a preset, older programs read the file.
+    save(dir.path(), &model(vec![sst]), encode(Pooling::Cls));
+    assert_eq!(value("heads.json")["version"], 2);
 }

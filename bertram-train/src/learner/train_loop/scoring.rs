@@ -50,6 +50,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                 config: &task.config,
                 batcher: &task.batcher,
                 data,
+                overall_weight: task.overall_weight,
             })
             .collect();
         let (scores, _) = evaluate(
@@ -94,6 +95,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                 config: &task.config,
                 batcher: &task.batcher,
                 data: &task.dev,
+                overall_weight: task.overall_weight,
             })
             .collect();
         let epochs = Progress::new(self.state.epoch, self.settings.train.epochs);
@@ -148,11 +150,12 @@ impl<B: TrainBackend> TrainLoop<B> {
             scores.overall
         );
 
+        let watched = &self.settings.train.best_metric;
         let better = self
             .state
             .best
             .as_ref()
-            .is_none_or(|best| scores.overall > best.scores.overall);
+            .is_none_or(|best| watched.of(&scores) > watched.of(&best.scores));
         if better {
             self.store.save_best(&valid)?;
             self.state.best = Some(BestSoFar {

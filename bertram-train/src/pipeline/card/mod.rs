@@ -9,7 +9,9 @@ use std::path::Path;
 use bertram_core::data::Preprocess;
 use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_core::metric::{SplitScores, TaskScores};
-use bertram_core::task::{EncodeSettings, Inputs, TaskConfig, is_sequence_classifier};
+use bertram_core::task::{
+    EncodeSettings, Inputs, LabelKind, Metric, TaskConfig, is_sequence_classifier,
+};
 use serde::Serialize;
 
 use super::RunInfo;
@@ -83,28 +85,32 @@ fn data_name(facts: &CardFacts<'_>, task: &TaskConfig, split: &str) -> String {
 }
 
 fn pipeline_tag(task: &TaskConfig) -> &'static str {
-    match task.spec.inputs {
-        Inputs::Single => "text-classification",
-        Inputs::Pair => "sentence-similarity",
+    match (task.spec.inputs, task.spec.label) {
+        (Inputs::Pair, LabelKind::Binary | LabelKind::Score { .. }) => "sentence-similarity",
+        _ => "text-classification",
     }
 }
 
 /// A task's scores under the hub's names of metrics.
 fn metrics(scores: &TaskScores) -> Vec<(&'static str, &'static str, f64)> {
-    match scores {
-        TaskScores::Classification {
-            accuracy, macro_f1, ..
-        } => vec![
-            ("accuracy", "Accuracy", *accuracy),
-            ("f1", "Macro F1", *macro_f1),
-        ],
-        TaskScores::Regression {
-            pearson, spearman, ..
-        } => vec![
-            ("pearsonr", "Pearson's r", *pearson),
-            ("spearmanr", "Spearman's rho", *spearman),
-        ],
-    }
+    let main = scores.metric();
+    scores
+        .all()
+        .into_iter()
+        // What is beside the main score, and two of a kind suffice.
+        .filter(|(metric, _)| *metric == main || !matches!(metric, Metric::F1 | Metric::Mcc))
+        .map(|(metric, value)| {
+            let (kind, title) = match metric {
+                Metric::Accuracy => ("accuracy", "Accuracy"),
+                Metric::MacroF1 => ("f1", "Macro F1"),
+                Metric::F1 => ("f1", "F1"),
+                Metric::Mcc => ("matthews_correlation", "Matthews correlation"),
+                Metric::Pearson => ("pearsonr", "Pearson's r"),
+                Metric::Spearman => ("spearmanr", "Spearman's rho"),
+            };
+            (kind, title, value)
+        })
+        .collect()
 }
 
 fn front_matter(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
@@ -182,8 +188,9 @@ fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     let best = match facts.best_epoch {
         0 => "It was not trained".to_owned(),
         epoch => format!(
-            "Its weights are those after epoch {epoch} of {}, the best by the overall score on dev",
-            facts.settings.train.epochs
+            "Its weights are those after epoch {epoch} of {}, the best by the {} score on dev",
+            facts.settings.train.epochs,
+            facts.settings.train.best_metric.name()
         ),
     };
     writeln!(

@@ -134,15 +134,17 @@ fn head(task: &TaskConfig) -> Vec<String> {
     let linear = |input: &str, layer: &str| {
         format!("{input} @ heads[\"{name}.{layer}.weight\"] + heads[\"{name}.{layer}.bias\"]")
     };
+    // Classes have a logit each, everything else has one.
+    let logits = |value: String| match task.loss {
+        LossKind::CrossEntropy => format!("    logits = {value}"),
+        _ => format!("    logit = ({value}).squeeze(-1)"),
+    };
     match task.head {
-        HeadKind::Linear => vec![format!(
-            "    logits = {}",
-            linear("vectors(texts)", "linear")
-        )],
-        HeadKind::CrossEncoder => vec![format!(
-            "    logit = ({}).squeeze(-1)",
-            linear("vectors(first, second)", "classifier.linear")
-        )],
+        HeadKind::Linear => vec![logits(linear("vectors(texts)", "linear"))],
+        HeadKind::CrossEncoder => vec![logits(linear(
+            "vectors(first, second)",
+            "classifier.linear",
+        ))],
         HeadKind::Cosine => {
             let cosine = "torch.nn.functional.cosine_similarity(vectors(first), vectors(second))";
             let affine = task.loss == LossKind::Bce && task.threshold == Threshold::Calibrated;
@@ -159,7 +161,7 @@ fn head(task: &TaskConfig) -> Vec<String> {
                 "    hidden = torch.nn.functional.gelu({})",
                 linear("features", "hidden")
             ),
-            format!("    logit = ({}).squeeze(-1)", linear("hidden", "output")),
+            logits(linear("hidden", "output")),
         ],
     }
 }

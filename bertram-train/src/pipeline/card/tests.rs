@@ -7,8 +7,12 @@ fn scores() -> SplitScores {
     let classification = |accuracy| TaskScores::Classification {
         accuracy,
         macro_f1: accuracy - 0.1,
+        f1: None,
+        mcc: None,
         majority: 0.3,
         rows: 30,
+        metric: None,
+        reference: None,
     };
     SplitScores::new(TaskMap::from([
         (TaskId::SST, classification(0.5)),
@@ -19,6 +23,7 @@ fn scores() -> SplitScores {
                 pearson: 0.625,
                 spearman: 0.6,
                 rows: 30,
+                metric: None,
             },
         ),
     ]))

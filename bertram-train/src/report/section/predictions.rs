@@ -155,7 +155,7 @@ fn picture(
         TaskAnalysis::Confusion { counts } => Ok((
             chart::matrix(&format!("{name}: confusion matrix"), counts)?,
             "Confusion matrix".into(),
-            confusion_table(name, counts),
+            confusion_table(name, counts, &class_names(group, task, counts.len())),
         )),
         TaskAnalysis::Calibration { bins, ece, .. } => Ok((
             chart::calibration(&format!("{name}: calibration"), bins, *ece)?,
@@ -173,7 +173,10 @@ fn picture(
             let r: Vec<f64> = group
                 .runs
                 .iter()
-                .filter_map(|run| run.summary.dev.tasks.get(&task).map(TaskScores::primary))
+                .filter_map(|run| match run.summary.dev.tasks.get(&task)? {
+                    TaskScores::Regression { pearson, .. } => Some(*pearson),
+                    TaskScores::Classification { .. } => None,
+                })
                 .collect();
             let r = Statistic::new(&r).map(|statistic| statistic.mean);
             let shown = evenly(points, MOST_POINTS);
@@ -197,20 +200,29 @@ fn picture(
     }
 }
 
-fn confusion_table(name: &str, counts: &[Vec<u64>]) -> Table {
+/// Names of a task's classes for a table: those of the config, or the numbers that a preset's files have.
+fn class_names(group: &Group, task: TaskId, classes: usize) -> Vec<String> {
+    let spec = group.task(task).filter(|spec| spec.has_text_labels());
+    match spec {
+        Some(spec) if spec.labels.len() == classes => spec.labels.clone(),
+        _ => (0..classes).map(|class| class.to_string()).collect(),
+    }
+}
+
+fn confusion_table(name: &str, counts: &[Vec<u64>], classes: &[String]) -> Table {
     let mut table = Table::new(
         format!("{name}: gold classes down, predicted classes across, counts of rows."),
         ["Gold".to_owned()]
             .into_iter()
-            .chain((0..counts.len()).map(|class| format!("#{class}")))
+            .chain(classes.iter().map(|class| format!("#{class}")))
             .chain(["#Recall".to_owned()]),
     );
-    for (gold, row) in counts.iter().enumerate() {
+    for ((gold, row), class) in counts.iter().enumerate().zip(classes) {
         let rows: u64 = row.iter().sum();
         let right = row.get(gold).copied().unwrap_or(0);
         let recall = (rows > 0).then(|| right as f64 / rows as f64);
         table.row(
-            [gold.to_string()]
+            [class.clone()]
                 .into_iter()
                 .chain(row.iter().map(|&count| number::count(count)))
                 .chain([number::optional(recall)]),

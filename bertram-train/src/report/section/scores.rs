@@ -1,7 +1,6 @@
 //! Scores: what a reader should take away, and the table.
 
-use bertram_core::metric::TaskScores;
-use bertram_core::task::Metric;
+use bertram_core::task::{Metric, TaskId};
 
 use crate::report::chart::{Interval, Intervals};
 use crate::report::document::{Block, Fact, Figure, Mark, Section, Table};
@@ -29,6 +28,7 @@ pub(super) fn summary(report: &Report) -> Vec<Fact> {
         facts.push(fact("Best overall", text));
     }
     facts.extend(learned(report));
+    facts.extend(different_metrics(report));
     if let (Some(first), count) = (report.unfinished.first(), report.unfinished.len()) {
         let text = match count {
             1 => format!("{} is not finished and is not counted", first.name),
@@ -82,6 +82,34 @@ fn ran(report: &Report) -> String {
     )
 }
 
+/// Tasks that some settings score by one metric and some by another: their numbers cannot be compared.
+fn different_metrics(report: &Report) -> Vec<Fact> {
+    let metrics = |task: TaskId| {
+        let mut metrics: Vec<Metric> = Vec::new();
+        let specs = report.groups.iter().filter_map(|group| group.task(task));
+        for metric in specs.map(|spec| spec.metric) {
+            if !metrics.contains(&metric) {
+                metrics.push(metric);
+            }
+        }
+        metrics
+    };
+    let tasks = report.tasks().into_iter();
+    tasks
+        .map(|task| (task, metrics(task)))
+        .filter(|(_, metrics)| metrics.len() > 1)
+        .map(|(task, metrics)| {
+            let names: Vec<&str> = metrics.into_iter().map(Metric::title).collect();
+            let text = format!(
+                "{task} is scored by {} in some settings and by {} in others, and so their overall scores differ in kind",
+                names[0],
+                names[1..].join(" or ")
+            );
+            fact("Not comparable", text)
+        })
+        .collect()
+}
+
 /// Which settings are above the line of a model that has learned nothing, task by task.
 fn learned(report: &Report) -> Vec<Fact> {
     let tasks = report
@@ -109,7 +137,9 @@ fn learned(report: &Report) -> Vec<Fact> {
             let line = scored.first().map_or(0.0, |(_, _, line)| *line);
             let what = match measure {
                 Measure::Task(task)
-                    if report.task(task).map(|spec| spec.metric) == Some(Metric::Pearson) =>
+                    if report
+                        .task(task)
+                        .is_some_and(|spec| spec.metric.is_correlation()) =>
                 {
                     "the zero line".to_owned()
                 }
@@ -307,13 +337,9 @@ fn other_scores(report: &Report) -> Table {
                 .iter()
                 .filter_map(|run| run.summary.dev.tasks.get(&task));
             let numbers: Vec<(&str, f64, usize)> = scores
-                .map(|scores| match scores {
-                    TaskScores::Classification { macro_f1, rows, .. } => {
-                        ("macro-F1", *macro_f1, *rows)
-                    }
-                    TaskScores::Regression { spearman, rows, .. } => {
-                        ("Spearman rho", *spearman, *rows)
-                    }
+                .filter_map(|scores| {
+                    let (metric, value) = *scores.all().get(1)?;
+                    Some((metric.title(), value, scores.rows()))
                 })
                 .collect();
             let Some(&(name, _, rows)) = numbers.first() else {
