@@ -36,7 +36,7 @@ pub(super) fn rows(
 ) -> Result<RawFile, DataError> {
     let columns = options.columns;
     let known = keys(bytes);
-    let standard = table::Names::standard(options.spec.inputs);
+    let standard = table::Names::standard(options.spec);
     let name = |own: &'_ Option<String>, standard: &[&str]| match own {
         Some(own) => own.clone(),
         None => {

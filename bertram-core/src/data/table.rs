@@ -59,19 +59,26 @@ impl Names {
                 text_b: one(&glue.text_b),
                 label: one(&glue.label),
             },
-            _ => Self::standard(spec.inputs),
+            _ => Self::standard(spec),
         }
     }
 
-    /// The columns of a task without a layout of its own.
-    pub fn standard(inputs: Inputs) -> Self {
+    /// The columns of a task without a layout of its own. Of presets they have been these two from the first version on,
+    /// and no others.
+    pub fn standard(spec: &TaskSpec) -> Self {
+        let own = spec.preset.is_none();
         Self {
             id: &["id"],
-            text_a: match inputs {
-                Inputs::Single => &["sentence", "text"],
-                Inputs::Pair => &["sentence1", "text-a", "text_a"],
+            text_a: match spec.inputs {
+                Inputs::Single if own => &["sentence", "text"],
+                Inputs::Single => &["sentence"],
+                Inputs::Pair if own => &["sentence1", "text-a", "text_a"],
+                Inputs::Pair => &["sentence1"],
             },
-            text_b: &["sentence2", "text-b", "text_b"],
+            text_b: match own {
+                true => &["sentence2", "text-b", "text_b"],
+                false => &["sentence2"],
+            },
             label: &["label"],
         }
     }

@@ -204,7 +204,7 @@ fn what_heads_json_may_not_say() {
         ),
         ("/tasks/0/loss", json!("bce"), "`loss` is bce"),
         ("/tasks/1/task", json!("sst"), "task sst"),
-        ("/tasks/1/task", json!("qqp"), "qqp"),
+        ("/tasks/1/task", json!("quora"), "is no preset"),
         ("/tasks/0/label/classes", json!(3), "`label` is"),
         ("/tasks/2/label/max", json!(1.0), "`label` is"),
     ];
