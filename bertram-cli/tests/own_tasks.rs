@@ -169,7 +169,7 @@ fn three_tasks_of_ones_own_are_learned_predicted_and_reported() {
     let page = std::fs::read_to_string(&page).expect("a report");
     for part in [
         "contradiction",
-        "Matthews correlation",
+        "Matthews\u{a0}correlation",
         "similarity",
         "macro-F1",
     ] {
