@@ -105,7 +105,7 @@ pub(super) fn rows(
         })));
     }
     // The id of a line that is no object is not known, unless no line has one.
-    let has_ids = found.iter().any(|name| *name == names.id);
+    let has_ids = found.contains(&names.id);
     for row in &mut rows {
         if row.id.is_none() && (row.fields.is_ok() || !has_ids) {
             row.id = Some(row.line.to_string());

@@ -43,6 +43,9 @@ pub struct DemoConfig {
     pub test: usize,
 }
 
+/// Draws a row of a task.
+type Draw = fn(&mut ChaCha8Rng) -> Example;
+
 /// A generated corpus.
 #[derive(Clone, Debug)]
 pub struct DemoCorpus {
@@ -53,7 +56,7 @@ impl DemoCorpus {
     /// The same config gives the same corpus, and a split does not depend on the size of another.
     pub fn generate(config: &DemoConfig) -> Self {
         let mut datasets = Vec::new();
-        let tasks: [(TaskId, usize, fn(&mut ChaCha8Rng) -> Example); 3] = [
+        let tasks: [(TaskId, usize, Draw); 3] = [
             (TaskId::SST, config.sst, sentiment),
             (TaskId::PARA, config.para, paraphrase),
             (TaskId::STS, config.sts, similarity),
