@@ -1,6 +1,7 @@
 //! The table of scores that commands print.
 
-use bertram_core::metric::{SplitScores, TaskScores};
+use bertram_core::metric::SplitScores;
+use bertram_core::task::Metric;
 use comfy_table::{CellAlignment, Table, presets};
 
 /// A row a task: its score, the other scores, and the line of a model that has learned nothing.
@@ -9,21 +10,20 @@ pub fn scores_table(scores: &SplitScores) -> Table {
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["task", "score", "", "majority / zero line", "also", "rows"]);
     for (task, scores) in &scores.tasks {
-        let (also, rows) = match scores {
-            TaskScores::Classification { macro_f1, rows, .. } => {
-                (format!("macro-F1 {macro_f1:.3}"), rows)
-            }
-            TaskScores::Regression { spearman, rows, .. } => {
-                (format!("spearman {spearman:.3}"), rows)
-            }
-        };
+        let also = scores.all().into_iter().skip(1);
+        let also = also
+            .filter(|(metric, _)| !matches!(metric, Metric::F1 | Metric::Mcc))
+            .map(|(metric, value)| match metric {
+                Metric::MacroF1 => format!("macro-F1 {value:.3}"),
+                metric => format!("{} {value:.3}", metric.key()),
+            });
         table.add_row([
             task.name().to_owned(),
             format!("{:.3}", scores.primary()),
-            scores.primary_name().to_owned(),
+            scores.metric().name().to_owned(),
             format!("{:.3}", scores.reference()),
-            also,
-            rows.to_string(),
+            also.collect::<Vec<_>>().join(", "),
+            scores.rows().to_string(),
         ]);
     }
     table.add_row([

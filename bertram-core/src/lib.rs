@@ -9,5 +9,6 @@ pub mod fs;
 pub mod head;
 pub mod loss;
 pub mod metric;
+pub mod spec;
 pub mod task;
 pub mod tokenizer;

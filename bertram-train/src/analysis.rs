@@ -1,8 +1,6 @@
 //! Where a model is right and wrong on a split: `analysis.json`.
 
-use std::collections::BTreeMap;
-
-use bertram_core::task::{LabelKind, TaskConfig, TaskId};
+use bertram_core::task::{LabelKind, TaskConfig, TaskMap};
 use serde::{Deserialize, Serialize};
 
 /// Bins of a calibration table.
@@ -16,7 +14,7 @@ const MOST_POINTS: usize = 2000;
 #[serde(transparent)]
 pub struct Analysis {
     /// By task.
-    pub tasks: BTreeMap<TaskId, TaskAnalysis>,
+    pub tasks: TaskMap<TaskAnalysis>,
 }
 
 /// What is looked at in one task; follows from its [`LabelKind`].
@@ -66,7 +64,7 @@ impl TaskAnalysis {
     /// Looks at `logits` and `labels` of each row of a split, in the same order.
     pub fn new(config: &TaskConfig, logits: &[Vec<f32>], labels: &[f32]) -> Self {
         let rows = logits.iter().zip(labels);
-        match config.task.spec().label {
+        match config.spec.label {
             LabelKind::Classes { classes } => {
                 let mut counts = vec![vec![0; classes]; classes];
                 for (logits, &label) in rows {
@@ -153,12 +151,14 @@ mod tests {
     use bertram_core::encoder::Pooling;
     use bertram_core::head::{HeadKind, Threshold};
     use bertram_core::loss::LossKind;
+    use bertram_core::task::{TaskId, TaskSpec};
 
     use super::*;
 
     fn config(task: TaskId, head: HeadKind, loss: LossKind) -> TaskConfig {
         TaskConfig {
             task,
+            spec: TaskSpec::preset(task).expect("a preset"),
             head,
             loss,
             pooling: Pooling::Cls,
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn classes_give_a_confusion_matrix() {
-        let config = config(TaskId::Sst, HeadKind::Linear, LossKind::CrossEntropy);
+        let config = config(TaskId::SST, HeadKind::Linear, LossKind::CrossEntropy);
         let says = |class: usize| {
             let mut logits = vec![0.0; 5];
             logits[class] = 1.0;
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn binary_labels_give_a_calibration_table() {
-        let config = config(TaskId::Para, HeadKind::Concat, LossKind::Bce);
+        let config = config(TaskId::PARA, HeadKind::Concat, LossKind::Bce);
         // sigmoid(0) = .5 twice, one of them a yes: calibrated. sigmoid(50) = 1, a no: off by 1.
         let analysis = TaskAnalysis::new(
             &config,
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn scores_give_points_on_the_scale_of_the_labels() {
-        let config = config(TaskId::Sts, HeadKind::Cosine, LossKind::Mse);
+        let config = config(TaskId::STS, HeadKind::Cosine, LossKind::Mse);
         let logits = vec![vec![0.5]; 4001];
         let labels: Vec<f32> = (0..4001).map(|row| (row % 6) as f32).collect();
         let analysis = TaskAnalysis::new(&config, &logits, &labels);
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn nothing_gives_nothing() {
-        let config = config(TaskId::Sts, HeadKind::Cosine, LossKind::Mse);
+        let config = config(TaskId::STS, HeadKind::Cosine, LossKind::Mse);
         assert_eq!(
             TaskAnalysis::new(&config, &[], &[]),
             TaskAnalysis::Scatter {

@@ -1,20 +1,19 @@
 //! Answers that look at no input (the paper's experiment 1): the line that every model must beat.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use bertram_core::data::{BadRow, Dataset, Split};
 use bertram_core::metric::{SplitScores, TaskScores};
-use bertram_core::task::{LabelKind, TaskId};
+use bertram_core::task::{LabelKind, Prediction, TaskMap, TaskSpec};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::{BaselineSettings, Settings};
-use crate::corpus::{data_files, dev_rows, read_corpus};
+use crate::corpus::{data_files, dev_rows, read_corpus, with_labels};
 use crate::epoch::mix;
 use crate::pipeline::{
-    BURN_VERSION, PipelineError, RunInfo, Summary, Versions, peak_memory_bytes, save_predictions,
-    write_text,
+    BURN_VERSION, PipelineError, RunInfo, SplitPredictions, Summary, Versions, peak_memory_bytes,
+    save_predictions, write_text,
 };
 use crate::run_folder::{RunFolder, write_json};
 
@@ -28,6 +27,8 @@ pub fn run_baseline(
     backend: &str,
     command: Vec<String>,
 ) -> Result<Summary, PipelineError> {
+    let settings = with_labels(settings)?;
+    let settings = settings.as_ref();
     let corpus = read_corpus(settings, &[Split::Dev, Split::Test])?;
     write_text(&run.config(), &settings.to_toml())?;
     let info = RunInfo {
@@ -45,7 +46,7 @@ pub fn run_baseline(
     };
     write_json(&run.run_info(), &info)?;
 
-    let mut scores = BTreeMap::new();
+    let mut scores = TaskMap::new();
     for task in &corpus {
         let dev = dev_rows(settings, &task.dev);
         for (split, rows) in [
@@ -55,9 +56,9 @@ pub fn run_baseline(
             let Some(rows) = rows.filter(|rows| !rows.examples.is_empty()) else {
                 continue;
             };
-            let seed = mix(settings.train.seed, task.task as u64);
+            let seed = mix(settings.train.seed, task.task.stream());
             let answers = answers(
-                task.task,
+                &task.spec,
                 baseline,
                 rows.examples.len(),
                 mix(seed, split as u64),
@@ -67,15 +68,29 @@ pub fn run_baseline(
                 Split::Train | Split::Dev => &[],
                 Split::Test => rows.skipped.as_slice(),
             };
-            save_predictions(&run.predictions(), task.task, split, &ids, &answers, bad)?;
-            if let (Split::Dev, Some(of_task)) = (split, score(task.task, &answers, &rows)) {
+            let labels: Option<Vec<f32>> = rows.examples.iter().map(|row| row.label).collect();
+            let predictions: Vec<Prediction> =
+                answers.iter().map(|&value| certain(value)).collect();
+            save_predictions(
+                &run.predictions(),
+                &SplitPredictions {
+                    task: task.task,
+                    spec: &task.spec,
+                    split,
+                    ids: &ids,
+                    labels: labels.as_deref(),
+                    predictions: &predictions,
+                    bad,
+                },
+            )?;
+            if let (Split::Dev, Some(of_task)) = (split, score(&task.spec, &answers, &rows)) {
                 scores.insert(task.task, of_task);
             }
         }
     }
     let summary = Summary {
         run: run.name(),
-        dev: SplitScores::new(scores),
+        dev: SplitScores::weighted(scores, |task| settings.overall_weight(task)),
         best_epoch: 0,
         epochs: 0,
         updates: 0,
@@ -99,8 +114,16 @@ pub fn run_baseline(
     Ok(summary)
 }
 
-fn answers(task: TaskId, baseline: BaselineSettings, rows: usize, seed: u64) -> Vec<f64> {
-    match task.spec().label {
+/// An answer without probabilities.
+fn certain(value: f64) -> Prediction {
+    Prediction {
+        value,
+        probabilities: Vec::new(),
+    }
+}
+
+fn answers(spec: &TaskSpec, baseline: BaselineSettings, rows: usize, seed: u64) -> Vec<f64> {
+    match spec.label {
         LabelKind::Classes { .. } => vec![baseline.class as f64; rows],
         LabelKind::Binary => vec![baseline.binary as f64; rows],
         LabelKind::Score { min, max } => {
@@ -112,19 +135,19 @@ fn answers(task: TaskId, baseline: BaselineSettings, rows: usize, seed: u64) -> 
 }
 
 /// `None` where rows lack labels.
-fn score(task: TaskId, answers: &[f64], rows: &Dataset) -> Option<TaskScores> {
+fn score(spec: &TaskSpec, answers: &[f64], rows: &Dataset) -> Option<TaskScores> {
     let labels: Option<Vec<f32>> = rows.examples.iter().map(|row| row.label).collect();
     let labels = labels?;
-    Some(match task.spec().label {
+    Some(match spec.label {
         LabelKind::Classes { .. } | LabelKind::Binary => {
             let classes = |values: Vec<f64>| values.into_iter().map(|it| it as usize).collect();
             let answers: Vec<usize> = classes(answers.to_vec());
             let labels: Vec<usize> = classes(labels.into_iter().map(f64::from).collect());
-            TaskScores::classification(&answers, &labels)
+            TaskScores::classification(spec, &answers, &labels)
         }
         LabelKind::Score { .. } => {
             let labels: Vec<f64> = labels.into_iter().map(f64::from).collect();
-            TaskScores::regression(answers, &labels)
+            TaskScores::regression(spec, answers, &labels)
         }
     })
 }

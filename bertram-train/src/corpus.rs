@@ -1,13 +1,15 @@
 //! From settings to tokenised data: which file each split comes from, its rows, and what is noted about them.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bertram_core::data::{
-    BadRow, Batcher, BertTokenizer, DataError, Dataset, DemoConfig, DemoCorpus, ReadOptions, Split,
-    TokenizedDataset, TokenizerError, layout_file, read_dataset_noting,
+    BadRow, Batcher, BertTokenizer, DataError, Dataset, DemoConfig, DemoCorpus, Format,
+    ReadOptions, Split, TokenizedDataset, TokenizerError, layout_file, read_dataset_noting,
+    written_labels,
 };
-use bertram_core::task::{TaskConfig, TaskId};
+use bertram_core::task::{LabelKind, TaskConfig, TaskId, TaskSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Limit, LimitDraw, Settings, TaskSettings};
@@ -33,6 +35,8 @@ pub struct DataFile {
 pub struct TaskCorpus {
     /// The task.
     pub task: TaskId,
+    /// What the task is.
+    pub spec: Arc<TaskSpec>,
     /// Rows to learn from.
     pub train: Dataset,
     /// Rows to score on.
@@ -72,6 +76,7 @@ fn read(
         .map(|task| match &demo {
             Some(demo) if uses_demo(settings, task) => Ok(TaskCorpus {
                 task: task.task,
+                spec: task.spec.clone(),
                 train: demo.dataset(task.task, Split::Train),
                 dev: demo.dataset(task.task, Split::Dev),
                 test: Some(demo.dataset(task.task, Split::Test)),
@@ -96,7 +101,8 @@ pub fn demo_config(settings: &Settings) -> DemoConfig {
 
 /// Whether a task takes the generated corpus.
 pub(crate) fn uses_demo(settings: &Settings, task: &TaskSettings) -> bool {
-    settings.data.dir.is_none() && task.train.is_none() && task.dev.is_none() && task.test.is_none()
+    let files = task.train.is_some() || task.dev.is_some() || task.test.is_some();
+    TaskId::PAPER.contains(&task.task) && settings.data.dir.is_none() && !files
 }
 
 fn read_task(
@@ -105,20 +111,7 @@ fn read_task(
     splits: &[Split],
     say: &mut impl FnMut(&str),
 ) -> Result<TaskCorpus, DataError> {
-    let format = task.format.unwrap_or(settings.data.format);
-    let file = |split: Split| -> Option<PathBuf> {
-        let named = match split {
-            Split::Train => &task.train,
-            Split::Dev => &task.dev,
-            Split::Test => &task.test,
-        };
-        match (named, &settings.data.dir) {
-            (Some(path), _) => Some(path.clone()),
-            (None, Some(dir)) => Some(layout_file(dir, format, task.task, split)),
-            (None, None) => None,
-        }
-        .filter(|_| splits.contains(&split))
-    };
+    let file = |split: Split| file_of(settings, task, split).filter(|_| splits.contains(&split));
     let mut read = |path: Option<PathBuf>, split: Split| -> Result<Dataset, DataError> {
         let Some(path) = path else {
             return Ok(Dataset {
@@ -129,17 +122,8 @@ fn read_task(
                 skipped: Vec::new(),
             });
         };
-        let (dataset, notes) = read_dataset_noting(
-            &path,
-            &ReadOptions {
-                task: task.task,
-                format,
-                columns: &task.columns,
-                bad_rows: settings.data.bad_rows,
-                preprocess: settings.data.preprocess,
-                labelled: split != Split::Test,
-            },
-        )?;
+        let options = read_options(settings, task, &path, split);
+        let (dataset, notes) = read_dataset_noting(&path, &options)?;
         notes.iter().for_each(|note| say(note));
         Ok(dataset)
     };
@@ -147,6 +131,7 @@ fn read_task(
     let there = |path: &PathBuf| task.test.is_some() || path.symlink_metadata().is_ok();
     Ok(TaskCorpus {
         task: task.task,
+        spec: task.spec.clone(),
         train: read(file(Split::Train).filter(|_| task.train_on), Split::Train)?,
         dev: read(file(Split::Dev), Split::Dev)?,
         test: match file(Split::Test).filter(there) {
@@ -154,6 +139,122 @@ fn read_task(
             None => None,
         },
     })
+}
+
+/// The file of a split, where the settings say one.
+fn file_of(settings: &Settings, task: &TaskSettings, split: Split) -> Option<PathBuf> {
+    let named = match split {
+        Split::Train => &task.train,
+        Split::Dev => &task.dev,
+        Split::Test => &task.test,
+    };
+    match (named, &settings.data.dir) {
+        (Some(path), _) => Some(path.clone()),
+        (None, Some(dir)) if task.spec.preset.is_none() && task.format.is_none() => {
+            Some(file_in(dir, task.task, split))
+        }
+        (None, Some(dir)) => Some(layout_file(
+            dir,
+            format_of(settings, task, None),
+            task.task,
+            split,
+        )),
+        (None, None) => None,
+    }
+}
+
+/// The file of a task that is no preset in a data folder, by its name: of any format, beside the others or in a folder of
+/// the task's. Where there is none, the first that was looked for.
+fn file_in(dir: &Path, task: TaskId, split: Split) -> PathBuf {
+    let split = split.name();
+    let endings = ["csv", "tsv", "jsonl"];
+    let candidates = endings
+        .iter()
+        .map(|ending| dir.join(format!("{task}-{split}.{ending}")))
+        .chain(
+            endings
+                .iter()
+                .map(|ending| dir.join(task.name()).join(format!("{split}.{ending}"))),
+        );
+    let mut candidates = candidates.peekable();
+    let first = candidates.peek().cloned().unwrap_or_default();
+    candidates.find(|path| path.is_file()).unwrap_or(first)
+}
+
+/// The format of a task's file: its own; of a preset the data folder's, or GLUE's where the course has no such task; of
+/// another task that of the file's ending.
+fn format_of(settings: &Settings, task: &TaskSettings, path: Option<&Path>) -> Format {
+    let implied = match task.spec.preset {
+        Some(preset) => preset.course.is_none().then_some(Format::Glue),
+        None => path.and_then(Format::of_ending),
+    };
+    task.format.or(implied).unwrap_or(settings.data.format)
+}
+
+fn read_options<'a>(
+    settings: &Settings,
+    task: &'a TaskSettings,
+    path: &Path,
+    split: Split,
+) -> ReadOptions<'a> {
+    ReadOptions {
+        task: task.task,
+        spec: &task.spec,
+        format: format_of(settings, task, Some(path)),
+        columns: &task.columns,
+        bad_rows: settings.data.bad_rows,
+        preprocess: settings.data.preprocess,
+        labelled: split != Split::Test,
+    }
+}
+
+/// Most labels of a task with `labels = "auto"`: more are no classes, or another column.
+const MOST_LABELS: usize = 1000;
+
+/// The settings with the labels of tasks that have `labels = "auto"`: those of their training rows, numbers in their order
+/// and names in the alphabet's.
+///
+/// # Errors
+/// Those of reading, and [`DataError::Labels`] for a column that has too few or too many.
+pub fn with_labels(settings: &Settings) -> Result<Cow<'_, Settings>, DataError> {
+    let is_open = |task: &TaskSettings| task.spec.labels.is_empty();
+    if !settings.tasks.iter().any(is_open) {
+        return Ok(Cow::Borrowed(settings));
+    }
+    let mut resolved = settings.clone();
+    for task in resolved.tasks.iter_mut().filter(|task| is_open(task)) {
+        let path = file_of(settings, task, Split::Train).unwrap_or_default();
+        let options = read_options(settings, task, &path, Split::Train);
+        let (mut labels, rows) = written_labels(&path, &options)?;
+        // Scores, ids and texts hardly repeat.
+        if labels.len() < 2
+            || labels.len() > MOST_LABELS
+            || (labels.len() > 50 && labels.len() * 2 > rows)
+        {
+            return Err(DataError::Labels {
+                path,
+                task: task.task,
+                labels: labels.len(),
+                rows,
+            });
+        }
+        let numbers: Option<Vec<f64>> = labels.iter().map(|label| label.parse().ok()).collect();
+        match numbers {
+            Some(_) => labels.sort_by(|one, other| {
+                let number = |label: &str| label.parse().unwrap_or(f64::NAN);
+                number(one).total_cmp(&number(other))
+            }),
+            None => labels.sort(),
+        }
+        task.spec = Arc::new(TaskSpec {
+            label: LabelKind::Classes {
+                classes: labels.len(),
+            },
+            labels,
+            ..TaskSpec::clone(&task.spec)
+        });
+    }
+    Ok(Cow::Owned(resolved))
 }
 
 /// Notes on the files of a corpus.
@@ -231,6 +332,8 @@ pub struct TaskData {
     pub bad_test_rows: Vec<BadRow>,
     /// Whether it is trained.
     pub train_on: bool,
+    /// Weight of its score in the overall one.
+    pub overall_weight: f64,
     /// Rows of an epoch; all where `None`.
     pub limit: Option<usize>,
     /// Whether the rows of an epoch are drawn once or afresh.
@@ -302,6 +405,7 @@ fn tokenize_task(
         bad_test_rows: test.map_or(Vec::new(), |test| test.skipped.clone()),
         limit: limit(settings, task, corpus.train.examples.len()),
         train_on: task.train_on,
+        overall_weight: task.overall_weight.unwrap_or(1.0),
         draw: task.limit_draw.unwrap_or(settings.data.limit_draw),
     })
 }

@@ -1,11 +1,10 @@
 //! The batches and updates of an epoch: a pure function of settings, seed and epoch.
 
-use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
 use bertram_core::data::{HostBatch, epoch_batches, sample_rows};
-use bertram_core::task::TaskId;
+use bertram_core::task::{TaskId, TaskMap};
 use burn::tensor::backend::Backend;
 
 use crate::config::{LimitDraw, Settings};
@@ -31,17 +30,17 @@ impl Epoch {
         settings: &Settings,
         tasks: &[TaskData],
         epoch: usize,
-        train_scores: &BTreeMap<TaskId, f64>,
+        train_scores: &TaskMap<f64>,
     ) -> Self {
         let train = &settings.train;
         let batches: Vec<Vec<Vec<usize>>> = tasks
             .iter()
-            .enumerate()
-            .map(|(index, task)| {
+            .zip(task_streams(tasks))
+            .map(|(task, stream)| {
                 if !task.train_on {
                     return Vec::new();
                 }
-                let seed = mix(train.seed, index as u64);
+                let seed = mix(train.seed, stream);
                 let rows = match task.limit {
                     Some(limit) if limit < task.train.len() => {
                         let draw = match task.draw {
@@ -187,6 +186,20 @@ fn schedule(settings: &Settings, epoch: usize) -> Box<dyn Schedule> {
     } else {
         schedule
     }
+}
+
+/// The number by which each task's random rows and orders are kept apart from another's. It hangs on a task's name; that
+/// of a task of the paper, as ever, on its place among those of the run.
+pub(crate) fn task_streams(tasks: &[TaskData]) -> Vec<u64> {
+    let mut papers = 0..;
+    tasks
+        .iter()
+        .map(|task| task.config.task)
+        .map(|task| {
+            let place = TaskId::PAPER.contains(&task).then(|| papers.next());
+            place.flatten().unwrap_or_else(|| task.stream())
+        })
+        .collect()
 }
 
 /// Mixes two numbers into a seed (the finaliser of SplitMix64, Steele et al. 2014), so that neighbouring seeds, tasks and

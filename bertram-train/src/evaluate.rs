@@ -1,10 +1,8 @@
 //! Whole-split evaluation.
 
-use std::collections::BTreeMap;
-
 use bertram_core::data::{Batcher, TokenizedDataset};
 use bertram_core::metric::SplitScores;
-use bertram_core::task::{MultitaskModel, TaskConfig, TaskId, score};
+use bertram_core::task::{MultitaskModel, TaskConfig, TaskId, TaskMap, score};
 use bertram_kernels::Kernels;
 use burn::tensor::Tensor;
 
@@ -17,6 +15,8 @@ pub struct EvaluationSet<'a> {
     pub batcher: &'a Batcher,
     /// The rows.
     pub data: &'a TokenizedDataset,
+    /// Weight of its score in the overall one.
+    pub overall_weight: f64,
 }
 
 /// Logits of every row, in the order of the rows. A task without a head, or without rows, gives none.
@@ -64,9 +64,9 @@ pub fn evaluate<B: Kernels>(
     batch_size: usize,
     device: &B::Device,
     mut progress: impl FnMut(TaskId, usize, usize),
-) -> (SplitScores, BTreeMap<TaskId, Vec<Vec<f32>>>) {
-    let mut scores = BTreeMap::new();
-    let mut all = BTreeMap::new();
+) -> (SplitScores, TaskMap<Vec<Vec<f32>>>) {
+    let mut scores = TaskMap::new();
+    let mut all = TaskMap::new();
     for &set in sets {
         let task = set.config.task;
         let logits = split_logits(model, set, batch_size, device, |done| {
@@ -77,11 +77,15 @@ pub fn evaluate<B: Kernels>(
         }
         all.insert(task, logits);
     }
-    (SplitScores::new(scores), all)
+    let weight = |task| {
+        let set = sets.iter().find(|set| set.config.task == task);
+        set.map_or(1.0, |set| set.overall_weight)
+    };
+    (SplitScores::weighted(scores, weight), all)
 }
 
 /// The first task of which a logit is not finite. An accuracy hides that: the largest of no numbers is class 0.
-pub fn task_without_finite_logits(logits: &BTreeMap<TaskId, Vec<Vec<f32>>>) -> Option<TaskId> {
+pub fn task_without_finite_logits(logits: &TaskMap<Vec<Vec<f32>>>) -> Option<TaskId> {
     let finite = |rows: &Vec<Vec<f32>>| rows.iter().flatten().all(|logit| logit.is_finite());
     logits
         .iter()

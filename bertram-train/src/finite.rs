@@ -231,17 +231,17 @@ mod tests {
     fn the_first_bad_update_is_remembered_and_all_after_it_are_left_out() {
         let nan = f32::NAN;
         for (sst, para, norm, what) in [
-            (nan, 1.0, nan, NotFiniteValue::Loss(TaskId::Sst)),
-            (1.0, f32::INFINITY, 1.0, NotFiniteValue::Loss(TaskId::Para)),
+            (nan, 1.0, nan, NotFiniteValue::Loss(TaskId::SST)),
+            (1.0, f32::INFINITY, 1.0, NotFiniteValue::Loss(TaskId::PARA)),
             (
                 1.0,
                 1.0,
                 f32::INFINITY,
-                NotFiniteValue::Gradient(vec![TaskId::Sst, TaskId::Para]),
+                NotFiniteValue::Gradient(vec![TaskId::SST, TaskId::PARA]),
             ),
         ] {
             let mut guard = FiniteGuard::<Flex>::default();
-            let losses = |sst, para| [(TaskId::Sst, scalar(sst)), (TaskId::Para, scalar(para))];
+            let losses = |sst, para| [(TaskId::SST, scalar(sst)), (TaskId::PARA, scalar(para))];
             assert!(!left_out(guard.watch(
                 1,
                 &losses(1.0, 2.0),

@@ -227,8 +227,8 @@ mod tests {
         let module = toy();
         let tasks = || {
             vec![
-                task(&module, TaskId::Sst, [[1.0, 2.0]], Some(5.0)),
-                task(&module, TaskId::Para, [[-3.0, 1.0]], None),
+                task(&module, TaskId::SST, [[1.0, 2.0]], Some(5.0)),
+                task(&module, TaskId::PARA, [[-3.0, 1.0]], None),
             ]
         };
         let gradients = || tasks().into_iter().map(|task| task.gradients).collect();

@@ -147,9 +147,9 @@ mod tests {
     type B = Autodiff<NdArray>;
 
     const TASKS: [(TaskId, LossKind); 3] = [
-        (TaskId::Sst, LossKind::CrossEntropy),
-        (TaskId::Para, LossKind::Bce),
-        (TaskId::Sts, LossKind::Mse),
+        (TaskId::SST, LossKind::CrossEntropy),
+        (TaskId::PARA, LossKind::Bce),
+        (TaskId::STS, LossKind::Mse),
     ];
 
     /// For a constant loss L of a classification task, `exp(-s) L + s / 2` is least at `s = log 2L`.
@@ -159,13 +159,13 @@ mod tests {
         let mut weights = Uncertainty::<B>::new(TASKS.to_vec(), 0.05, &device);
         for _ in 0..400 {
             let loss = Tensor::<B, 1>::from_floats([3.0], &device).require_grad();
-            let mut gradients = weights.weighted(TaskId::Sst, loss).backward();
-            let gradients = weights.take_gradient(TaskId::Sst, &mut gradients);
+            let mut gradients = weights.weighted(TaskId::SST, loss).backward();
+            let gradients = weights.take_gradient(TaskId::SST, &mut gradients);
             weights.step(gradients, None, 1.0);
         }
         let weight = |task| weights.weight(task).expect("a task").into_scalar();
-        assert!((weight(TaskId::Sst) - 1.0 / 6.0).abs() < 1e-2);
-        assert_eq!(weight(TaskId::Sts), 1.0, "a task without losses stays");
+        assert!((weight(TaskId::SST) - 1.0 / 6.0).abs() < 1e-2);
+        assert_eq!(weight(TaskId::STS), 1.0, "a task without losses stays");
     }
 
     #[test]
@@ -177,11 +177,11 @@ mod tests {
             weights.weighted(task, loss).into_scalar()
         };
         for (task, kind, expected) in [
-            (TaskId::Sst, LossKind::CrossEntropy, 3.0),
-            (TaskId::Para, LossKind::Bce, 3.0),
-            (TaskId::Para, LossKind::CosineEmbedding, 1.5),
-            (TaskId::Sts, LossKind::Mse, 1.5),
-            (TaskId::Sts, LossKind::Bce, 3.0),
+            (TaskId::SST, LossKind::CrossEntropy, 3.0),
+            (TaskId::PARA, LossKind::Bce, 3.0),
+            (TaskId::PARA, LossKind::CosineEmbedding, 1.5),
+            (TaskId::STS, LossKind::Mse, 1.5),
+            (TaskId::STS, LossKind::Bce, 3.0),
         ] {
             assert_eq!(weighted(task, kind), expected, "{task} {kind:?}");
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bertram_core::data::{
     BadRows, Columns, Dataset, Format, Preprocess, ReadOptions, Split, layout_file, read_dataset,
 };
-use bertram_core::task::TaskId;
+use bertram_core::task::{TaskId, TaskSpec};
 
 fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("BERTRAM_DATA").map_or_else(
@@ -29,6 +29,7 @@ fn read(task: TaskId, split: Split) -> Option<Dataset> {
         &path,
         &ReadOptions {
             task,
+            spec: &TaskSpec::preset(task).expect("a preset"),
             format: Format::Cs224n,
             columns: &Columns::default(),
             bad_rows: BadRows::Skip,
@@ -42,14 +43,14 @@ fn read(task: TaskId, split: Split) -> Option<Dataset> {
 #[test]
 fn row_counts_and_bad_rows() {
     for (task, split, rows, skipped) in [
-        (TaskId::Sst, Split::Train, 8544, 0),
-        (TaskId::Sst, Split::Dev, 1101, 0),
-        (TaskId::Sst, Split::Test, 2210, 0),
-        (TaskId::Sts, Split::Train, 6040, 0),
-        (TaskId::Sts, Split::Dev, 863, 0),
-        (TaskId::Sts, Split::Test, 1725, 0),
-        (TaskId::Para, Split::Train, 71_951, 0),
-        (TaskId::Para, Split::Dev, 20_212, 2),
+        (TaskId::SST, Split::Train, 8544, 0),
+        (TaskId::SST, Split::Dev, 1101, 0),
+        (TaskId::SST, Split::Test, 2210, 0),
+        (TaskId::STS, Split::Train, 6040, 0),
+        (TaskId::STS, Split::Dev, 863, 0),
+        (TaskId::STS, Split::Test, 1725, 0),
+        (TaskId::PARA, Split::Train, 71_951, 0),
+        (TaskId::PARA, Split::Dev, 20_212, 2),
     ] {
         let Some(dataset) = read(task, split) else {
             return;
@@ -63,7 +64,7 @@ fn row_counts_and_bad_rows() {
 
 #[test]
 fn the_majority_of_quora_dev_is_no() {
-    let Some(dataset) = read(TaskId::Para, Split::Dev) else {
+    let Some(dataset) = read(TaskId::PARA, Split::Dev) else {
         return;
     };
     let no = dataset

@@ -13,7 +13,7 @@ use bertram_core::encoder::{
 };
 use bertram_core::head::{HeadKind, Threshold, cosine_similarity};
 use bertram_core::loss::LossKind;
-use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId};
+use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId, TaskMap, TaskSpec};
 use bertram_kernels::TrainBackend;
 use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
 use bertram_train::optim::{AdamW, AdamWConfig};
@@ -58,7 +58,7 @@ fn count(value: &Value) -> usize {
 }
 
 fn task(value: &Value) -> TaskId {
-    TaskId::from_name(value.as_str().expect("a name")).expect("a task")
+    TaskId::new(value.as_str().expect("a name")).expect("a task")
 }
 
 fn scalar<B: Backend>(tensor: Tensor<B, 1>) -> f64 {
@@ -101,6 +101,7 @@ fn tensors(path: &Path) -> BTreeMap<String, Vec<f64>> {
 fn head_configs(sts: LossKind, margin: f64) -> Vec<TaskConfig> {
     let config = |task, head, loss, pooling| TaskConfig {
         task,
+        spec: TaskSpec::preset(task).expect("a preset"),
         head,
         loss,
         pooling,
@@ -110,13 +111,13 @@ fn head_configs(sts: LossKind, margin: f64) -> Vec<TaskConfig> {
     };
     vec![
         config(
-            TaskId::Sst,
+            TaskId::SST,
             HeadKind::Linear,
             LossKind::CrossEntropy,
             Pooling::Pooler,
         ),
-        config(TaskId::Para, HeadKind::Cosine, LossKind::Bce, Pooling::Mean),
-        config(TaskId::Sts, HeadKind::Cosine, sts, Pooling::Cls),
+        config(TaskId::PARA, HeadKind::Cosine, LossKind::Bce, Pooling::Mean),
+        config(TaskId::STS, HeadKind::Cosine, sts, Pooling::Cls),
     ]
 }
 
@@ -451,11 +452,11 @@ fn epoch_end_surgery<B: TrainBackend>(on: On) {
     let mut updates = Vec::new();
     for epoch in 1..=epochs {
         updates.extend(schedule.epoch(&EpochContext {
-            sizes: &[(TaskId::Sst, batches), (TaskId::Sts, batches)],
+            sizes: &[(TaskId::SST, batches), (TaskId::STS, batches)],
             epoch,
             epochs,
             seed: 1,
-            train_scores: &BTreeMap::new(),
+            train_scores: &TaskMap::new(),
         }));
     }
     let names: Vec<String> = updates.iter().map(listed).collect();
@@ -502,7 +503,7 @@ fn combined<B: TrainBackend>(on: On) {
         settings.aggregator.kind = AggregatorKind::Pcgrad;
         let state = UpdateState::plain(case.adamw("combined"));
         let mut updater = Updater::new(settings, state, &case.model);
-        let parts = TaskId::ALL.map(|task| case.part(task, &[0]));
+        let parts = TaskId::PAPER.map(|task| case.part(task, &[0]));
         let plan = UpdatePlan {
             merge,
             look: true,
@@ -595,7 +596,7 @@ fn cosine_embedding<B: TrainBackend>(on: On) {
     let mut case = Case::<B>::with_sts(on, LossKind::CosineEmbedding, margin);
     let state = UpdateState::plain(case.adamw("cosine_embedding"));
     let mut updater = Updater::new(case.settings("cosine_embedding"), state, &case.model);
-    let parts = [case.part(TaskId::Sts, &[0])];
+    let parts = [case.part(TaskId::STS, &[0])];
     let output = case.run(&mut updater, &plan(&parts, 0));
     let loss = scalar(output.losses[0].1.clone());
     case.check(

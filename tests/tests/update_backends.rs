@@ -96,7 +96,7 @@ fn trace<B: TrainBackend>() -> Trace {
         })
     };
     let mut updater = Updater::new(settings, state, &model);
-    for task in TaskId::ALL {
+    for task in TaskId::PAPER {
         // Wide enough that the penalty is more than f32's rounding.
         let smart = Smart::new(SmartConfig {
             epsilon: Some(0.1),
@@ -115,7 +115,7 @@ fn trace<B: TrainBackend>() -> Trace {
         parameters: Vec::new(),
     };
     for number in 0..UPDATES {
-        let parts = TaskId::ALL.map(|task| tiny::part::<B>(task, number, &device));
+        let parts = TaskId::PAPER.map(|task| tiny::part::<B>(task, number, &device));
         let plan = UpdatePlan {
             parts: &parts,
             merge: Merge::Aggregate,
@@ -240,7 +240,7 @@ fn parameters_with<B: TrainBackend>(
         regularisers,
         updates: 1,
     };
-    let parts = TaskId::ALL.map(|task| tiny::part::<B>(task, 0, &device));
+    let parts = TaskId::PAPER.map(|task| tiny::part::<B>(task, 0, &device));
     let plan = UpdatePlan {
         parts: &parts,
         merge: Merge::Aggregate,

@@ -213,7 +213,7 @@ pub struct PredictArgs {
     /// Folder of a finished run.
     #[arg(long, value_name = "RUN")]
     pub run: PathBuf,
-    /// The task: sst, para or sts.
+    /// The task, by its name in the config: sst, para, sts or one of your own.
     #[arg(long, value_parser = parse_task)]
     pub task: TaskId,
     /// Sentences; - for standard input.
@@ -329,11 +329,16 @@ pub enum DataCommand {
     /// Write the generated demo corpus in the course's file format.
     #[command(after_help = "Examples:
   bertram-cli data demo --out demo
-  bertram-cli train --config quickstart --data demo")]
+  bertram-cli train --config quickstart --data demo
+  bertram-cli data demo --own-tasks own
+  bertram-cli train --config own/own-tasks.toml")]
     Demo {
         /// Folder to write to; must be new or empty.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
+        #[arg(long, value_name = "DIR", required_unless_present = "own_tasks")]
+        out: Option<PathBuf>,
+        /// Folder to write other tasks to, in other formats, with the config that trains them; must be new or empty.
+        #[arg(long, value_name = "DIR", conflicts_with = "out")]
+        own_tasks: Option<PathBuf>,
         /// Seed of the generator.
         #[arg(long, default_value_t = 7)]
         seed: u64,
@@ -347,10 +352,7 @@ pub enum DataCommand {
 }
 
 fn parse_task(text: &str) -> Result<TaskId, String> {
-    TaskId::from_name(text).ok_or_else(|| {
-        let names: Vec<&str> = TaskId::ALL.into_iter().map(TaskId::name).collect();
-        format!("the tasks are {}", names.join(", "))
-    })
+    TaskId::new(text).map_err(|error| error.to_string())
 }
 
 fn parse_dashboard(text: &str) -> Result<Dashboard, String> {

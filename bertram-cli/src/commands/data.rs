@@ -1,6 +1,6 @@
 //! `bertram-cli data`: make data.
 
-use bertram_core::data::{DemoConfig, DemoCorpus};
+use bertram_core::data::{DemoConfig, DemoCorpus, write_own_tasks};
 
 use crate::args::{DataArgs, DataCommand};
 use crate::error::{CliResult, input, work};
@@ -9,11 +9,16 @@ use crate::out;
 /// Runs the command.
 pub fn run(args: &DataArgs) -> CliResult {
     let DataCommand::Demo {
-        out: folder,
+        out: corpus,
+        own_tasks,
         seed,
         rows,
         dev_rows,
     } = &args.command;
+    // One of the two is there: the arguments ask for it.
+    let Some(folder) = own_tasks.as_ref().or(corpus.as_ref()) else {
+        return Ok(());
+    };
     let occupied = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
     if occupied {
         return Err(input(anyhow::anyhow!(
@@ -21,15 +26,19 @@ pub fn run(args: &DataArgs) -> CliResult {
             folder.display()
         )));
     }
-    let corpus = DemoCorpus::generate(&DemoConfig {
+    let config = DemoConfig {
         seed: *seed,
         sst: *rows,
         para: *rows,
         sts: *rows,
         dev: *dev_rows,
         test: *dev_rows,
-    });
-    for file in corpus.write(folder).map_err(work)? {
+    };
+    let files = match own_tasks {
+        Some(_) => write_own_tasks(folder, &config),
+        None => DemoCorpus::generate(&config).write(folder),
+    };
+    for file in files.map_err(work)? {
         out::line(&file.display().to_string())?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
-use bertram_core::data::{Batcher, Dataset, Example, TokenizedDataset, text_lines};
+use bertram_core::data::{Batcher, Columns, Dataset, Example, TokenizedDataset, text_lines};
 use bertram_core::task::{Inputs, ModelFolder, TaskId};
 use bertram_kernels::TrainBackend;
 use bertram_train::config::Settings;
@@ -52,16 +52,19 @@ impl BackendJob for Predict {
             )));
         };
         let config = head.config().clone();
-        let texts = read_texts(&args.input, args.format, task)?;
+        let inputs = config.spec.inputs;
+        let own = settings.tasks.iter().find(|own| own.task == task);
+        let columns = own.map(|own| own.columns.clone()).unwrap_or_default();
+        let texts = read_texts(&args.input, args.format, inputs, &columns)?;
         let examples = texts
             .iter()
             .enumerate()
             .map(|(index, (a, b))| Example {
                 id: index.to_string(),
-                text_a: settings.data.preprocess.apply(task.spec().inputs, a),
+                text_a: settings.data.preprocess.apply(inputs, a),
                 text_b: b
                     .as_deref()
-                    .map(|b| settings.data.preprocess.apply(task.spec().inputs, b)),
+                    .map(|b| settings.data.preprocess.apply(inputs, b)),
                 label: None,
             })
             .collect();
@@ -88,6 +91,7 @@ impl BackendJob for Predict {
                 config: &config,
                 batcher: &batcher,
                 data: &data,
+                overall_weight: 1.0,
             },
             settings.train.eval_batch_size,
             &device,
@@ -102,6 +106,9 @@ impl BackendJob for Predict {
                 None => json!({ "sentence": a }),
             };
             line["prediction"] = json!(prediction.value);
+            if !prediction.probabilities.is_empty() {
+                line["label"] = json!(config.spec.label_text(prediction.value));
+            }
             if !prediction.probabilities.is_empty() {
                 line["probabilities"] = json!(prediction.probabilities);
             }
@@ -144,15 +151,20 @@ pub fn read_lines(path: &Path) -> CliResult<Vec<String>> {
 
 type Text = (String, Option<String>);
 
-fn read_texts(path: &Path, format: TextFormat, task: TaskId) -> CliResult<Vec<Text>> {
-    let pair = task.spec().inputs == Inputs::Pair;
+fn read_texts(
+    path: &Path,
+    format: TextFormat,
+    inputs: Inputs,
+    columns: &Columns,
+) -> CliResult<Vec<Text>> {
+    let pair = inputs == Inputs::Pair;
     read_lines(path)?
         .into_iter()
         .enumerate()
         .map(|(index, line)| {
             let parsed = match format {
                 TextFormat::Lines => parse_line(&line, pair),
-                TextFormat::JsonLines => parse_json(&line, pair),
+                TextFormat::JsonLines => parse_json(&line, pair, columns),
             };
             parsed.map_err(|reason| {
                 input(anyhow::anyhow!(
@@ -175,17 +187,24 @@ fn parse_line(line: &str, pair: bool) -> Result<Text, String> {
     }
 }
 
-fn parse_json(line: &str, pair: bool) -> Result<Text, String> {
+fn parse_json(line: &str, pair: bool, columns: &Columns) -> Result<Text, String> {
     let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let field = |names: &[&str]| {
-        names
-            .iter()
+    // The task's own name of a column first, then the standard ones.
+    let field = |own: &Option<String>, names: &[&str]| {
+        let own = own.as_deref();
+        own.iter()
+            .chain(names)
             .find_map(|name| value.get(name)?.as_str().map(str::to_owned))
-            .ok_or_else(|| format!("no string field {:?}", names[0]))
+            .ok_or_else(|| format!("no string field {:?}", own.unwrap_or(names[0])))
     };
     if pair {
-        Ok((field(&["sentence1"])?, Some(field(&["sentence2"])?)))
+        let first = field(&columns.text_a, &["sentence1", "text-a", "text_a"])?;
+        let second = field(&columns.text_b, &["sentence2", "text-b", "text_b"])?;
+        Ok((first, Some(second)))
     } else {
-        Ok((field(&["sentence", "sentence1"])?, None))
+        Ok((
+            field(&columns.text_a, &["sentence", "text", "sentence1"])?,
+            None,
+        ))
     }
 }

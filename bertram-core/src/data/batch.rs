@@ -3,7 +3,7 @@
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 
 use super::tokenize::TokenizedDataset;
-use crate::task::TaskId;
+use crate::spec::TaskId;
 use crate::tokenizer::SpecialTokens;
 
 /// How the sentences of an example become sequences.
@@ -320,7 +320,7 @@ mod tests {
 
     fn data(a: Vec<Vec<u32>>, b: Vec<Vec<u32>>) -> TokenizedDataset {
         TokenizedDataset {
-            task: TaskId::Para,
+            task: TaskId::PARA,
             ids: (0..a.len()).map(|row| row.to_string()).collect(),
             labels: Some(vec![1.0; a.len()]),
             a,

@@ -1,7 +1,11 @@
 //! Data sets: rows, the files they come from, and what is wrong with them.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -10,8 +14,9 @@ use super::labels::{self, WrittenLabels};
 use super::lines::text_bytes;
 use super::order::sample_rows;
 use super::predictions::neutral_prediction;
-use super::{Preprocess, cs224n, glue, json_lines};
-use crate::task::{Inputs, TaskId};
+use super::table::{self, Dialect, Names};
+use super::{Preprocess, json_lines};
+use crate::spec::{Inputs, Preset, TaskId, TaskSpec};
 
 /// One row.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +41,27 @@ pub enum Format {
     Glue,
     /// A JSON object a line.
     JsonLines,
+    /// A table with commas, semicolons or tabs, whichever its header has, and CSV quoting.
+    Csv,
+    /// A table with tabs, without quoting.
+    Tsv,
+    /// A table with tabs, and CSV quoting.
+    TsvQuoted,
+}
+
+impl Format {
+    /// The format that the ending of a file's name says; `.gz` after it says nothing of the format.
+    pub fn of_ending(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        let ending = Path::new(name).extension()?.to_str()?.to_owned();
+        match ending.as_str() {
+            "csv" => Some(Format::Csv),
+            "tsv" | "tab" => Some(Format::Tsv),
+            "jsonl" | "ndjson" | "json" => Some(Format::JsonLines),
+            _ => None,
+        }
+    }
 }
 
 /// Names of columns or fields, where they are not the format's own.
@@ -116,6 +142,8 @@ impl Dataset {
 pub struct ReadOptions<'a> {
     /// The task whose rows they are.
     pub task: TaskId,
+    /// What the task is.
+    pub spec: &'a TaskSpec,
     /// The format.
     pub format: Format,
     /// Names of columns, where they differ from the format's.
@@ -155,6 +183,75 @@ pub(super) struct RawFields {
 /// Rows left out that a warning names; the others are counted.
 const NOTED_ROWS: usize = 5;
 
+/// The labels of a file as they are written, each once, in the order of their first rows, and the number of rows that have
+/// one. Bad rows are left out.
+///
+/// # Errors
+///
+/// Those of [`read_dataset`] that are not about rows.
+pub fn written_labels(
+    path: &Path,
+    options: &ReadOptions<'_>,
+) -> Result<(Vec<String>, usize), DataError> {
+    let whole = read_bytes(path)?;
+    let mut found: Vec<String> = Vec::new();
+    let mut seen = HashSet::new();
+    let mut count = 0;
+    for row in raw_rows(path, &whole, options)?.rows {
+        let label = row.fields.ok().and_then(|fields| fields.label);
+        let Some(label) = label.map(|label| label.trim().to_owned()) else {
+            continue;
+        };
+        if !label.is_empty() {
+            count += 1;
+            if seen.insert(label.clone()) {
+                found.push(label);
+            }
+        }
+    }
+    Ok((found, count))
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
+    std::fs::read(path).map_err(|source| DataError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// What a gzip file holds; other bytes as they are.
+fn unpacked<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, DataError> {
+    if !bytes.starts_with(b"\x1F\x8B") {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let mut unpacked = Vec::new();
+    MultiGzDecoder::new(bytes)
+        .read_to_end(&mut unpacked)
+        .map_err(|error| DataError::Io {
+            path: path.to_owned(),
+            source: std::io::Error::new(
+                error.kind(),
+                format!("a gzip file that cannot be unpacked: {error}"),
+            ),
+        })?;
+    Ok(Cow::Owned(unpacked))
+}
+
+fn raw_rows(path: &Path, whole: &[u8], options: &ReadOptions<'_>) -> Result<RawFile, DataError> {
+    let unpacked = unpacked(path, whole)?;
+    let bytes = text_bytes(&unpacked).map_err(|source| DataError::Text {
+        path: path.to_owned(),
+        source,
+    })?;
+    match options.format {
+        Format::JsonLines => json_lines::rows(path, bytes, options),
+        table => {
+            let names = Names::of(table, options.spec);
+            table::rows(path, bytes, options, Dialect::of(table), names)
+        }
+    }
+}
+
 /// Reads a file. What is odd about it and no fault is said as a warning.
 ///
 /// # Errors
@@ -173,20 +270,9 @@ pub fn read_dataset_noting(
     path: &Path,
     options: &ReadOptions<'_>,
 ) -> Result<(Dataset, Vec<String>), DataError> {
-    let whole = std::fs::read(path).map_err(|source| DataError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    let bytes = text_bytes(&whole).map_err(|source| DataError::Text {
-        path: path.to_owned(),
-        source,
-    })?;
-    let RawFile { rows, mut notes } = match options.format {
-        Format::Cs224n => cs224n::rows(path, bytes, options)?,
-        Format::Glue => glue::rows(path, bytes, options)?,
-        Format::JsonLines => json_lines::rows(path, bytes, options)?,
-    };
-    let kind = options.task.spec().label;
+    let whole = read_bytes(path)?;
+    let RawFile { rows, mut notes } = raw_rows(path, &whole, options)?;
+    let spec = options.spec;
     let mut labels = WrittenLabels::default();
     let mut examples = Vec::with_capacity(rows.len());
     let mut skipped = Vec::new();
@@ -194,7 +280,7 @@ pub fn read_dataset_noting(
         let RawRow { line, id, fields } = raw;
         let checked = fields.and_then(|fields| {
             labels.add(
-                kind,
+                spec,
                 fields.label.as_deref().unwrap_or_default(),
                 options.labelled,
             );
@@ -220,7 +306,7 @@ pub fn read_dataset_noting(
             path: path.to_owned(),
             rows: skipped.iter().filter(refused).cloned().collect(),
             mend,
-            hint: labels.refused_hint(kind),
+            hint: labels.refused_hint(spec),
         });
     }
     if examples.is_empty() {
@@ -228,7 +314,7 @@ pub fn read_dataset_noting(
             path: path.to_owned(),
         });
     }
-    notes.extend(labels.note(options.task));
+    notes.extend(labels.note(options.task, spec));
     notes.extend(rows_note(&examples, &skipped, options));
     let notes = notes
         .into_iter()
@@ -276,7 +362,7 @@ fn rows_note(examples: &[Example], bad: &[BadRow], options: &ReadOptions<'_>) ->
         } else {
             format!(
                 "{rows} ({lines}): kept in the predictions at their places, with the answer {}, and in no score",
-                neutral_prediction(options.task)
+                neutral_prediction(options.spec)
             )
         });
     }
@@ -291,7 +377,7 @@ fn rows_note(examples: &[Example], bad: &[BadRow], options: &ReadOptions<'_>) ->
 }
 
 fn example(fields: RawFields, id: String, options: &ReadOptions<'_>) -> Result<Example, String> {
-    let spec = options.task.spec();
+    let spec = options.spec;
     let text = |field: Option<String>, name: &str| match field {
         Some(text) if !text.trim().is_empty() => Ok(options.preprocess.apply(spec.inputs, &text)),
         _ => Err(format!("no {name}")),
@@ -308,7 +394,7 @@ fn example(fields: RawFields, id: String, options: &ReadOptions<'_>) -> Result<E
         id,
         text_a,
         text_b,
-        label: labels::parse(spec.label, &label, options.labelled)?,
+        label: labels::parse(spec, &label, options.labelled)?,
     })
 }
 
@@ -317,19 +403,34 @@ fn example(fields: RawFields, id: String, options: &ReadOptions<'_>) -> Result<E
 /// - `cs224n`: `ids-sst-train.csv`, `quora-dev.csv`, `sts-test-student.csv` and so on
 /// - `glue`: `SST-5/train.tsv`, `QQP/dev.tsv`, `STS-B/test.tsv` and so on
 /// - `json-lines`: `sst-train.jsonl`, `para-dev.jsonl`, `sts-test.jsonl` and so on
+/// - `csv`, `tsv`, `tsv-quoted`: `sst-train.csv`, `sst-train.tsv` and so on
+///
+/// Tasks that are no presets go by their names: `nli-train.csv`, `nli/train.tsv`.
 pub fn layout_file(dir: &Path, format: Format, task: TaskId, split: Split) -> PathBuf {
+    let preset = Preset::of(task);
     match format {
         Format::Cs224n => {
             let suffix = if split == Split::Test { "-student" } else { "" };
             dir.join(format!(
                 "{}-{}{suffix}.csv",
-                task.spec().course_stem,
+                preset
+                    .and_then(|preset| preset.course.as_ref())
+                    .map_or(task.name(), |course| course.stem),
                 split.name()
             ))
         }
-        Format::Glue => dir
-            .join(glue::folder(task))
-            .join(format!("{}.tsv", split.name())),
+        Format::Glue => {
+            let files = preset.map(|preset| &preset.glue);
+            let stem = match (files, split) {
+                (Some(files), Split::Dev) => files.dev,
+                (Some(files), Split::Test) => files.test,
+                _ => split.name(),
+            };
+            dir.join(files.map_or(task.name(), |files| files.folder))
+                .join(format!("{stem}.tsv"))
+        }
         Format::JsonLines => dir.join(format!("{task}-{}.jsonl", split.name())),
+        Format::Csv => dir.join(format!("{task}-{}.csv", split.name())),
+        Format::Tsv | Format::TsvQuoted => dir.join(format!("{task}-{}.tsv", split.name())),
     }
 }

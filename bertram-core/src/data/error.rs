@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::lines::TextError;
-use crate::task::TaskId;
+use crate::spec::TaskId;
 
 /// A row that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,13 @@ pub struct BadRow {
     pub row: usize,
     /// Its identifier, if that can be read.
     pub id: Option<String>,
+}
+
+impl BadRow {
+    /// Its identifier, or the number of its line.
+    pub fn name(&self) -> String {
+        self.id.clone().unwrap_or_else(|| self.line.to_string())
+    }
 }
 
 /// Errors of a data file.
@@ -62,6 +69,21 @@ pub enum DataError {
         path: PathBuf,
         /// Line of the quote.
         line: u64,
+    },
+    /// The labels of a task that takes those of its training rows are no classes.
+    #[error(
+        "{path}: {labels} labels in {rows} rows, which is no number of classes: \
+         name the column with tasks.{task}.columns = {{ label = \"...\" }}, say tasks.{task}.labels = [...], or for numbers on a scale tasks.{task}.score = [LOWEST, HIGHEST]"
+    )]
+    Labels {
+        /// The file.
+        path: PathBuf,
+        /// The task.
+        task: TaskId,
+        /// How many different ones there are.
+        labels: usize,
+        /// Rows with a label.
+        rows: usize,
     },
     /// There are no rows.
     #[error("{path}: there are no rows in it")]

@@ -1,5 +1,6 @@
 //! A JSON object a line, with named fields.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -8,14 +9,22 @@ use super::DataError;
 use super::dataset::{RawFields, RawFile, RawRow, ReadOptions};
 use super::error::MissingColumns;
 use super::lines::LineCounter;
-use crate::task::{Inputs, LabelKind};
+use super::table;
+use crate::spec::{Inputs, LabelKind};
 
 /// Names of the fields that are read.
-struct Names<'a> {
-    id: &'a str,
-    text_a: &'a str,
-    text_b: Option<&'a str>,
-    label: &'a str,
+struct Names {
+    id: String,
+    text_a: String,
+    text_b: Option<String>,
+    label: String,
+}
+
+/// The fields of the first object: of two standard names, the one that is there is read.
+fn keys(bytes: &[u8]) -> HashSet<String> {
+    let mut lines = bytes.split(|&byte| byte == b'\n');
+    let first = lines.find_map(|line| object(line).ok());
+    first.map_or_else(HashSet::new, |object| object.keys().cloned().collect())
 }
 
 /// Fields `sentence1`, `sentence2` and `label` (`sentence` and `label` for one sentence), and `id` where there is one;
@@ -26,15 +35,22 @@ pub(super) fn rows(
     options: &ReadOptions<'_>,
 ) -> Result<RawFile, DataError> {
     let columns = options.columns;
-    let (first, second) = match options.task.spec().inputs {
-        Inputs::Single => ("sentence", None),
-        Inputs::Pair => ("sentence1", Some("sentence2")),
+    let known = keys(bytes);
+    let standard = table::Names::standard(options.spec);
+    let name = |own: &'_ Option<String>, standard: &[&str]| match own {
+        Some(own) => own.clone(),
+        None => {
+            let there = standard.iter().find(|name| known.contains(**name));
+            let name = there.or(standard.first()).copied();
+            name.unwrap_or_default().to_owned()
+        }
     };
     let names = Names {
-        id: columns.id.as_deref().unwrap_or("id"),
-        text_a: columns.text_a.as_deref().unwrap_or(first),
-        text_b: second.map(|second| columns.text_b.as_deref().unwrap_or(second)),
-        label: columns.label.as_deref().unwrap_or("label"),
+        id: name(&columns.id, standard.id),
+        text_a: name(&columns.text_a, standard.text_a),
+        text_b: (options.spec.inputs == Inputs::Pair)
+            .then(|| name(&columns.text_b, standard.text_b)),
+        label: name(&columns.label, standard.label),
     };
 
     let mut lines = LineCounter::new(bytes);
@@ -53,7 +69,7 @@ pub(super) fn rows(
             let new: Vec<&String> = object.keys().filter(|key| !found.contains(key)).collect();
             found.extend(new.into_iter().cloned().collect::<Vec<_>>());
         }
-        let id = object.as_ref().ok().and_then(|it| text(it, names.id));
+        let id = object.as_ref().ok().and_then(|it| text(it, &names.id));
         rows.push(RawRow {
             line: lines.line_of(offset),
             id: id.filter(|id| !id.is_empty()),
@@ -66,9 +82,12 @@ pub(super) fn rows(
     let missing: Vec<(&'static str, String)> = [
         // An id that the config does not ask for may be missing: the line number stands in.
         ("id", columns.id.as_deref()),
-        ("text-a", Some(names.text_a)),
-        ("text-b", names.text_b),
-        ("label", Some(names.label).filter(|_| options.labelled)),
+        (table::text_key(options.spec), Some(names.text_a.as_str())),
+        ("text-b", names.text_b.as_deref()),
+        (
+            "label",
+            Some(names.label.as_str()).filter(|_| options.labelled),
+        ),
     ]
     .into_iter()
     .filter_map(|(key, name)| Some((key, name?)))
@@ -86,7 +105,7 @@ pub(super) fn rows(
         })));
     }
     // The id of a line that is no object is not known, unless no line has one.
-    let has_ids = found.iter().any(|name| name == names.id);
+    let has_ids = found.contains(&names.id);
     for row in &mut rows {
         if row.id.is_none() && (row.fields.is_ok() || !has_ids) {
             row.id = Some(row.line.to_string());
@@ -125,7 +144,7 @@ fn text(object: &Map<String, Value>, name: &str) -> Option<String> {
 
 fn fields(
     object: &Map<String, Value>,
-    names: &Names<'_>,
+    names: &Names,
     options: &ReadOptions<'_>,
 ) -> Result<RawFields, String> {
     let sentence = |name: &str| match object.get(name) {
@@ -133,17 +152,18 @@ fn fields(
         Some(Value::Object(_)) => Err(format!("field {name:?} is an object and not a text")),
         _ => Ok(text(object, name)),
     };
-    if let Some(truth @ Value::Bool(_)) = object.get(names.label)
-        && options.task.spec().label != LabelKind::Binary
+    if let Some(truth @ Value::Bool(_)) = object.get(&names.label)
+        && options.spec.label != LabelKind::Binary
+        && !options.spec.has_text_labels()
     {
         return Err(format!(
             "label {truth} is a JSON boolean, and this task's labels are numbers"
         ));
     }
     Ok(RawFields {
-        text_a: sentence(names.text_a)?,
-        text_b: names.text_b.map(sentence).transpose()?.flatten(),
-        label: text(object, names.label),
+        text_a: sentence(&names.text_a)?,
+        text_b: names.text_b.as_deref().map(sentence).transpose()?.flatten(),
+        label: text(object, &names.label),
     })
 }
 

@@ -1,17 +1,24 @@
 //! Labels: what a task takes, and scales that are another's.
 
-use crate::task::{LabelKind, TaskId};
+use crate::spec::{LabelKind, TaskId, TaskSpec};
 
 /// Fewest labels from which a scale is guessed: a handful may lie anywhere by chance.
 const ENOUGH: usize = 5;
+
+/// Labels that a message names; the others are counted.
+const NAMED_LABELS: usize = 10;
+/// Characters of a label that a message shows: where the wrong column is read, it is a sentence.
+const LABEL_CHARS: usize = 40;
 
 /// How a label stands for none in a test file, as `datasets` and the GLUE files on the hub have it.
 const UNLABELLED: f32 = -1.0;
 
 /// Reads a label. `None` for an empty one and, in a split that may lack labels, for -1.
 ///
-/// The labels of a yes-or-no task may be written `true` and `false`.
-pub(super) fn parse(kind: LabelKind, text: &str, labelled: bool) -> Result<Option<f32>, String> {
+/// The labels of a yes-or-no task may be written `true` and `false`. Where labels have names of the config's, they are
+/// written by these, or by their numbers if no name is one.
+pub(super) fn parse(spec: &TaskSpec, text: &str, labelled: bool) -> Result<Option<f32>, String> {
+    let kind = spec.label;
     let text = text.trim();
     if text.is_empty() {
         return if labelled {
@@ -19,6 +26,15 @@ pub(super) fn parse(kind: LabelKind, text: &str, labelled: bool) -> Result<Optio
         } else {
             Ok(None)
         };
+    }
+    if spec.has_text_labels() {
+        if let Some(class) = class(spec, text) {
+            return Ok(Some(class as f32));
+        }
+        if !labelled && text.parse() == Ok(UNLABELLED) {
+            return Ok(None);
+        }
+        return Err(unknown(spec, text));
     }
     let value = number(kind, text).ok_or_else(|| match text {
         "true" | "false" => {
@@ -49,6 +65,45 @@ pub(super) fn parse(kind: LabelKind, text: &str, labelled: bool) -> Result<Optio
     })
 }
 
+/// The number of the class that a label names.
+fn class(spec: &TaskSpec, text: &str) -> Option<usize> {
+    let names = &spec.labels;
+    let find = |same: &dyn Fn(&str) -> bool| names.iter().position(|name| same(name));
+    let number: Option<f32> = text.parse().ok();
+    let numbers = names.iter().any(|name| name.parse::<f32>().is_ok());
+    find(&|name| name == text)
+        .or_else(|| find(&|name| name.to_lowercase() == text.to_lowercase()))
+        // `1.0` and `1` are the same name; where names are words, a number is a place among them.
+        .or_else(|| match number {
+            Some(number) if numbers => find(&|name| name.parse() == Ok(number)),
+            Some(number) => (0..names.len()).find(|class| *class as f32 == number),
+            None if spec.label == LabelKind::Binary => number_of_truth(text),
+            None => None,
+        })
+}
+
+fn number_of_truth(text: &str) -> Option<usize> {
+    number(LabelKind::Binary, text).map(|value| value as usize)
+}
+
+/// What is wrong with a label that is none of the task's.
+fn unknown(spec: &TaskSpec, text: &str) -> String {
+    let mut names: Vec<String> = spec
+        .labels
+        .iter()
+        .take(NAMED_LABELS)
+        .map(|name| format!("{name:?}"))
+        .collect();
+    if spec.labels.len() > NAMED_LABELS {
+        names.push(format!("and {} more", spec.labels.len() - NAMED_LABELS));
+    }
+    let text = match text.char_indices().nth(LABEL_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    };
+    format!("label {text:?} is none of {}", names.join(", "))
+}
+
 fn number(kind: LabelKind, text: &str) -> Option<f32> {
     if kind == LabelKind::Binary {
         if text.eq_ignore_ascii_case("true") {
@@ -67,11 +122,15 @@ pub(super) struct WrittenLabels(Vec<f32>);
 
 impl WrittenLabels {
     /// Adds a row's label, if it is a number and, in a split that may lack labels, does not stand for none.
-    pub(super) fn add(&mut self, kind: LabelKind, text: &str, labelled: bool) {
-        self.0.extend(
-            number(kind, text.trim())
-                .filter(|label| label.is_finite() && (labelled || *label != UNLABELLED)),
-        );
+    pub(super) fn add(&mut self, spec: &TaskSpec, text: &str, labelled: bool) {
+        let text = text.trim();
+        let value = if spec.has_text_labels() {
+            class(spec, text).map(|class| class as f32)
+        } else {
+            number(spec.label, text)
+        };
+        self.0
+            .extend(value.filter(|label| label.is_finite() && (labelled || *label != UNLABELLED)));
     }
 
     fn all(&self, test: impl Fn(f32) -> bool) -> bool {
@@ -87,7 +146,11 @@ impl WrittenLabels {
     }
 
     /// What refused labels seem to be, where more than a few strays are refused.
-    pub(super) fn refused_hint(&self, kind: LabelKind) -> Option<String> {
+    pub(super) fn refused_hint(&self, spec: &TaskSpec) -> Option<String> {
+        if spec.has_text_labels() {
+            return None;
+        }
+        let kind = spec.label;
         let (low, high) = self.range();
         let whole = self.all(|label| label.fract() == 0.0);
         match kind {
@@ -141,13 +204,21 @@ impl WrittenLabels {
     }
 
     /// What is odd about labels that the task takes. `key` names the setting under which another column may be named.
-    pub(super) fn note(&self, task: TaskId) -> Option<String> {
-        let kind = task.spec().label;
+    pub(super) fn note(&self, task: TaskId, spec: &TaskSpec) -> Option<String> {
+        let kind = spec.label;
         let (low, high) = self.range();
         if self.all(|label| label == low) {
+            let label = if spec.has_text_labels() {
+                format!("{:?}", spec.label_text(f64::from(low)))
+            } else {
+                low.to_string()
+            };
             return Some(format!(
-                "every label is {low}: nothing can be learnt from it or scored against it. Is it the right column (tasks.{task}.columns)?"
+                "every label is {label}: nothing can be learnt from it or scored against it. Is it the right column (tasks.{task}.columns)?"
             ));
+        }
+        if spec.has_text_labels() {
+            return None;
         }
         let zero_or_one = self.all(|label| label == 0.0 || label == 1.0);
         match kind {
@@ -184,20 +255,24 @@ impl WrittenLabels {
 mod tests {
     use super::*;
 
-    const SST: LabelKind = LabelKind::Classes { classes: 5 };
-    const STS: LabelKind = LabelKind::Score { min: 0.0, max: 5.0 };
+    const SST: TaskId = TaskId::SST;
+    const STS: TaskId = TaskId::STS;
 
-    fn written(kind: LabelKind, labels: &[&str]) -> WrittenLabels {
+    fn spec(task: TaskId) -> std::sync::Arc<TaskSpec> {
+        TaskSpec::preset(task).expect("a preset")
+    }
+
+    fn written(task: TaskId, labels: &[&str]) -> WrittenLabels {
         let mut written = WrittenLabels::default();
         labels
             .iter()
-            .for_each(|label| written.add(kind, label, true));
+            .for_each(|label| written.add(&spec(task), label, true));
         written
     }
 
     #[test]
     fn labels_of_each_kind() {
-        let b = LabelKind::Binary;
+        let b = TaskId::PARA;
         for (kind, text, labelled, expected) in [
             (SST, " 3.0 ", true, Ok(Some(3.0))),
             (SST, "5", true, Err("label 5 is not a class from 0 to 4")),
@@ -227,14 +302,14 @@ mod tests {
             (STS, "inf", false, Err("label inf is not between 0 and 5")),
             (STS, "3,5", true, Err("label \"3,5\" is not a number")),
         ] {
-            let found = parse(kind, text, labelled);
+            let found = parse(&spec(kind), text, labelled);
             assert_eq!(found, expected.map_err(str::to_owned), "{text:?}");
         }
     }
 
     #[test]
     fn other_scales_are_recognised_among_refused_labels() {
-        let b = LabelKind::Binary;
+        let b = TaskId::PARA;
         for (kind, labels, hint) in [
             (
                 SST,
@@ -264,7 +339,7 @@ mod tests {
                 None,
             ),
         ] {
-            let found = written(kind, labels).refused_hint(kind);
+            let found = written(kind, labels).refused_hint(&spec(kind));
             assert_eq!(found.is_some(), hint.is_some(), "{labels:?}: {found:?}");
             assert!(
                 found.unwrap_or_default().contains(hint.unwrap_or_default()),
@@ -281,29 +356,29 @@ mod tests {
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         for (task, labels, note) in [
             (
-                TaskId::Sts,
+                TaskId::STS,
                 &["0", "0.1", "0.5", "0.9", "1"][..],
                 Some("similarities from 0 to 1"),
             ),
-            (TaskId::Sts, &["0", "1", "1", "0", "1"], Some("yes-or-no")),
+            (TaskId::STS, &["0", "1", "1", "0", "1"], Some("yes-or-no")),
             (
-                TaskId::Sts,
+                TaskId::STS,
                 &["3", "3", "3", "3", "3"],
                 Some("every label is 3"),
             ),
-            (TaskId::Sts, &many, Some("starts at 1")),
-            (TaskId::Sts, &["0", "0.1", "0.5", "0.9", "4"], None),
-            (TaskId::Sts, &["0.1", "0.5", "0.9"], None),
+            (TaskId::STS, &many, Some("starts at 1")),
+            (TaskId::STS, &["0", "0.1", "0.5", "0.9", "4"], None),
+            (TaskId::STS, &["0.1", "0.5", "0.9"], None),
             (
-                TaskId::Para,
+                TaskId::PARA,
                 &["0", "0", "0", "0", "0"],
                 Some("every label is 0"),
             ),
-            (TaskId::Para, &["0", "1", "0", "1", "0"], None),
-            (TaskId::Sst, &["0", "1", "1", "0", "1"], Some("SST-2")),
-            (TaskId::Sst, &["0", "1", "2", "0", "1"], None),
+            (TaskId::PARA, &["0", "1", "0", "1", "0"], None),
+            (TaskId::SST, &["0", "1", "1", "0", "1"], Some("SST-2")),
+            (TaskId::SST, &["0", "1", "2", "0", "1"], None),
         ] {
-            let found = written(task.spec().label, labels).note(task);
+            let found = written(task, labels).note(task, &spec(task));
             assert_eq!(
                 found.is_some(),
                 note.is_some(),
@@ -314,5 +389,60 @@ mod tests {
                 "{labels:?}"
             );
         }
+    }
+
+    #[test]
+    fn labels_by_name() {
+        let own = |names: &[&str], label| TaskSpec {
+            label,
+            labels: names.iter().map(|name| (*name).to_owned()).collect(),
+            preset: None,
+            ..TaskSpec::clone(&spec(SST))
+        };
+        let nli = own(
+            &["entailment", "neutral", "contradiction"],
+            LabelKind::Classes { classes: 3 },
+        );
+        let stars = own(&["1", "3", "5"], LabelKind::Classes { classes: 3 });
+        let yes = own(&["bad", "good"], LabelKind::Binary);
+        for (spec, text, labelled, expected) in [
+            (&nli, " neutral ", true, Ok(Some(1.0))),
+            (&nli, "Contradiction", true, Ok(Some(2.0))),
+            (&nli, "2", true, Ok(Some(2.0))),
+            (
+                &nli,
+                "3",
+                true,
+                Err("label \"3\" is none of \"entailment\", \"neutral\", \"contradiction\""),
+            ),
+            (
+                &nli,
+                "-",
+                true,
+                Err("label \"-\" is none of \"entailment\", \"neutral\", \"contradiction\""),
+            ),
+            (&nli, "-1", false, Ok(None)),
+            (&nli, "", false, Ok(None)),
+            (&nli, "", true, Err("no label")),
+            (&stars, "5.0", true, Ok(Some(2.0))),
+            (
+                &stars,
+                "2",
+                true,
+                Err("label \"2\" is none of \"1\", \"3\", \"5\""),
+            ),
+            (&yes, "good", true, Ok(Some(1.0))),
+            (&yes, "true", true, Ok(Some(1.0))),
+            (&yes, "0", true, Ok(Some(0.0))),
+        ] {
+            let found = parse(spec, text, labelled);
+            assert_eq!(found, expected.map_err(str::to_owned), "{text:?}");
+        }
+        let mut written = WrittenLabels::default();
+        for _ in 0..5 {
+            written.add(&nli, "neutral", true);
+        }
+        let note = written.note(SST, &nli).expect("a note");
+        assert!(note.contains("every label is \"neutral\""), "{note}");
     }
 }

@@ -1,11 +1,9 @@
 //! Data: readers, tokenisation, batches, the demo corpus, prediction files.
 
 mod batch;
-mod cs224n;
 mod dataset;
 mod demo;
 mod error;
-mod glue;
 mod json_lines;
 mod labels;
 mod lines;
@@ -19,13 +17,16 @@ mod tokenize;
 pub use batch::{Batcher, HostBatch, Packing, TaskBatch, TokenBatch, sequence_batch};
 pub use dataset::{
     BadRows, Columns, Dataset, Example, Format, ReadOptions, Split, layout_file, read_dataset,
-    read_dataset_noting,
+    read_dataset_noting, written_labels,
 };
-pub use demo::{DemoConfig, DemoCorpus};
+pub use demo::{DemoConfig, DemoCorpus, OWN_TASKS_CONFIG, write_own_tasks};
 pub use error::{BadRow, DataError, Mend, MissingColumns};
 pub use lines::{TextError, text_lines};
 pub use order::{epoch_batches, sample_rows};
-pub use predictions::{neutral_prediction, with_bad_rows, write_predictions};
+pub use predictions::{
+    PredictionRow, neutral_prediction, with_bad_rows, write_glue_predictions,
+    write_prediction_table, write_predictions,
+};
 pub use preprocess::Preprocess;
 pub use tokenize::TokenizedDataset;
 

@@ -1,23 +1,23 @@
 //! Prediction files in the format of the course's leaderboard.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::BadRow;
 use crate::fs::{WriteError, atomic_write};
-use crate::task::{LabelKind, TaskId};
+use crate::spec::{LabelKind, TaskSpec};
 
 /// Writes one prediction a row: a class index for sentiment, `1.0` or `0.0` for paraphrase, a score for similarity.
 ///
 /// Header and rows have the odd spaces that the course's graders expect.
 pub fn write_predictions(
     path: &Path,
-    task: TaskId,
+    spec: &TaskSpec,
     ids: &[String],
     predictions: &[f64],
 ) -> Result<(), WriteError> {
-    let spec = task.spec();
-    let mut text = format!("id \t {} \n", spec.prediction_column);
+    let mut text = format!("id \t {} \n", spec.prediction_column());
     for (id, prediction) in ids.iter().zip(predictions) {
         // Writing to a string does not fail.
         let _ = match spec.label {
@@ -30,42 +30,116 @@ pub fn write_predictions(
 }
 
 /// The answer for a row of a test file that cannot be read: class 0, `0.0`, or the lowest score.
-pub fn neutral_prediction(task: TaskId) -> f64 {
-    match task.spec().label {
+pub fn neutral_prediction(spec: &TaskSpec) -> f64 {
+    match spec.label {
         LabelKind::Classes { .. } | LabelKind::Binary => 0.0,
         LabelKind::Score { min, .. } => f64::from(min),
     }
 }
 
-/// Identifiers and predictions of all rows of a file in its order: those of the rows that were read, and between them
-/// the `bad` ones with the [`neutral_prediction`]. A leaderboard counts rows.
-pub fn with_bad_rows(
-    task: TaskId,
-    ids: &[String],
-    predictions: &[f64],
+/// All rows of a file in its order: those that were read, and between them one for each of the `bad` ones, which `answer`
+/// makes (see [`neutral_prediction`]). A leaderboard counts rows.
+pub fn with_bad_rows<T>(
+    rows: impl IntoIterator<Item = T>,
     bad: &[BadRow],
-) -> (Vec<String>, Vec<f64>) {
-    let mut good = ids.iter().cloned().zip(predictions.iter().copied());
+    answer: impl Fn(&BadRow) -> T,
+) -> Vec<T> {
+    let mut good = rows.into_iter();
     let mut bad = bad.iter().peekable();
-    let mut rows = Vec::with_capacity(ids.len() + bad.len());
+    let mut all = Vec::new();
     loop {
-        let next = match bad.next_if(|bad| bad.row == rows.len()) {
-            Some(row) => Some((
-                row.id.clone().unwrap_or_else(|| row.line.to_string()),
-                neutral_prediction(task),
-            )),
+        let next = match bad.next_if(|bad| bad.row == all.len()) {
+            Some(row) => Some(answer(row)),
             None => good.next(),
         };
         match next {
-            Some(row) => rows.push(row),
-            None => return rows.into_iter().unzip(),
+            Some(row) => all.push(row),
+            None => return all,
         }
     }
+}
+
+/// Writes a task's predictions as CSV: id, gold label where there is one, prediction, and the probability of each label.
+/// Labels are written by their names.
+pub fn write_prediction_table(
+    path: &Path,
+    spec: &TaskSpec,
+    rows: &[PredictionRow<'_>],
+) -> Result<(), WriteError> {
+    let failed = |error: &dyn std::fmt::Display| WriteError {
+        path: path.to_owned(),
+        source: std::io::Error::other(error.to_string()),
+    };
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let classes: &[String] = match spec.label {
+        LabelKind::Classes { .. } | LabelKind::Binary => &spec.labels,
+        LabelKind::Score { .. } => &[],
+    };
+    let header = ["id", "gold", "prediction"].map(str::to_owned).into_iter();
+    let header = header.chain(classes.iter().map(|name| format!("probability of {name}")));
+    table.write_record(header).map_err(|error| failed(&error))?;
+    for row in rows {
+        let gold = row.gold.map(|gold| spec.label_text(f64::from(gold)));
+        let cells = [
+            row.id.to_string(),
+            gold.unwrap_or_default(),
+            spec.label_text(row.prediction),
+        ];
+        // A row that could not be read has an answer, and nothing is probable.
+        let probabilities = (0..classes.len()).map(|class| {
+            let probability = row.probabilities.get(class);
+            probability.map_or_else(String::new, |probability| format!("{probability:.6}"))
+        });
+        table
+            .write_record(cells.into_iter().chain(probabilities))
+            .map_err(|error| failed(&error))?;
+    }
+    let bytes = table.into_inner().map_err(|error| failed(&error))?;
+    atomic_write(path, &bytes)
+}
+
+/// Writes predictions as GLUE's server takes them: tab-separated `index` and `prediction`, by number or by name as the
+/// task's files have them; scores with three decimals.
+pub fn write_glue_predictions(
+    path: &Path,
+    spec: &TaskSpec,
+    predictions: &[f64],
+) -> Result<(), WriteError> {
+    let mut text = "index\tprediction\n".to_owned();
+    for (index, prediction) in predictions.iter().enumerate() {
+        // Writing to a string does not fail.
+        let _ = match spec.label {
+            LabelKind::Score { .. } => writeln!(text, "{index}\t{prediction:.3}"),
+            _ if spec.has_text_labels() => {
+                writeln!(text, "{index}\t{}", spec.label_text(*prediction))
+            }
+            _ => writeln!(text, "{index}\t{prediction:.0}"),
+        };
+    }
+    atomic_write(path, text.as_bytes())
+}
+
+/// A row of [`write_prediction_table`].
+#[derive(Clone, Debug)]
+pub struct PredictionRow<'a> {
+    /// Identifier.
+    pub id: Cow<'a, str>,
+    /// The label, where the row has one.
+    pub gold: Option<f32>,
+    /// Class index, 0/1, or score.
+    pub prediction: f64,
+    /// Probability of each label; empty for scores.
+    pub probabilities: &'a [f64],
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::TaskId;
+
+    fn spec(task: TaskId) -> std::sync::Arc<TaskSpec> {
+        TaskSpec::preset(task).expect("a preset")
+    }
 
     #[test]
     fn the_course_format_to_the_space() {
@@ -73,19 +147,19 @@ mod tests {
         let path = dir.path().join("out.csv");
         let ids = ["a".to_owned(), "b".to_owned()];
         let written = |task, values: &[f64]| {
-            write_predictions(&path, task, &ids, values).expect("write");
+            write_predictions(&path, &spec(task), &ids, values).expect("write");
             std::fs::read_to_string(&path).expect("read")
         };
         assert_eq!(
-            written(TaskId::Sst, &[3.0, 0.0]),
+            written(TaskId::SST, &[3.0, 0.0]),
             "id \t Predicted_Sentiment \na , 3 \nb , 0 \n"
         );
         assert_eq!(
-            written(TaskId::Para, &[1.0, 0.0]),
+            written(TaskId::PARA, &[1.0, 0.0]),
             "id \t Predicted_Is_Paraphrase \na , 1.0 \nb , 0.0 \n"
         );
         assert_eq!(
-            written(TaskId::Sts, &[2.5, 4.25]),
+            written(TaskId::STS, &[2.5, 4.25]),
             "id \t Predicted_Similiary \na , 2.5 \nb , 4.25 \n"
         );
     }
@@ -97,12 +171,38 @@ mod tests {
             row,
             id: id.map(str::to_owned),
         };
-        let ids = ["b".to_owned(), "d".to_owned()];
         let bad = [bad(0, Some("a")), bad(2, None), bad(4, Some("e"))];
-        let (ids, values) = with_bad_rows(TaskId::Sts, &ids, &[2.5, 5.0], &bad);
+        let name = |bad: &BadRow| bad.name();
+        let ids = with_bad_rows(["b".to_owned(), "d".to_owned()], &bad, name);
         assert_eq!(ids, ["a", "b", "4", "d", "e"]);
-        assert_eq!(values, [0.0, 2.5, 0.0, 5.0, 0.0]);
-        let (ids, _) = with_bad_rows(TaskId::Sts, &[], &[], &[]);
-        assert!(ids.is_empty());
+        assert!(with_bad_rows(Vec::<String>::new(), &[], name).is_empty());
+    }
+
+    #[test]
+    fn a_table_has_labels_by_name() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("out.csv");
+        let row = |id, gold, prediction, probabilities| PredictionRow {
+            id: Cow::Borrowed(id),
+            gold,
+            prediction,
+            probabilities,
+        };
+        let rows = [
+            row("a", Some(1.0), 0.0, &[0.75, 0.25][..]),
+            row("b,c", None, 1.0, &[]),
+        ];
+        write_prediction_table(&path, &spec(TaskId::PARA), &rows).expect("written");
+        assert_eq!(
+            std::fs::read_to_string(&path).expect("there"),
+            "id,gold,prediction,probability of not a paraphrase,probability of paraphrase\n\
+             a,paraphrase,not a paraphrase,0.750000,0.250000\n\"b,c\",,paraphrase,,\n"
+        );
+        write_prediction_table(&path, &spec(TaskId::STS), &[row("a", Some(5.0), 2.5, &[])])
+            .expect("written");
+        assert_eq!(
+            std::fs::read_to_string(&path).expect("there"),
+            "id,gold,prediction\na,5,2.5\n"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Tab-separated tables with a header: the course's files, which quote as CSV does, and GLUE's, which do not.
+//! Tables with a header: CSV, the course's tab-separated files, which quote as CSV does, and GLUE's, which do not.
 
 use std::path::Path;
 
@@ -7,16 +7,89 @@ use super::error::MissingColumns;
 use super::lines::LineCounter;
 use super::quotes::QuotedSpans;
 use super::{DataError, Format};
-use crate::task::Inputs;
+use crate::spec::{Inputs, Preset, TaskSpec};
 
-const DELIMITER: u8 = b'\t';
+/// How the cells of a table are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dialect {
+    pub delimiter: u8,
+    pub quoting: bool,
+}
 
-/// The columns of a format.
-pub(super) struct Names<'a> {
-    pub id: &'a str,
-    pub text_a: &'a str,
-    pub text_b: &'a str,
-    pub label: &'a str,
+impl Dialect {
+    /// Of a format; JSON lines are no table and have none, so that the answer for them is of no use.
+    pub fn of(format: Format) -> Self {
+        let (delimiter, quoting) = match format {
+            Format::Csv => (b',', true),
+            Format::Cs224n | Format::TsvQuoted => (b'\t', true),
+            Format::Glue | Format::Tsv | Format::JsonLines => (b'\t', false),
+        };
+        Self { delimiter, quoting }
+    }
+}
+
+/// The columns of a format: names that are looked for, the first that is there first.
+pub(super) struct Names {
+    pub id: &'static [&'static str],
+    pub text_a: &'static [&'static str],
+    pub text_b: &'static [&'static str],
+    pub label: &'static [&'static str],
+}
+
+impl Names {
+    /// The columns of a task in a format: a preset's in the course's and GLUE's files, else the standard ones.
+    pub fn of(format: Format, spec: &TaskSpec) -> Self {
+        let one = std::slice::from_ref;
+        match (format, spec.preset) {
+            (
+                Format::Cs224n,
+                Some(Preset {
+                    course: Some(course),
+                    ..
+                }),
+            ) => Self {
+                id: &["id"],
+                text_a: one(&course.text_a),
+                text_b: one(&course.text_b),
+                label: one(&course.label),
+            },
+            (Format::Glue, Some(Preset { glue, .. })) => Self {
+                id: one(&glue.id),
+                text_a: one(&glue.text_a),
+                text_b: one(&glue.text_b),
+                label: one(&glue.label),
+            },
+            _ => Self::standard(spec),
+        }
+    }
+
+    /// The columns of a task without a layout of its own. Of presets they have been these two from the first version on,
+    /// and no others.
+    pub fn standard(spec: &TaskSpec) -> Self {
+        let own = spec.preset.is_none();
+        Self {
+            id: &["id"],
+            text_a: match spec.inputs {
+                Inputs::Single if own => &["sentence", "text"],
+                Inputs::Single => &["sentence"],
+                Inputs::Pair if own => &["sentence1", "text-a", "text_a"],
+                Inputs::Pair => &["sentence1"],
+            },
+            text_b: match own {
+                true => &["sentence2", "text-b", "text_b"],
+                false => &["sentence2"],
+            },
+            label: &["label"],
+        }
+    }
+}
+
+/// The key of `tasks.X.columns` that names the first text.
+pub(super) fn text_key(spec: &TaskSpec) -> &'static str {
+    match spec.inputs {
+        Inputs::Single if spec.preset.is_none() => "text",
+        _ => "text-a",
+    }
 }
 
 /// Places of the columns that are read.
@@ -34,12 +107,17 @@ pub(super) fn rows(
     path: &Path,
     bytes: &[u8],
     options: &ReadOptions<'_>,
-    names: Names<'_>,
+    dialect: Dialect,
+    names: Names,
 ) -> Result<RawFile, DataError> {
-    let quoting = options.format == Format::Cs224n;
+    let quoting = dialect.quoting;
+    let delimiter = match options.format {
+        Format::Csv => csv_delimiter(bytes, options, &names),
+        _ => dialect.delimiter,
+    };
     let mut notes = Vec::new();
     if quoting {
-        let spans = QuotedSpans::find(bytes, DELIMITER);
+        let spans = QuotedSpans::find(bytes, delimiter);
         if let Some(line) = spans.unclosed {
             return Err(DataError::UnclosedQuote {
                 path: path.to_owned(),
@@ -48,9 +126,13 @@ pub(super) fn rows(
         }
         notes.extend(spans.note());
     }
+    // Some files of GLUE have no header; their test files do.
+    let headless = options.spec.preset.and_then(|preset| preset.glue.headless);
+    let headless = headless.filter(|_| options.format == Format::Glue && options.labelled);
     let mut reader = csv::ReaderBuilder::new()
-        .delimiter(DELIMITER)
+        .delimiter(delimiter)
         .quoting(quoting)
+        .has_headers(headless.is_none())
         // Rows of another width are ours to report, with their line.
         .flexible(true)
         .from_reader(bytes);
@@ -58,12 +140,10 @@ pub(super) fn rows(
         path: path.to_owned(),
         source: std::io::Error::other(error),
     };
-    let header: Vec<String> = reader
-        .byte_headers()
-        .map_err(io)?
-        .iter()
-        .map(|name| String::from_utf8_lossy(name).trim().to_owned())
-        .collect();
+    let header = match headless {
+        Some(columns) => columns.iter().map(|name| (*name).to_owned()).collect(),
+        None => header_names(reader.byte_headers().map_err(io)?),
+    };
     if header.iter().all(String::is_empty) {
         return Err(DataError::Empty {
             path: path.to_owned(),
@@ -76,7 +156,7 @@ pub(super) fn rows(
             path: path.to_owned(),
             task: options.task,
             line: Some(lines.line_of(start)),
-            hint: other_format(&bytes[start..], &missing),
+            hint: other_format(&bytes[start..], &missing, options, delimiter),
             missing,
             found: header,
         }))
@@ -97,6 +177,26 @@ pub(super) fn rows(
     Ok(RawFile { rows, notes })
 }
 
+/// The delimiter under which a header has the columns; a comma where none does.
+fn csv_delimiter(bytes: &[u8], options: &ReadOptions<'_>, names: &Names) -> u8 {
+    let found = b",;\t".iter().find(|delimiter| {
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(**delimiter)
+            .flexible(true)
+            .from_reader(bytes);
+        let header = reader.byte_headers().map(header_names);
+        header.is_ok_and(|header| places(&header, options, names).is_ok())
+    });
+    found.copied().unwrap_or(b',')
+}
+
+fn header_names(header: &csv::ByteRecord) -> Vec<String> {
+    let names = header.iter();
+    names
+        .map(|name| String::from_utf8_lossy(name).trim().to_owned())
+        .collect()
+}
+
 /// Where a record starts that the reader says starts at `offset`: it counts the rest of the line end before, and blank
 /// lines.
 fn start_of_record(bytes: &[u8], offset: usize) -> usize {
@@ -109,18 +209,22 @@ fn start_of_record(bytes: &[u8], offset: usize) -> usize {
 fn places(
     header: &[String],
     options: &ReadOptions<'_>,
-    names: &Names<'_>,
+    names: &Names,
 ) -> Result<Places, Vec<(&'static str, String)>> {
     let columns = options.columns;
-    let place = |own: &Option<String>, name: &str| {
-        let name = own.as_deref().unwrap_or(name);
-        header.iter().position(|column| column == name)
+    let place = |own: &Option<String>, names: &[&str]| {
+        let at = |name: &str| header.iter().position(|column| column == name);
+        match own {
+            Some(own) => at(own),
+            None => names.iter().find_map(|name| at(name)),
+        }
     };
     let mut missing = Vec::new();
-    let mut required = |key, own: &Option<String>, name: &str| {
-        let found = place(own, name);
+    let mut required = |key, own: &Option<String>, names: &[&str]| {
+        let found = place(own, names);
         if found.is_none() {
-            missing.push((key, own.clone().unwrap_or_else(|| name.to_owned())));
+            let standard = || names.first().copied().unwrap_or_default().to_owned();
+            missing.push((key, own.clone().unwrap_or_else(standard)));
         }
         found
     };
@@ -129,8 +233,8 @@ fn places(
         Some(_) => required("id", &columns.id, names.id),
         None => place(&None, names.id),
     };
-    let text_a = required("text-a", &columns.text_a, names.text_a);
-    let text_b = match options.task.spec().inputs {
+    let text_a = required(text_key(options.spec), &columns.text_a, names.text_a);
+    let text_b = match options.spec.inputs {
         Inputs::Pair => required("text-b", &columns.text_b, names.text_b),
         Inputs::Single => None,
     };
@@ -205,30 +309,45 @@ impl Places {
 }
 
 /// What a file without the columns looked for seems to be, and what to do.
-fn other_format(bytes: &[u8], missing: &[(&str, String)]) -> Option<String> {
+fn other_format(
+    bytes: &[u8],
+    missing: &[(&str, String)],
+    options: &ReadOptions<'_>,
+    delimiter: u8,
+) -> Option<String> {
+    // The format of a preset's files is that of all its tasks; another task has its own.
+    let key = match options.spec.preset {
+        Some(_) => "data.format".to_owned(),
+        None => format!("tasks.{}.format", options.task),
+    };
     match bytes.first() {
         Some(b'{') => {
-            return Some("The file looks like JSON lines: set data.format = \"json-lines\"".into());
+            return Some(format!(
+                "The file looks like JSON lines: set {key} = \"json-lines\""
+            ));
         }
         Some(b'[') => {
-            return Some(
-                "The file looks like one JSON array: write an object a line (jq -c '.[]' OLD > NEW) and set data.format = \"json-lines\""
-                    .into(),
-            );
+            return Some(format!(
+                "The file looks like one JSON array: write an object a line (jq -c '.[]' OLD > NEW) and set {key} = \"json-lines\""
+            ));
         }
         _ => {}
     }
     let line = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).next()?;
     let line = String::from_utf8_lossy(line);
     let delimiters = [
-        (',', "commas"),
-        (';', "semicolons"),
-        ('|', "bars"),
-        (' ', "spaces"),
+        ('\t', "tabs", Some("tsv\" or \"tsv-quoted")),
+        (',', "commas", Some("csv")),
+        (';', "semicolons", Some("csv")),
+        ('|', "bars", None),
+        (' ', "spaces", None),
     ];
-    let (_, name) = delimiters.into_iter().find(|(delimiter, _)| {
+    let others = delimiters
+        .into_iter()
+        .filter(|(other, ..)| *other as u8 != delimiter);
+    let (_, name, format) = others.into_iter().find(|(other, ..)| {
         let columns: Vec<&str> = line
-            .split(*delimiter)
+            .split(*other)
             .map(|column| column.trim().trim_matches('"'))
             .collect();
         columns.len() > 1
@@ -236,7 +355,18 @@ fn other_format(bytes: &[u8], missing: &[(&str, String)]) -> Option<String> {
                 .iter()
                 .any(|(_, name)| columns.contains(&name.as_str()))
     })?;
-    Some(format!(
-        "The columns seem to be separated by {name}, and the format takes tabs: save the file tab-separated"
-    ))
+    let takes = if delimiter == b',' { "commas" } else { "tabs" };
+    Some(match format {
+        Some(format) if options.spec.preset.is_none() || delimiter == b',' => format!(
+            "The columns seem to be separated by {name}, and the format takes {takes}: set {key} = \"{format}\""
+        ),
+        _ => format!(
+            "The columns seem to be separated by {name}, and the format takes {takes}: save the file {}",
+            if delimiter == b',' {
+                "comma-separated"
+            } else {
+                "tab-separated"
+            }
+        ),
+    })
 }

@@ -1,7 +1,7 @@
 //! A data set's sentences as token ids.
 
 use super::Dataset;
-use crate::task::TaskId;
+use crate::spec::TaskId;
 use crate::tokenizer::{BertTokenizer, TokenizerError};
 
 /// A data set's sentences as token ids, made once.

@@ -4,6 +4,6 @@ mod accuracy;
 mod correlation;
 mod scores;
 
-pub use accuracy::{accuracy, macro_f1, majority_share};
+pub use accuracy::{accuracy, f1, macro_f1, majority, majority_share, matthews};
 pub use correlation::{pearson, spearman};
 pub use scores::{SplitScores, TaskScores};

@@ -1,11 +1,13 @@
 //! One encoder, a head a task.
 
+use std::sync::Arc;
+
 use bertram_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{LabelKind, TaskId};
+use super::{LabelKind, TaskId, TaskSpec};
 use crate::data::{Packing, TaskBatch};
 use crate::encoder::{Bert, Pooling};
 use crate::head::{Head, HeadConfig, HeadKind, Threshold};
@@ -15,11 +17,14 @@ use crate::loss::{
 };
 
 /// How a task is modelled. Saved beside the weights: with it a head can be rebuilt and its logits be read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TaskConfig {
     /// The task.
     pub task: TaskId,
+    /// What the task is.
+    #[serde(skip)]
+    pub spec: Arc<TaskSpec>,
     /// Kind of head.
     pub head: HeadKind,
     /// Loss.
@@ -47,7 +52,7 @@ impl TaskConfig {
     }
 
     fn outputs(&self) -> usize {
-        match self.task.spec().label {
+        match self.spec.label {
             LabelKind::Classes { classes } => classes,
             LabelKind::Binary | LabelKind::Score { .. } => 1,
         }
@@ -55,7 +60,7 @@ impl TaskConfig {
 
     /// The task's label on the scale the losses use: class index, 0/1, or `[0, 1]` for scores.
     fn unit_labels<B: Backend>(&self, labels: Tensor<B, 1>) -> Tensor<B, 1> {
-        match self.task.spec().label {
+        match self.spec.label {
             LabelKind::Score { min, max } => (labels - min) / (max - min),
             LabelKind::Classes { .. } | LabelKind::Binary => labels,
         }

@@ -22,7 +22,7 @@ impl TaskConfig {
     /// - scores: the number that was trained against `label / 5`, clamped to the label's range. Correlations are
     ///   scored on the unclamped number (see [`score`]).
     pub fn predict(&self, logits: &[f32]) -> Prediction {
-        match self.task.spec().label {
+        match self.spec.label {
             LabelKind::Classes { .. } => {
                 let probabilities = softmax(logits);
                 let mut best = 0;
@@ -66,19 +66,19 @@ impl TaskConfig {
 
 /// Scores a whole split: `logits` and `labels` of each row, in the same order.
 pub fn score(config: &TaskConfig, logits: &[Vec<f32>], labels: &[f32]) -> TaskScores {
-    match config.task.spec().label {
+    match config.spec.label {
         LabelKind::Classes { .. } | LabelKind::Binary => {
             let predictions: Vec<usize> = logits
                 .iter()
                 .map(|row| config.predict(row).value as usize)
                 .collect();
             let labels: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
-            TaskScores::classification(&predictions, &labels)
+            TaskScores::classification(&config.spec, &predictions, &labels)
         }
         LabelKind::Score { .. } => {
             let predictions: Vec<f64> = logits.iter().map(|row| config.unit_score(row)).collect();
             let labels: Vec<f64> = labels.iter().map(|&label| f64::from(label)).collect();
-            TaskScores::regression(&predictions, &labels)
+            TaskScores::regression(&config.spec, &predictions, &labels)
         }
     }
 }
@@ -98,11 +98,12 @@ mod tests {
     use super::*;
     use crate::encoder::Pooling;
     use crate::head::{HeadKind, Threshold};
-    use crate::task::TaskId;
+    use crate::task::{TaskId, TaskSpec};
 
     fn config(task: TaskId, head: HeadKind, loss: LossKind) -> TaskConfig {
         TaskConfig {
             task,
+            spec: TaskSpec::preset(task).expect("a preset"),
             head,
             loss,
             pooling: Pooling::Cls,
@@ -114,14 +115,14 @@ mod tests {
 
     #[test]
     fn as_published_says_yes_to_any_non_negative_cosine() {
-        let para = config(TaskId::Para, HeadKind::Cosine, LossKind::Bce);
+        let para = config(TaskId::PARA, HeadKind::Cosine, LossKind::Bce);
         assert_eq!(para.predict(&[0.01]).value, 1.0);
         assert_eq!(para.predict(&[-0.01]).value, 0.0);
     }
 
     #[test]
     fn scores_are_clamped_for_people_and_not_for_pearson() {
-        let sts = config(TaskId::Sts, HeadKind::Cosine, LossKind::Mse);
+        let sts = config(TaskId::STS, HeadKind::Cosine, LossKind::Mse);
         assert_eq!(sts.predict(&[1.2]).value, 5.0);
         assert_eq!(sts.predict(&[-0.2]).value, 0.0);
         assert!((sts.predict(&[0.5]).value - 2.5).abs() < 1e-9);
@@ -131,7 +132,7 @@ mod tests {
 
     #[test]
     fn probabilities_sum_to_one() {
-        let sst = config(TaskId::Sst, HeadKind::Linear, LossKind::CrossEntropy);
+        let sst = config(TaskId::SST, HeadKind::Linear, LossKind::CrossEntropy);
         let prediction = sst.predict(&[1000.0, 0.0, -1000.0, 1000.0, 3.0]);
         assert_eq!(prediction.value, 0.0);
         assert!((prediction.probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);

@@ -4,7 +4,7 @@ use tokenizers::{NormalizedString, Normalizer};
 
 use super::BertTokenizer;
 use crate::data::Preprocess;
-use crate::task::Inputs;
+use crate::spec::Inputs;
 
 impl BertTokenizer {
     /// What `preprocess` takes away from this tokenizer on texts of the given kinds: one sentence for the person who runs

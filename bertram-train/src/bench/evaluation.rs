@@ -29,12 +29,12 @@ impl<B: Kernels> EvaluationBench<B> {
         device: &B::Device,
     ) -> Self {
         B::seed(device, 1);
-        let head = head(TaskId::Sst, config, device);
+        let head = head(TaskId::SST, config, device);
         let encoder = compute.encoder(config, device);
         Self {
             seconds: Vec::new(),
             model: MultitaskModel::new(encoder, vec![head]),
-            batches: part(TaskId::Sst, config, shape, device).batches,
+            batches: part(TaskId::SST, config, shape, device).batches,
             device: device.clone(),
         }
     }

@@ -7,7 +7,7 @@ use bertram_core::data::{TaskBatch, TokenBatch};
 use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
-use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId};
+use bertram_core::task::{LabelKind, MultitaskModel, TaskConfig, TaskHead, TaskId, TaskSpec};
 use bertram_kernels::{Precision, TrainBackend};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Distribution, Tensor};
@@ -76,8 +76,8 @@ impl Method {
 
     fn tasks(self) -> &'static [TaskId] {
         match self.baseline() {
-            Method::Plain => &[TaskId::Sst],
-            _ => &TaskId::ALL,
+            Method::Plain => &[TaskId::SST],
+            _ => &TaskId::PAPER,
         }
     }
 
@@ -206,13 +206,16 @@ pub(super) fn head<B: Backend>(
     config: &BertConfig,
     device: &B::Device,
 ) -> TaskHead<B> {
-    let (head, loss) = match task {
-        TaskId::Sst => (HeadKind::Linear, LossKind::CrossEntropy),
-        TaskId::Para => (HeadKind::Cosine, LossKind::Bce),
-        TaskId::Sts => (HeadKind::Cosine, LossKind::Mse),
+    // The tasks of every method are the paper's.
+    let spec = TaskSpec::preset(task).expect("a preset");
+    let (head, loss) = match spec.label {
+        LabelKind::Classes { .. } => (HeadKind::Linear, LossKind::CrossEntropy),
+        LabelKind::Binary => (HeadKind::Cosine, LossKind::Bce),
+        LabelKind::Score { .. } => (HeadKind::Cosine, LossKind::Mse),
     };
     let task = TaskConfig {
         task,
+        spec,
         head,
         loss,
         pooling: Pooling::Cls,
@@ -229,7 +232,7 @@ pub(super) fn part<B: Backend>(
     shape: BatchShape,
     device: &B::Device,
 ) -> TaskPart<B> {
-    let sentences = if task == TaskId::Sst { 1 } else { 2 };
+    let sentences = if task == TaskId::SST { 1 } else { 2 };
     let sequences = [shape.examples * sentences, shape.seq_len];
     let ids = Distribution::Uniform(0.0, config.vocab_size as f64);
     let ids: Tensor<B, 2> = Tensor::random(sequences, ids, device);

@@ -1,14 +1,12 @@
 //! From keys to settings: defaults, ranges, and what goes together.
 
-use bertram_core::data::{BadRows, Columns, Format, Preprocess};
+use bertram_core::data::{BadRows, Format, Preprocess};
 use bertram_core::encoder::Pooling;
-use bertram_core::head::{HeadKind, Threshold};
-use bertram_core::loss::LossKind;
-use bertram_core::task::{Inputs, LabelKind, TaskId};
+use bertram_core::task::{LabelKind, TaskId};
 
 use super::source::{ConfigError, Source};
 use super::{
-    BaselineSettings, DataSettings, DemoSettings, DropoutSettings, LimitDraw, Loaded,
+    BaselineSettings, BestMetric, DataSettings, DemoSettings, DropoutSettings, LimitDraw, Loaded,
     ModelSettings, OptimizerKind, RESOLVED, RandomModel, Settings, TaskSettings, TrainSettings,
 };
 use super::{paths, regulariser, shadow};
@@ -24,9 +22,9 @@ pub(super) fn settings(mut source: Source) -> Result<Loaded, ConfigError> {
     let s = &mut source;
     let model = model(s);
     let data = data(s);
-    let tasks = tasks(s, &model);
-    let train = train(s);
-    let baseline = baseline(s);
+    let tasks = super::task::tasks(s, &model, &data);
+    let train = train(s, &tasks);
+    let baseline = baseline(s, &tasks);
     let aggregator = aggregator(s);
     let trained: Vec<TaskId> = tasks
         .iter()
@@ -184,120 +182,7 @@ fn data(s: &mut Source) -> DataSettings {
     }
 }
 
-/// The tasks whose sections are there; all of them where there is none.
-fn tasks(s: &mut Source, model: &ModelSettings) -> Vec<TaskSettings> {
-    let named: Vec<TaskId> = TaskId::ALL
-        .into_iter()
-        .filter(|task| s.has_table(&format!("tasks.{task}")))
-        .collect();
-    s.has_table("tasks");
-    let arguments: Vec<String> = named
-        .iter()
-        .filter_map(|task| s.section_of_argument(&format!("tasks.{task}")))
-        .map(str::to_owned)
-        .collect();
-    if let Some(first) = arguments.first()
-        && arguments.len() == named.len()
-        && named.len() < TaskId::ALL.len()
-    {
-        let names: Vec<&str> = named.iter().map(|task| task.name()).collect();
-        s.warn(format!(
-            "{first} makes a section of its own, and the config has none for other tasks: only {} is trained and scored; --set 'tasks={{sst={{}},para={{}},sts={{}}}}' before it names all",
-            names.join(" and ")
-        ));
-    }
-    let tasks = if named.is_empty() {
-        TaskId::ALL.to_vec()
-    } else {
-        named
-    };
-    tasks.into_iter().map(|id| task(s, id, model)).collect()
-}
-
-fn task(s: &mut Source, task: TaskId, model: &ModelSettings) -> TaskSettings {
-    let key = |name: &str| format!("tasks.{task}.{name}");
-    let (default_head, default_loss) = match task.spec().label {
-        LabelKind::Classes { .. } => (HeadKind::Linear, LossKind::CrossEntropy),
-        LabelKind::Binary => (HeadKind::Cosine, LossKind::Bce),
-        LabelKind::Score { .. } => (HeadKind::Cosine, LossKind::Mse),
-    };
-    let head = s.choice(&key("head")).unwrap_or(default_head);
-    let loss = s.choice(&key("loss")).unwrap_or(default_loss);
-    let heads: &[HeadKind] = match task.spec().inputs {
-        Inputs::Single => &[HeadKind::Linear],
-        Inputs::Pair => &[HeadKind::Cosine, HeadKind::Concat, HeadKind::CrossEncoder],
-    };
-    if !heads.contains(&head) {
-        s.problem(&key("head"), format!("{task} takes {}", names(heads)));
-    }
-    let losses: &[LossKind] = match task.spec().label {
-        LabelKind::Classes { .. } => &[LossKind::CrossEntropy],
-        LabelKind::Binary => &[LossKind::Bce, LossKind::CosineEmbedding],
-        LabelKind::Score { .. } => &[LossKind::Mse, LossKind::Bce, LossKind::CosineEmbedding],
-    };
-    if !losses.contains(&loss) {
-        s.problem(&key("loss"), format!("{task} takes {}", names(losses)));
-    } else if loss == LossKind::CosineEmbedding && head != HeadKind::Cosine {
-        s.problem(
-            &key("loss"),
-            "cosine-embedding is a loss on cosines: it needs head = \"cosine\"",
-        );
-    }
-    let threshold: Option<Threshold> = s.choice(&key("threshold"));
-    if threshold.is_some() && !(head == HeadKind::Cosine && loss == LossKind::Bce) {
-        s.problem(
-            &key("threshold"),
-            "means something only with head = \"cosine\" and loss = \"bce\"",
-        );
-    }
-    let margin = s.number(&key("margin"), "a number from -1 to below 1", |margin| {
-        (-1.0..1.0).contains(&margin)
-    });
-    if margin.is_some() && loss != LossKind::CosineEmbedding {
-        s.problem(
-            &key("margin"),
-            "means something only with loss = \"cosine-embedding\"",
-        );
-    }
-    let path = |s: &mut Source, name: &str| paths::path(s, &key(name));
-    TaskSettings {
-        task,
-        head,
-        loss,
-        pooling: s.choice(&key("pooling")).unwrap_or(model.pooling),
-        head_dropout: s
-            .number(&key("head-dropout"), PROBABILITY, is_probability)
-            .unwrap_or(model.head_dropout),
-        threshold,
-        margin,
-        weight: s
-            .number(&key("weight"), "a number above 0", positive)
-            .unwrap_or(1.0),
-        train_on: s.flag(&key("train-on")).unwrap_or(true),
-        limit: s.limit(&key("limit")),
-        limit_draw: s.choice(&key("limit-draw")),
-        train: path(s, "train"),
-        dev: path(s, "dev"),
-        test: path(s, "test"),
-        format: s.choice(&key("format")),
-        columns: Columns {
-            id: s.text(&key("columns.id")),
-            text_a: s.text(&key("columns.text-a")),
-            text_b: s.text(&key("columns.text-b")),
-            label: s.text(&key("columns.label")),
-        },
-    }
-}
-
-fn names<T: serde::Serialize>(items: &[T]) -> String {
-    items
-        .iter()
-        .filter_map(|item| Some(serde_json::to_value(item).ok()?.as_str()?.to_owned()))
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn train(s: &mut Source) -> TrainSettings {
+fn train(s: &mut Source, tasks: &[TaskSettings]) -> TrainSettings {
     s.has_table("train");
     let learning_rate = s
         .number("train.learning-rate", "a number above 0", positive)
@@ -365,6 +250,7 @@ fn train(s: &mut Source) -> TrainSettings {
                 positive,
             )
             .unwrap_or(1e-3),
+        best_metric: best_metric(s, tasks),
         early_stopping: s
             .count("train.early-stopping", 0)
             .map_or(0, |count| count as usize),
@@ -377,6 +263,29 @@ fn train(s: &mut Source) -> TrainSettings {
         kernels: s.choice("train.kernels").unwrap_or_default(),
         tf32: s.flag("train.tf32").unwrap_or(true),
         activation_checkpointing: s.flag("train.activation-checkpointing").unwrap_or(false),
+    }
+}
+
+/// What the best epoch is chosen by: the overall score, or that of a task.
+fn best_metric(s: &mut Source, tasks: &[TaskSettings]) -> BestMetric {
+    let key = "train.best-metric";
+    let Some(said) = s.text(key).filter(|said| said != BestMetric::OVERALL) else {
+        return BestMetric::Overall;
+    };
+    let found = tasks.iter().find(|task| task.task.name() == said);
+    match found {
+        Some(task) => BestMetric::Task(task.task),
+        None => {
+            let names: Vec<&str> = tasks.iter().map(|task| task.task.name()).collect();
+            s.problem(
+                key,
+                format!(
+                    "{said:?} is neither \"overall\" nor a task; the tasks are {}",
+                    names.join(", ")
+                ),
+            );
+            BestMetric::Overall
+        }
     }
 }
 
@@ -419,17 +328,16 @@ fn aggregator(s: &mut Source) -> AggregatorConfig {
     }
 }
 
-fn baseline(s: &mut Source) -> Option<BaselineSettings> {
+fn baseline(s: &mut Source, tasks: &[TaskSettings]) -> Option<BaselineSettings> {
     let there = s.has_table("baseline");
     let class = s
         .count("baseline.class", 0)
         .map_or(0, |class| class as usize);
-    let classes = TaskId::ALL
-        .into_iter()
-        .filter_map(|task| match task.spec().label {
-            LabelKind::Classes { classes } => Some(classes),
-            LabelKind::Binary | LabelKind::Score { .. } => None,
-        });
+    let classes = tasks.iter().filter_map(|task| match task.spec.label {
+        // Those of `labels = "auto"` are not known yet.
+        LabelKind::Classes { classes } => Some(classes).filter(|classes| *classes > 0),
+        LabelKind::Binary | LabelKind::Score { .. } => None,
+    });
     if let Some(fewest) = classes.min().filter(|fewest| class >= *fewest) {
         s.problem(
             "baseline.class",

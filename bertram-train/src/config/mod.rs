@@ -12,6 +12,7 @@ mod paths;
 mod regulariser;
 mod shadow;
 mod source;
+mod task;
 #[cfg(test)]
 mod tests;
 
@@ -21,12 +22,14 @@ pub use source::{ConfigError, Problem};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bertram_core::data::{BadRows, Columns, Format, Preprocess};
 use bertram_core::encoder::Pooling;
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
-use bertram_core::task::{TaskConfig, TaskId};
+use bertram_core::metric::{SplitScores, TaskScores};
+use bertram_core::task::{Inputs, LabelKind, Metric, TaskConfig, TaskId, TaskSpec};
 use bertram_kernels::{KernelKind, Precision};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -45,7 +48,7 @@ pub struct Settings {
     pub model: ModelSettings,
     /// `[data]`.
     pub data: DataSettings,
-    /// `[tasks.*]`, in the order of [`TaskId::ALL`].
+    /// `[tasks.*]`, in the order of the config ([`TaskId::in_order`]).
     #[serde(serialize_with = "tasks_by_name")]
     pub tasks: Vec<TaskSettings>,
     /// `[train]`.
@@ -213,6 +216,9 @@ pub struct TaskSettings {
     /// The task.
     #[serde(skip)]
     pub task: TaskId,
+    /// What the task is.
+    #[serde(skip)]
+    pub spec: Arc<TaskSpec>,
     /// Kind of head.
     pub head: HeadKind,
     /// Loss.
@@ -227,6 +233,8 @@ pub struct TaskSettings {
     pub margin: Option<f64>,
     /// Weight of the loss.
     pub weight: f64,
+    /// Weight of its score in the overall one; 1 where absent.
+    pub overall_weight: Option<f64>,
     /// Whether it is trained; else it is scored and nothing more.
     pub train_on: bool,
     /// Training rows in an epoch; `data.limit` where absent.
@@ -250,6 +258,7 @@ impl TaskSettings {
     pub fn model_config(&self) -> TaskConfig {
         TaskConfig {
             task: self.task,
+            spec: self.spec.clone(),
             head: self.head,
             loss: self.loss,
             pooling: self.pooling,
@@ -257,6 +266,45 @@ impl TaskSettings {
             threshold: self.threshold.unwrap_or(Threshold::Calibrated),
             margin: self.margin.unwrap_or(0.0),
         }
+    }
+}
+
+/// `train.best-metric`: the score by which the best epoch is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BestMetric {
+    /// The overall score.
+    Overall,
+    /// The main score of a task.
+    Task(TaskId),
+}
+
+impl BestMetric {
+    /// Name of the overall score.
+    pub(crate) const OVERALL: &str = "overall";
+
+    /// The score among those of a split; the overall one where the task has none.
+    pub fn of(self, scores: &SplitScores) -> f64 {
+        match self {
+            BestMetric::Overall => scores.overall,
+            BestMetric::Task(task) => {
+                let scores_of_task = scores.tasks.get(&task);
+                scores_of_task.map_or(scores.overall, TaskScores::primary)
+            }
+        }
+    }
+
+    /// Its name, as in configs.
+    pub fn name(self) -> &'static str {
+        match self {
+            BestMetric::Overall => Self::OVERALL,
+            BestMetric::Task(task) => task.name(),
+        }
+    }
+}
+
+impl Serialize for BestMetric {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -300,6 +348,8 @@ pub struct TrainSettings {
     pub loss_weighting: LossWeighting,
     /// Learning rate of learnt loss weights.
     pub weighting_learning_rate: f64,
+    /// The score by which the best epoch is chosen, and by which early stopping goes.
+    pub best_metric: BestMetric,
     /// Evaluations without a better score after which training stops; 0 for never.
     pub early_stopping: usize,
     /// Updates between logged steps.
@@ -378,9 +428,9 @@ impl Settings {
     /// What the regularisers and the loss weighting of a run measure, by name and task: the dashboard's extra series.
     pub fn measures(&self) -> Vec<(&'static str, TaskId)> {
         let mut measures = Vec::new();
+        let all: Vec<TaskId> = self.tasks.iter().map(|task| task.task).collect();
         let mut of = |tasks: &[TaskId], names: &[&'static str]| {
-            let trained = self.tasks.iter().map(|task| task.task);
-            for task in trained.filter(|task| tasks.contains(task)) {
+            for &task in all.iter().filter(|task| tasks.contains(task)) {
                 measures.extend(names.iter().map(|&name| (name, task)));
             }
         };
@@ -395,9 +445,17 @@ impl Settings {
             of(&bregman.tasks, &["bregman"]);
         }
         if self.train.loss_weighting == LossWeighting::Uncertainty {
-            of(&TaskId::ALL, &["loss_weight"]);
+            of(&all, &["loss_weight"]);
         }
         measures
+    }
+
+    /// Weight of a task's score in the overall one.
+    pub fn overall_weight(&self, task: TaskId) -> f64 {
+        let settings = self.tasks.iter().find(|settings| settings.task == task);
+        settings
+            .and_then(|settings| settings.overall_weight)
+            .unwrap_or(1.0)
     }
 
     /// The settings as TOML, which [`from_text`](Self::from_text) reads back to the same settings.
@@ -413,9 +471,69 @@ impl Settings {
 fn tasks_by_name<S: Serializer>(tasks: &[TaskSettings], serializer: S) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(tasks.len()))?;
     for task in tasks {
-        map.serialize_entry(task.task.name(), task)?;
+        let spec = &*task.spec;
+        match spec.preset.map(TaskSpec::from) {
+            Some(preset) if preset == *spec => map.serialize_entry(task.task.name(), task)?,
+            _ => map.serialize_entry(
+                task.task.name(),
+                &OwnTask {
+                    spec: SpecKeys::of(spec),
+                    settings: task,
+                },
+            )?,
+        }
     }
     map.end()
+}
+
+/// A task whose name does not say what it is.
+#[derive(Serialize)]
+struct OwnTask<'a> {
+    #[serde(flatten)]
+    spec: SpecKeys<'a>,
+    #[serde(flatten)]
+    settings: &'a TaskSettings,
+}
+
+/// The keys of a task that say what it is.
+#[derive(Serialize)]
+struct SpecKeys<'a> {
+    title: &'a str,
+    inputs: Inputs,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    binary: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<[f32; 2]>,
+    metric: Metric,
+}
+
+impl<'a> SpecKeys<'a> {
+    fn of(spec: &'a TaskSpec) -> Self {
+        let keys = Self {
+            title: &spec.title,
+            inputs: spec.inputs,
+            labels: None,
+            binary: None,
+            score: None,
+            metric: spec.metric,
+        };
+        match spec.label {
+            LabelKind::Classes { .. } => Self {
+                labels: Some(&spec.labels),
+                ..keys
+            },
+            LabelKind::Binary => Self {
+                binary: Some(&spec.labels),
+                ..keys
+            },
+            LabelKind::Score { min, max } => Self {
+                score: Some([min, max]),
+                ..keys
+            },
+        }
+    }
 }
 
 fn optimizer_with_kind<S: Serializer>(

@@ -24,10 +24,14 @@ fn is_share(number: f64) -> bool {
     (0.0..=1.0).contains(&number)
 }
 
-/// The tasks of a regulariser: those said, which must be trained; else those of `default` that are.
+/// The tasks of a regulariser: those said, which must be trained; else those of `default` that are, and where tasks are
+/// trained that the paper does not have, all of them.
 fn tasks(s: &mut Source, section: &str, trained: &[TaskId], default: &[TaskId]) -> Vec<TaskId> {
     let key = format!("{section}.tasks");
     let Some(said) = s.choices::<TaskId>(&key) else {
+        if trained.iter().any(|task| !TaskId::PAPER.contains(task)) {
+            return trained.to_vec();
+        }
         let both = default.iter().filter(|task| trained.contains(task));
         return both.copied().collect();
     };

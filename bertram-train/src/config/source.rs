@@ -108,6 +108,8 @@ pub(super) struct Source {
     warnings: Vec<String>,
     leaves: BTreeMap<String, Leaf>,
     tables: BTreeMap<String, Place>,
+    /// The sections in the order in which they were met: of the base first, of the command line last.
+    order: Vec<String>,
     known: Vec<String>,
     places: BTreeMap<String, Place>,
     problems: Vec<(Place, String, String)>,
@@ -128,6 +130,7 @@ impl Source {
             warnings: Vec::new(),
             leaves: BTreeMap::new(),
             tables: BTreeMap::new(),
+            order: Vec::new(),
             known: Vec::new(),
             places: BTreeMap::new(),
             problems: Vec::new(),
@@ -168,7 +171,7 @@ impl Source {
                     let item = Item::Value(value.clone());
                     self.flatten(&format!("{path}.{key}"), &item, place_of, &place);
                 }
-                self.tables.insert(path.to_owned(), place);
+                self.add_table(path, place);
             }
             Item::Value(value) => {
                 let value = value.clone();
@@ -178,7 +181,7 @@ impl Source {
                 for (key, item) in table.iter() {
                     self.flatten(&format!("{path}.{key}"), item, place_of, &place);
                 }
-                self.tables.insert(path.to_owned(), place);
+                self.add_table(path, place);
             }
             Item::ArrayOfTables(_) => self.problem_at(
                 place,
@@ -186,6 +189,13 @@ impl Source {
                 "a list of tables means nothing here; write [section]".into(),
             ),
             Item::None => {}
+        }
+    }
+
+    fn add_table(&mut self, path: &str, place: Place) {
+        self.tables.insert(path.to_owned(), place);
+        if !self.order.iter().any(|known| known == path) {
+            self.order.push(path.to_owned());
         }
     }
 
@@ -199,9 +209,9 @@ impl Source {
         };
         let mut parent = key.as_str();
         while let Some((above, _)) = parent.rsplit_once('.') {
-            self.tables
-                .entry(above.to_owned())
-                .or_insert_with(|| place.clone());
+            if !self.tables.contains_key(above) {
+                self.add_table(above, place.clone());
+            }
             parent = above;
         }
         self.replace(&key, &setting.shown);
@@ -316,6 +326,18 @@ impl Source {
         self.tables.contains_key(path)
     }
 
+    /// Names of the sections right below a section, in the order in which they are said.
+    pub(super) fn sections(&self, section: &str) -> Vec<String> {
+        let prefix = format!("{section}.");
+        self.order
+            .iter()
+            .filter(|path| self.tables.contains_key(*path))
+            .filter_map(|path| path.strip_prefix(&prefix))
+            .filter(|name| !name.contains('.'))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// Whether any key of a section is said.
     pub(super) fn has_keys(&self, section: &str) -> bool {
         let prefix = format!("{section}.");
@@ -422,6 +444,74 @@ impl Source {
             }
             Ok(chosen)
         })
+    }
+
+    /// A list of names of labels, each once; numbers and truth values are taken as they are written. `"auto"` is an empty
+    /// list.
+    pub(super) fn labels(&mut self, key: &str) -> Option<Vec<String>> {
+        self.read(key, |value| {
+            if value.as_str() == Some("auto") {
+                return Ok(Vec::new());
+            }
+            let list = value.as_array().filter(|list| !list.is_empty());
+            let list = list.ok_or_else(|| {
+                format!("{} is neither a list of labels nor \"auto\"", show(value))
+            })?;
+            let mut labels: Vec<String> = Vec::new();
+            for item in list.iter() {
+                let label = match item {
+                    Value::String(text) => text.value().trim().to_owned(),
+                    Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => show(item),
+                    _ => return Err(format!("{} is no label", show(item))),
+                };
+                if label.is_empty() {
+                    return Err("a label is empty".into());
+                }
+                if labels.contains(&label) {
+                    return Err(format!("{label:?} is there twice"));
+                }
+                labels.push(label);
+            }
+            Ok(labels)
+        })
+    }
+
+    /// The lowest and the highest number of a scale.
+    pub(super) fn range(&mut self, key: &str) -> Option<(f32, f32)> {
+        self.read(key, |value| {
+            let numbers: Vec<f64> = value
+                .as_array()
+                .into_iter()
+                .flat_map(|list| list.iter())
+                .filter_map(|item| {
+                    item.as_float()
+                        .or_else(|| item.as_integer().map(|number| number as f64))
+                })
+                .collect();
+            match numbers[..] {
+                [min, max] if min < max && min.is_finite() && max.is_finite() => {
+                    Ok((min as f32, max as f32))
+                }
+                _ => Err(format!(
+                    "{} is no scale: write [LOWEST, HIGHEST]",
+                    show(value)
+                )),
+            }
+        })
+    }
+
+    /// Takes a section out whose keys cannot be read, so that they are not called unknown one by one.
+    pub(super) fn forgive(&mut self, section: &str) {
+        let prefix = format!("{section}.");
+        self.known.push(section.to_owned());
+        self.leaves.retain(|key, _| !key.starts_with(&prefix));
+        self.tables.retain(|key, _| !key.starts_with(&prefix));
+    }
+
+    /// Notes a problem with a whole section.
+    pub(super) fn problem_of_section(&mut self, section: &str, message: impl Into<String>) {
+        let place = self.tables.get(section).cloned();
+        self.problem_at(place.unwrap_or(Place::Line(0, 1)), section, message.into());
     }
 
     /// All problems, where there are any: those noted, and keys and sections that nobody asked for. Else the warnings.

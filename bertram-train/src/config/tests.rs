@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use bertram_core::head::HeadKind;
+use bertram_core::loss::LossKind;
 use bertram_core::task::TaskId;
 use proptest::prelude::*;
 
@@ -117,8 +119,8 @@ fn regularisers_are_on_where_their_section_is() {
         settings
     );
     let of = |task| settings.regulariser.of::<Autodiff<NdArray>>(task).len();
-    assert_eq!(of(TaskId::Sst), 1, "SMART; R-Drop's weight is 0");
-    assert_eq!(of(TaskId::Sts), 0, "SMART is on sst by default");
+    assert_eq!(of(TaskId::SST), 1, "SMART; R-Drop's weight is 0");
+    assert_eq!(of(TaskId::STS), 0, "SMART is on sst by default");
 
     let mt_dnn = "[regulariser.smart]\nvariant = \"mt-dnn\"\ntasks = [\"sts\", \"para\"]\n";
     let settings = parse(mt_dnn, &[]).expect("valid");
@@ -129,7 +131,7 @@ fn regularisers_are_on_where_their_section_is() {
     let smart = settings.regulariser.smart.expect("on");
     assert_eq!(
         (smart.epsilon, smart.tasks),
-        (None, vec![TaskId::Sts, TaskId::Para])
+        (None, vec![TaskId::STS, TaskId::PARA])
     );
 
     only_problem(
@@ -269,7 +271,7 @@ lr-schedule = \"quadratic\"
         "x.toml:2: model.path: stands beside [model.random]",
         "x.toml:3: model.poling: unknown key; did you mean model.pooling?",
         "x.toml:7: tasks.sst.head: sst takes linear",
-        "x.toml:8: tasks.sentiment: unknown task; the tasks are sst, para, sts",
+        "x.toml:8: tasks.sentiment: is a task of your own (known by name are sst, para, sts, ",
         "x.toml:11: train.epochs: \"ten\" is not a whole number",
         "x.toml:12: train.warmup: 1.5 is not a share",
         "x.toml:13: train.lr-schedule: unknown variant `quadratic`, expected one of",
@@ -567,7 +569,7 @@ fn set_model_path_takes_the_place_of_a_random_model() {
 fn the_tables_present_are_the_tasks_trained() {
     let settings = parse("[tasks.sts]\n[tasks.sst]\n", &[]).expect("valid");
     let tasks: Vec<TaskId> = settings.tasks.iter().map(|task| task.task).collect();
-    assert_eq!(tasks, [TaskId::Sst, TaskId::Sts]);
+    assert_eq!(tasks, [TaskId::SST, TaskId::STS]);
 }
 
 /// One of `values`, or the key is not said.
@@ -713,5 +715,126 @@ fn half_precision_needs_a_perturbation_that_it_can_hold() {
         &["train.precision=f32"],
     ] {
         parse(smart, sets).unwrap_or_else(|error| panic!("{sets:?}: {error}"));
+    }
+}
+
+#[test]
+fn a_task_of_ones_own_reads_back_to_the_same() {
+    let text = "\
+[tasks.nli]
+inputs = \"pair\"
+labels = [\"yes\", \"maybe\", \"no\"]
+metric = \"macro-f1\"
+train = \"nli.csv\"
+overall-weight = 2
+columns = { text-a = \"premise\", text-b = \"hypothesis\", label = \"gold\" }
+[tasks.sts]
+[tasks.rating]
+inputs = \"single\"
+score = [1, 5]
+train = \"rating.jsonl\"
+columns = { text = \"review\" }
+[tasks.sst]
+[train]
+best-metric = \"nli\"
+";
+    let settings = Settings::from_text("x.toml", text, &[]).expect("valid");
+    let names: Vec<&str> = settings.tasks.iter().map(|task| task.task.name()).collect();
+    assert_eq!(
+        names,
+        ["nli", "sts", "rating", "sst"],
+        "in the order of the file"
+    );
+    let nli = &settings.tasks[0];
+    assert_eq!(
+        (nli.head, nli.loss),
+        (HeadKind::CrossEncoder, LossKind::CrossEntropy)
+    );
+    let rating = &settings.tasks[2];
+    assert_eq!(
+        (rating.head, rating.loss),
+        (HeadKind::Linear, LossKind::Mse)
+    );
+    let resolved = settings.to_toml();
+    let read = Settings::from_text("y.toml", &resolved, &[]).expect("reads back");
+    assert_eq!(read, settings, "{resolved}");
+    // A preset says no more than its name.
+    let preset = Settings::from_text("x.toml", "[tasks.sst]\n", &[]).expect("valid");
+    assert!(!preset.to_toml().contains("inputs"));
+}
+
+#[test]
+fn what_a_task_of_ones_own_may_not_say() {
+    let own = |keys: &str| format!("[tasks.nli]\ntrain = \"a.csv\"\n{keys}");
+    for (keys, problem) in [
+        (
+            "inputs = \"pair\"\n",
+            "x.toml:1: tasks.nli: is a task of your own",
+        ),
+        (
+            "inputs = \"pair\"\nlabels = [\"a\"]\n",
+            "x.toml:4: tasks.nli.labels: names one label",
+        ),
+        (
+            "inputs = \"pair\"\nlabels = [\"a\", \"a\"]\n",
+            "x.toml:4: tasks.nli.labels: \"a\" is there twice",
+        ),
+        (
+            "inputs = \"pair\"\nbinary = [\"a\", \"b\", \"c\"]\n",
+            "x.toml:4: tasks.nli.binary: takes two labels",
+        ),
+        (
+            "inputs = \"pair\"\nscore = [5, 0]\n",
+            "x.toml:4: tasks.nli.score: [5, 0] is no scale",
+        ),
+        (
+            "inputs = \"pair\"\nscore = [0, 5]\nlabels = \"auto\"\n",
+            "tasks.nli.score: stands beside tasks.nli.labels",
+        ),
+        (
+            "inputs = \"pair\"\nscore = [0, 5]\nmetric = \"accuracy\"\n",
+            "x.toml:5: tasks.nli.metric: nli takes pearson, spearman",
+        ),
+        (
+            "inputs = \"single\"\nscore = [0, 5]\nhead = \"cosine\"\n",
+            "x.toml:5: tasks.nli.head: nli takes linear",
+        ),
+        (
+            "inputs = \"pair\"\nlabels = \"auto\"\nhead = \"cosine\"\n",
+            "x.toml:5: tasks.nli.head: nli takes cross-encoder, concat",
+        ),
+        (
+            "inputs = \"pair\"\nlabels = \"auto\"\ndev = \"a.txt\"\n",
+            "x.toml:5: tasks.nli.dev: the ending of",
+        ),
+        (
+            "inputs = \"pair\"\nlabels = \"auto\"\ncolumns.text = \"a\"\n",
+            "tasks.nli.columns.text: is of single sentences",
+        ),
+    ] {
+        let error = problems(&own(keys), &[]);
+        assert!(error.contains(problem), "no {problem:?} in\n{error}");
+    }
+    for (text, problem) in [
+        (
+            "[tasks.NLI]\nhead = \"linear\"\n",
+            "tasks.NLI: \"NLI\" is no name of a task",
+        ),
+        (
+            "[tasks.overall]\n",
+            "tasks.overall: \"overall\" cannot be the name of a task",
+        ),
+        (
+            "[train]\nbest-metric = \"x\"\n",
+            "train.best-metric: \"x\" is neither",
+        ),
+        (
+            "[tasks.nli]\ninputs = \"pair\"\nlabels = \"auto\"\n",
+            "tasks.nli.train: is not said",
+        ),
+    ] {
+        let error = problems(text, &[]);
+        assert!(error.contains(problem), "no {problem:?} in\n{error}");
+        assert!(error.starts_with("1 problem in"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use bertram_core::task::{MultitaskModel, PrimaryMetric, TaskId};
+use bertram_core::task::{Metric, MultitaskModel, TaskId};
 use bertram_kernels::TrainBackend;
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{AdamW as BurnAdamW, AdamWConfig as BurnAdamWConfig};
@@ -124,6 +124,11 @@ pub fn train<B: TrainBackend>(
     let run = session.run.path().to_owned();
     let epochs = session.settings.train.epochs;
     let tasks: Vec<TaskId> = session.tasks.iter().map(|task| task.config.task).collect();
+    let dev_scores: Vec<String> = session
+        .tasks
+        .iter()
+        .map(|task| dev_series_name(task.config.task, task.config.spec.metric))
+        .collect();
     let settings = &session.settings.train;
     // Where every update has one task there is nothing to compare.
     let several_tasks = settings.schedule.takes_several_tasks() || settings.epoch_end_surgery;
@@ -146,14 +151,10 @@ pub fn train<B: TrainBackend>(
             .with_interrupter(interrupter.clone())
             .num_epochs(epochs)
             .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
-    for task in &tasks {
+    for (task, dev_score) in tasks.iter().zip(dev_scores) {
         training = training
             .metric_train_numeric(Series::new(format!("{task} loss"), None, false))
-            .metric_valid_numeric(Series::new(
-                format!("{task} {}", dev_score_name(*task)),
-                None,
-                true,
-            ));
+            .metric_valid_numeric(Series::new(dev_score, None, true));
     }
     if several_tasks {
         for (index, one) in tasks.iter().enumerate() {
@@ -188,11 +189,9 @@ pub fn train<B: TrainBackend>(
     outcome.unwrap_or(Err(TrainError::Killed))
 }
 
-pub(super) fn dev_score_name(task: TaskId) -> &'static str {
-    match task.spec().primary {
-        PrimaryMetric::Accuracy => "accuracy",
-        PrimaryMetric::Pearson => "pearson",
-    }
+/// Name of the dashboard's series for a task's main score on dev: `sst accuracy`.
+pub(super) fn dev_series_name(task: TaskId, metric: Metric) -> String {
+    format!("{task} {}", metric.key())
 }
 
 type Slot = Arc<Mutex<Option<Result<Outcome, TrainError>>>>;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use bertram_core::task::TaskId;
+use bertram_core::task::{TaskId, TaskMap};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde_json::{Map, Value, json};
@@ -22,8 +22,8 @@ struct Gathered<B: Backend> {
 
 /// Losses, measures and tokens since the last logged step, on the device.
 pub(super) struct Window<B: Backend> {
-    losses: BTreeMap<TaskId, Gathered<B>>,
-    measures: BTreeMap<(&'static str, TaskId), Gathered<B>>,
+    losses: TaskMap<Gathered<B>>,
+    measures: BTreeMap<&'static str, TaskMap<Gathered<B>>>,
     gradient_norm: Option<Tensor<B, 1>>,
     surgery: Surgery,
     tokens: usize,
@@ -32,8 +32,8 @@ pub(super) struct Window<B: Backend> {
 
 /// A window's numbers, on the host.
 pub(super) struct WindowNumbers {
-    pub(super) losses: BTreeMap<TaskId, f64>,
-    pub(super) measures: BTreeMap<&'static str, BTreeMap<TaskId, f64>>,
+    pub(super) losses: TaskMap<f64>,
+    pub(super) measures: BTreeMap<&'static str, TaskMap<f64>>,
     pub(super) gradient_norms: BTreeMap<String, f64>,
     pub(super) cosines: Option<BTreeMap<String, f64>>,
     pub(super) conflict_share: Option<f64>,
@@ -43,7 +43,7 @@ pub(super) struct WindowNumbers {
 impl<B: Backend> Window<B> {
     pub(super) fn new() -> Self {
         Self {
-            losses: BTreeMap::new(),
+            losses: TaskMap::new(),
             measures: BTreeMap::new(),
             gradient_norm: None,
             surgery: Surgery::default(),
@@ -64,31 +64,28 @@ impl<B: Backend> Window<B> {
             gather(&mut self.losses, *task, loss, OverUpdates::Mean);
         }
         for (task, measure) in &output.measures {
-            let key = (measure.name, *task);
-            gather(
-                &mut self.measures,
-                key,
-                &measure.value,
-                measure.over_updates,
-            );
+            let of_tasks = self.measures.entry(measure.name).or_default();
+            gather(of_tasks, *task, &measure.value, measure.over_updates);
         }
     }
 
     /// Reads everything from the device, in one go.
     pub(super) fn read(self) -> WindowNumbers {
         let tokens_per_second = self.tokens as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
-        let gathered = self.losses.values().chain(self.measures.values());
+        let measured = self.measures.values().flat_map(TaskMap::values);
+        let gathered = self.losses.values().chain(measured);
         let sums = gathered.map(|it| &it.sum).chain(&self.gradient_norm);
         let mut sums = read_scalars(sums.cloned().collect()).into_iter();
         let mut next = || sums.next().unwrap_or(f64::NAN);
         let losses = self.losses.into_iter();
         let losses = losses.map(|(task, it)| (task, it.over_updates(next())));
         let losses = losses.collect();
-        let mut measures: BTreeMap<&'static str, BTreeMap<TaskId, f64>> = BTreeMap::new();
-        for ((name, task), gathered) in self.measures {
-            let of_tasks = measures.entry(name).or_default();
-            of_tasks.insert(task, gathered.over_updates(next()));
-        }
+        let measures = self.measures.into_iter().map(|(name, of_tasks)| {
+            let of_tasks = of_tasks.into_iter();
+            let read = of_tasks.map(|(task, it)| (task, it.over_updates(next())));
+            (name, read.collect())
+        });
+        let measures = measures.collect();
         let mut gradient_norms = self.surgery.norms();
         if self.gradient_norm.is_some() {
             gradient_norms.insert("update".into(), next());
@@ -104,19 +101,19 @@ impl<B: Backend> Window<B> {
     }
 }
 
-fn gather<B: Backend, K: Ord>(
-    into: &mut BTreeMap<K, Gathered<B>>,
-    key: K,
+fn gather<B: Backend>(
+    into: &mut TaskMap<Gathered<B>>,
+    task: TaskId,
     value: &Tensor<B, 1>,
     over_updates: OverUpdates,
 ) {
-    let (sum, count) = match into.remove(&key) {
+    let (sum, count) = match into.get(&task) {
         // A measure is in f32 or more, whatever the model's type is.
-        Some(before) => (before.sum + value.clone(), before.count + 1),
+        Some(before) => (before.sum.clone() + value.clone(), before.count + 1),
         None => (value.clone(), 1),
     };
     into.insert(
-        key,
+        task,
         Gathered {
             sum,
             count,
@@ -187,7 +184,7 @@ pub(super) fn gradient_norm_series(of: &str) -> String {
     format!("gradient norm {of}")
 }
 
-fn by_name(values: &BTreeMap<TaskId, f64>) -> BTreeMap<String, f64> {
+fn by_name(values: &TaskMap<f64>) -> BTreeMap<String, f64> {
     values
         .iter()
         .map(|(task, value)| (task.to_string(), *value))

@@ -1,11 +1,18 @@
 //! What a run leaves: scores, predictions, the exported model, `summary.json`.
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use bertram_core::data::{BadRow, BertTokenizer, Split, with_bad_rows, write_predictions};
+use bertram_core::data::{
+    BadRow, BertTokenizer, PredictionRow, Split, neutral_prediction, with_bad_rows,
+    write_glue_predictions, write_prediction_table, write_predictions,
+};
 use bertram_core::encoder::read_config;
+use bertram_core::fs::WriteError;
 use bertram_core::metric::SplitScores;
-use bertram_core::task::{ModelFolder, MultitaskModel, TaskId, load_model_folder};
+use bertram_core::task::{
+    ModelFolder, MultitaskModel, Prediction, TaskId, TaskSpec, load_model_folder,
+};
 use bertram_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
@@ -193,22 +200,60 @@ pub fn predict_split<B: Kernels>(
     Ok(scores)
 }
 
-/// Writes a task's predictions of a split into a folder of them, with answers for the `bad` rows among them.
+/// What a task's model, or a baseline, says of the rows of a split.
+pub(crate) struct SplitPredictions<'a> {
+    pub(crate) task: TaskId,
+    pub(crate) spec: &'a TaskSpec,
+    pub(crate) split: Split,
+    pub(crate) ids: &'a [String],
+    /// Of each row, where all have one.
+    pub(crate) labels: Option<&'a [f32]>,
+    pub(crate) predictions: &'a [Prediction],
+    /// Rows among them that could not be read, and have an answer all the same.
+    pub(crate) bad: &'a [BadRow],
+}
+
+/// Writes predictions into a folder of them: a table, and for presets the course's format beside it.
 pub(crate) fn save_predictions(
     folder: &Path,
-    task: TaskId,
-    split: Split,
-    ids: &[String],
-    values: &[f64],
-    bad: &[BadRow],
+    said: &SplitPredictions<'_>,
 ) -> Result<(), PipelineError> {
-    let (ids, values) = with_bad_rows(task, ids, values, bad);
+    let SplitPredictions { task, spec, .. } = *said;
     std::fs::create_dir_all(folder).map_err(RunError::io(folder))?;
-    let path = folder.join(format!("{task}-{}-output.csv", split.name()));
-    write_predictions(&path, task, &ids, &values).map_err(|error| PipelineError::Predictions {
+    let neutral = neutral_prediction(spec);
+    let rows = said.ids.iter().zip(said.predictions).enumerate();
+    let rows = rows.map(|(index, (id, prediction))| PredictionRow {
+        id: Cow::Borrowed(id.as_str()),
+        gold: said.labels.and_then(|labels| labels.get(index).copied()),
+        prediction: prediction.value,
+        probabilities: &prediction.probabilities,
+    });
+    let rows = with_bad_rows(rows, said.bad, |bad| PredictionRow {
+        id: Cow::Owned(bad.name()),
+        gold: None,
+        prediction: neutral,
+        probabilities: &[],
+    });
+    let failed = |path: &Path, error: WriteError| PipelineError::Predictions {
         message: error.to_string(),
-        path,
-    })
+        path: path.to_owned(),
+    };
+    let path = folder.join(format!("{task}-{}.csv", said.split.name()));
+    write_prediction_table(&path, spec, &rows).map_err(|error| failed(&path, error))?;
+    let values: Vec<f64> = rows.iter().map(|row| row.prediction).collect();
+    let Some(preset) = spec.preset else {
+        return Ok(());
+    };
+    if preset.course.is_some() {
+        let ids: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
+        let path = folder.join(format!("{task}-{}-output.csv", said.split.name()));
+        write_predictions(&path, spec, &ids, &values).map_err(|error| failed(&path, error))?;
+    }
+    if let (Split::Test, Some(name)) = (said.split, preset.glue.submission) {
+        let path = folder.join(format!("{name}.tsv"));
+        write_glue_predictions(&path, spec, &values).map_err(|error| failed(&path, error))?;
+    }
+    Ok(())
 }
 
 /// As [`predict_split`], and looks at where the predictions are right and wrong.
@@ -228,6 +273,7 @@ fn predict_and_analyse<B: Kernels>(
                 config: &task.config,
                 batcher: &task.batcher,
                 data: task.split(split)?,
+                overall_weight: task.overall_weight,
             };
             // A leaderboard counts the rows of a test file; of the others the bad ones are left out.
             let bad: &[BadRow] = match split {
@@ -253,11 +299,22 @@ fn predict_and_analyse<B: Kernels>(
         let Some(logits) = logits.get(&task).filter(|logits| !logits.is_empty()) else {
             continue;
         };
-        let values: Vec<f64> = logits
+        let predictions: Vec<Prediction> = logits
             .iter()
-            .map(|logits| set.config.predict(logits).value)
+            .map(|logits| set.config.predict(logits))
             .collect();
-        save_predictions(folder, task, split, &set.data.ids, &values, bad)?;
+        save_predictions(
+            folder,
+            &SplitPredictions {
+                task,
+                spec: &set.config.spec,
+                split,
+                ids: &set.data.ids,
+                labels: set.data.labels.as_deref(),
+                predictions: &predictions,
+                bad,
+            },
+        )?;
         if let Some(labels) = &set.data.labels {
             analysis
                 .tasks

@@ -10,7 +10,7 @@ mod resume;
 mod start;
 
 pub use export::{TrainedModel, export_model, export_run, open_trained};
-pub(crate) use finish::save_predictions;
+pub(crate) use finish::{SplitPredictions, save_predictions};
 pub use finish::{Summary, Versions, finish, load_trained, predict_split};
 pub use fit::check_fit;
 pub use memory::peak_memory_bytes;
@@ -92,6 +92,11 @@ pub enum PipelineError {
         "there are no batches to train on: no task has a training split. Name them with data.dir or tasks.X.train, or set train.epochs = 0"
     )]
     NoBatches,
+    /// The score that chooses the best epoch is of a task that has none.
+    #[error(
+        "train.best-metric = \"{0}\", and {0} has no dev rows to score: name tasks.{0}.dev, or another task"
+    )]
+    NothingToWatch(TaskId),
     /// A task's sequences are not what the model takes.
     #[error("the {split} split of {task} does not go with the model: {problem}")]
     Batch {

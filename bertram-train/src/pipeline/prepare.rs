@@ -1,22 +1,25 @@
 //! What a run does before it writes anything: every file is read and checked, down to the first batch of each task.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use bertram_core::data::{BertTokenizer, HostBatch, Split};
 use bertram_core::encoder::{BertConfig, read_config};
+use bertram_core::task::TaskMap;
 
 use super::PipelineError;
 use super::fit::check_fit;
 use super::start::{random_config, warn_of_preprocessing};
-use crate::config::{Settings, TaskSettings};
+use crate::config::{BestMetric, Settings, TaskSettings};
 use crate::corpus::{
     DataFile, TaskCorpus, TaskData, data_files, read_corpus, tokenize_for_training, uses_demo,
+    with_labels,
 };
 use crate::epoch::Epoch;
 
 /// All that a run starts from besides weights.
 pub struct Prepared {
+    /// The settings, with the labels that training rows gave.
+    pub settings: Settings,
     /// Shape of the encoder.
     pub config: BertConfig,
     /// The model's tokenizer, or one made from the training texts.
@@ -36,6 +39,8 @@ pub struct Prepared {
 /// # Errors
 /// [`PipelineError`], of the user's input.
 pub fn prepare(settings: &Settings, model_dir: Option<&Path>) -> Result<Prepared, PipelineError> {
+    let settings = with_labels(settings)?;
+    let settings = settings.as_ref();
     let corpus = read_corpus(settings, &[Split::Train, Split::Dev, Split::Test])?;
     warn_of_generated_tasks(settings);
     let (config, tokenizer) = match model_dir {
@@ -50,6 +55,7 @@ pub fn prepare(settings: &Settings, model_dir: Option<&Path>) -> Result<Prepared
     let tasks = tokenize_for_training(settings, &corpus, &tokenizer)?;
     check_batches(settings, &config, &tasks)?;
     Ok(Prepared {
+        settings: settings.clone(),
         config,
         tokenizer,
         tasks,
@@ -105,7 +111,7 @@ fn check_batches(
     config: &BertConfig,
     tasks: &[TaskData],
 ) -> Result<(), PipelineError> {
-    let epoch = Epoch::plan(settings, tasks, 1, &BTreeMap::new());
+    let epoch = Epoch::plan(settings, tasks, 1, &TaskMap::new());
     if epoch.updates.is_empty() && settings.train.epochs > 0 {
         return Err(PipelineError::NoBatches);
     }
@@ -129,6 +135,13 @@ fn check_batches(
                 problem,
             });
         }
+    }
+    if let BestMetric::Task(watched) = settings.train.best_metric
+        && tasks
+            .iter()
+            .any(|task| task.config.task == watched && task.dev.is_empty())
+    {
+        return Err(PipelineError::NothingToWatch(watched));
     }
     for task in tasks {
         let name = task.config.task;

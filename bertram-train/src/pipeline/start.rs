@@ -35,6 +35,7 @@ pub fn start<B: AutodiffBackend>(
 ) -> Result<TrainingSession<B>, PipelineError> {
     check_precision::<B>(&settings, place)?;
     let Prepared {
+        settings,
         config,
         tokenizer,
         tasks,
@@ -189,11 +190,7 @@ pub(super) fn random_config(random: &RandomModel, vocab_size: usize) -> BertConf
 
 /// Logs where the preprocessing that the settings ask for takes something away from the tokenizer.
 pub(super) fn warn_of_preprocessing(settings: &Settings, tokenizer: &BertTokenizer) {
-    let inputs: Vec<Inputs> = settings
-        .tasks
-        .iter()
-        .map(|task| task.task.spec().inputs)
-        .collect();
+    let inputs: Vec<Inputs> = settings.tasks.iter().map(|task| task.spec.inputs).collect();
     tokenizer.warn_of_preprocessing(settings.data.preprocess, &inputs);
 }
 

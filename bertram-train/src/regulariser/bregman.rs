@@ -30,7 +30,7 @@ pub struct BregmanConfig {
 impl Default for BregmanConfig {
     fn default() -> Self {
         Self {
-            tasks: TaskId::ALL.to_vec(),
+            tasks: TaskId::PAPER.to_vec(),
             mu: 1.0,
             beta: 0.99,
             late_beta: 0.999,

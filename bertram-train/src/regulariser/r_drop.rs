@@ -20,7 +20,7 @@ pub struct RDropConfig {
 impl Default for RDropConfig {
     fn default() -> Self {
         Self {
-            tasks: vec![TaskId::Sst],
+            tasks: vec![TaskId::SST],
             alpha: 1.0,
         }
     }

@@ -58,7 +58,7 @@ pub struct SmartConfig {
 impl Default for SmartConfig {
     fn default() -> Self {
         Self {
-            tasks: vec![TaskId::Sst],
+            tasks: vec![TaskId::SST],
             variant: SmartVariant::Paper,
             norm: PerturbationNorm::Linf,
             steps: 1,

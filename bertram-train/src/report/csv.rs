@@ -1,7 +1,6 @@
 //! The numbers of a report as one long table, a number a row.
 
 use bertram_core::metric::TaskScores;
-use bertram_core::task::TaskId;
 
 use super::group::{Group, Measure, Statistic};
 use super::read::TrainLine;
@@ -76,7 +75,7 @@ pub(super) fn table(report: &Report) -> Result<String, ReportError> {
         runs(&mut out, group)?;
         means(&mut out, report, group)?;
         training(&mut out, report, group)?;
-        predictions(&mut out, group)?;
+        predictions(&mut out, report, group)?;
         for (key, value) in keys(group) {
             out.row(Row {
                 section: "setting",
@@ -128,28 +127,12 @@ fn runs(out: &mut Writer, group: &Group) -> Result<(), ReportError> {
             ..Row::default()
         };
         for (task, scores) in &run.summary.dev.tasks {
-            let (numbers, rows) = match scores {
-                TaskScores::Classification {
-                    accuracy,
-                    macro_f1,
-                    majority,
-                    rows,
-                } => (
-                    vec![
-                        ("accuracy", *accuracy),
-                        ("macro-f1", *macro_f1),
-                        ("majority", *majority),
-                    ],
-                    *rows,
-                ),
-                TaskScores::Regression {
-                    pearson,
-                    spearman,
-                    rows,
-                } => (vec![("pearson", *pearson), ("spearman", *spearman)], *rows),
-            };
-            for (name, value) in numbers {
-                out.row(row(task.name(), name, value, Some(rows as u64)))?;
+            let rows = Some(scores.rows() as u64);
+            for (metric, value) in scores.all() {
+                out.row(row(task.name(), metric.name(), value, rows))?;
+            }
+            if let TaskScores::Classification { majority, .. } = scores {
+                out.row(row(task.name(), "majority", *majority, rows))?;
             }
         }
         let summary = &run.summary;
@@ -174,7 +157,7 @@ fn means(out: &mut Writer, report: &Report, group: &Group) -> Result<(), ReportE
             section,
             setting: &group.label,
             task: measure.name(),
-            name: measure.unit(),
+            name: report.unit(measure),
             value: number(value),
             ..Row::default()
         };
@@ -216,7 +199,7 @@ fn training(out: &mut Writer, report: &Report, group: &Group) -> Result<(), Repo
                 section: "curve",
                 setting: &group.label,
                 task: measure.name(),
-                name: measure.unit(),
+                name: report.unit(measure),
                 x: Some(point.update as f64),
                 value: number(point.value.mean),
                 low,
@@ -256,8 +239,8 @@ fn training(out: &mut Writer, report: &Report, group: &Group) -> Result<(), Repo
 
 /// Confusion (`x` gold, `y` predicted), calibration (`x` mean probability, `y` share of yes), scatter (`x` gold, `y`
 /// predicted).
-fn predictions(out: &mut Writer, group: &Group) -> Result<(), ReportError> {
-    for task in TaskId::ALL {
+fn predictions(out: &mut Writer, report: &Report, group: &Group) -> Result<(), ReportError> {
+    for task in report.tasks() {
         let row = |section: &'static str, x: Option<f64>, y: Option<f64>| Row {
             section,
             setting: &group.label,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bertram_core::metric::{SplitScores, TaskScores};
-use bertram_core::task::{PrimaryMetric, TaskId};
+use bertram_core::task::{TaskId, TaskSpec};
 
 use super::read::{DevLine, RunRecord};
 use crate::config::{ExperimentSettings, PaperScores};
@@ -18,38 +18,11 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// All of them: tasks in the paper's order, then the overall score.
-    pub const ALL: [Measure; 4] = [
-        Measure::Task(TaskId::Sst),
-        Measure::Task(TaskId::Para),
-        Measure::Task(TaskId::Sts),
-        Measure::Overall,
-    ];
-
     /// Short name: `sst`, `overall`.
     pub fn name(self) -> &'static str {
         match self {
             Measure::Task(task) => task.name(),
             Measure::Overall => "overall",
-        }
-    }
-
-    /// Name for people.
-    pub fn title(self) -> &'static str {
-        match self {
-            Measure::Task(task) => task.spec().title,
-            Measure::Overall => "Overall",
-        }
-    }
-
-    /// What the number is.
-    pub fn unit(self) -> &'static str {
-        match self {
-            Measure::Task(task) => match task.spec().primary {
-                PrimaryMetric::Accuracy => "accuracy",
-                PrimaryMetric::Pearson => "Pearson r",
-            },
-            Measure::Overall => "mean of accuracies and (r + 1)/2",
         }
     }
 
@@ -63,32 +36,22 @@ impl Measure {
 
     /// What a model that has learned nothing reaches on the same rows: the majority class, a correlation of zero, or
     /// the overall score of these.
-    pub fn reference(self, scores: &SplitScores) -> Option<f64> {
+    pub fn reference(self, scores: &SplitScores, weight: impl Fn(TaskId) -> f64) -> Option<f64> {
         match self {
             Measure::Task(task) => scores.tasks.get(&task).map(TaskScores::reference),
-            Measure::Overall if scores.tasks.is_empty() => None,
-            Measure::Overall => {
-                let sum: f64 = scores
-                    .tasks
-                    .values()
-                    .map(|scores| match scores {
-                        TaskScores::Classification { majority, .. } => *majority,
-                        // r = 0 on the scale of `TaskScores::normalised`.
-                        TaskScores::Regression { .. } => 0.5,
-                    })
-                    .sum();
-                Some(sum / scores.tasks.len() as f64)
-            }
+            Measure::Overall => scores.reference(weight),
         }
     }
 
     /// The published score.
     pub fn paper(self, paper: &PaperScores) -> Option<f64> {
         match self {
-            Measure::Task(TaskId::Sst) => paper.sst,
-            Measure::Task(TaskId::Para) => paper.para,
-            Measure::Task(TaskId::Sts) => paper.sts,
+            Measure::Task(TaskId::SST) => paper.sst,
+            Measure::Task(TaskId::PARA) => paper.para,
+            Measure::Task(TaskId::STS) => paper.sts,
             Measure::Overall => paper.overall,
+            // The paper has its three tasks.
+            Measure::Task(_) => None,
         }
     }
 
@@ -161,6 +124,13 @@ impl Group {
         self.runs.first()?.settings.experiment.as_ref()
     }
 
+    /// What a task of the runs is.
+    pub fn task(&self, task: TaskId) -> Option<&TaskSpec> {
+        let mut tasks = self.runs.first()?.settings.tasks.iter();
+        let settings = tasks.find(|settings| settings.task == task)?;
+        Some(&settings.spec)
+    }
+
     /// `experiment.id`.
     pub fn id(&self) -> Option<&str> {
         self.experiment()?.id.as_deref()
@@ -196,7 +166,8 @@ impl Group {
 
     /// The line of a model that has learned nothing.
     pub fn reference(&self, measure: Measure) -> Option<f64> {
-        measure.reference(&self.runs.first()?.summary.dev)
+        let run = self.runs.first()?;
+        measure.reference(&run.summary.dev, |task| run.settings.overall_weight(task))
     }
 
     /// A score over training.
@@ -347,12 +318,19 @@ mod tests {
 
     #[test]
     fn knowing_nothing_scores_half_on_a_correlation() {
-        let scores = SplitScores::new(BTreeMap::from([(
-            TaskId::Sts,
-            TaskScores::regression(&[1.0, 2.0], &[1.0, 2.0]),
+        let scores = SplitScores::new(bertram_core::task::TaskMap::from([(
+            TaskId::STS,
+            TaskScores::regression(
+                &TaskSpec::preset(TaskId::STS).expect("a preset"),
+                &[1.0, 2.0],
+                &[1.0, 2.0],
+            ),
         )]));
-        assert_eq!(Measure::Overall.reference(&scores), Some(0.5));
-        assert_eq!(Measure::Task(TaskId::Sts).reference(&scores), Some(0.0));
-        assert_eq!(Measure::Task(TaskId::Sst).reference(&scores), None);
+        assert_eq!(Measure::Overall.reference(&scores, |_| 1.0), Some(0.5));
+        assert_eq!(
+            Measure::Task(TaskId::STS).reference(&scores, |_| 1.0),
+            Some(0.0)
+        );
+        assert_eq!(Measure::Task(TaskId::SST).reference(&scores, |_| 1.0), None);
     }
 }

@@ -23,6 +23,8 @@ pub use read::{DevLine, RunRecord, RunSet, TrainLine, Unfinished, Unreadable, re
 
 use std::path::{Path, PathBuf};
 
+use bertram_core::task::{Metric, TaskId, TaskSpec};
+
 use crate::config::ConfigError;
 use crate::run_folder::RunError;
 
@@ -182,10 +184,54 @@ impl Report {
             .map(|(_, group)| group)
     }
 
-    /// What is scored in any of the runs: tasks in the paper's order, then the overall score.
+    /// The tasks of the runs: in the order of the configs, the first run's first.
+    pub fn tasks(&self) -> Vec<TaskId> {
+        let mut tasks = Vec::new();
+        for run in self.groups.iter().flat_map(|group| &group.runs) {
+            for task in run.settings.tasks.iter().map(|task| task.task) {
+                if !tasks.contains(&task) {
+                    tasks.push(task);
+                }
+            }
+        }
+        TaskId::in_order(tasks)
+    }
+
+    /// What a task is, by the first run that has it.
+    pub fn task(&self, task: TaskId) -> Option<&TaskSpec> {
+        self.groups.iter().find_map(|group| group.task(task))
+    }
+
+    /// A measure's name for people.
+    pub fn title(&self, measure: Measure) -> &str {
+        match measure {
+            Measure::Task(task) => self.task(task).map_or(task.name(), |spec| &spec.title),
+            Measure::Overall => "Overall",
+        }
+    }
+
+    /// What a measure's number is.
+    pub fn unit(&self, measure: Measure) -> &'static str {
+        match measure {
+            Measure::Task(task) => self.task(task).map_or("score", |spec| spec.metric.title()),
+            // As the paper has it, where every task is scored as the paper's are.
+            Measure::Overall => {
+                let mut tasks = self.tasks().into_iter().filter_map(|task| self.task(task));
+                let papers = |metric| matches!(metric, Metric::Accuracy | Metric::Pearson);
+                if tasks.all(|spec| papers(spec.metric)) {
+                    "mean of accuracies and (r + 1)/2"
+                } else {
+                    "mean of the tasks' scores, correlations as (r + 1)/2"
+                }
+            }
+        }
+    }
+
+    /// What is scored in any of the runs: tasks, then the overall score.
     pub fn measures(&self) -> Vec<Measure> {
-        Measure::ALL
-            .into_iter()
+        let tasks = self.tasks().into_iter().map(Measure::Task);
+        tasks
+            .chain([Measure::Overall])
             .filter(|&measure| {
                 self.groups
                     .iter()

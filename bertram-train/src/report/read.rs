@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bertram_core::metric::TaskScores;
-use bertram_core::task::TaskId;
+use bertram_core::task::{TaskId, TaskMap};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ pub struct DevLine {
     /// The epoch it followed.
     pub epoch: usize,
     /// Scores by task.
-    pub tasks: BTreeMap<TaskId, TaskScores>,
+    pub tasks: TaskMap<TaskScores>,
     /// The overall score.
     pub overall: Option<f64>,
 }
@@ -248,19 +248,24 @@ fn read_metrics(path: &Path) -> Result<(Vec<TrainLine>, Vec<DevLine>), RunError>
             Some("dev") => evaluations.push(DevLine {
                 update: line["update"].as_u64().unwrap_or(0) as usize,
                 epoch: line["epoch"].as_u64().unwrap_or(0) as usize,
-                tasks: TaskId::ALL
-                    .into_iter()
-                    .filter_map(|task| {
-                        let scores = line.get(task.name())?.clone();
-                        Some((task, serde_json::from_value(scores).ok()?))
-                    })
-                    .collect(),
+                tasks: task_scores(&line),
                 overall: line["overall"].as_f64(),
             }),
             _ => {}
         }
     }
     Ok((training, evaluations))
+}
+
+/// What of a line of scores belongs to tasks.
+fn task_scores(line: &Value) -> TaskMap<TaskScores> {
+    let entries = line.as_object().into_iter().flatten();
+    entries
+        .filter_map(|(name, scores)| {
+            let scores = serde_json::from_value(scores.clone()).ok()?;
+            Some((TaskId::new(name).ok()?, scores))
+        })
+        .collect()
 }
 
 fn progress(run: &RunFolder) -> Option<(u64, u64)> {

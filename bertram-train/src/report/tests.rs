@@ -141,7 +141,7 @@ fn runs_that_differ_by_seed_are_one_setting() {
     assert_eq!(labels, ["e04", "e11"]);
     let e04 = &report.groups[0];
     assert_eq!((e04.runs.len(), e04.repeats.len()), (2, 1));
-    let sst = score(e04, Measure::Task(bertram_core::task::TaskId::Sst));
+    let sst = score(e04, Measure::Task(bertram_core::task::TaskId::SST));
     assert!((sst.mean - 0.47).abs() < 1e-12, "{sst:?}");
     assert!(
         sst.sd

@@ -1,12 +1,11 @@
 //! Resumable checkpoints: model, optimiser, and the place in the run.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bertram_core::encoder::{load_tensors, save_tensors};
 use bertram_core::fs::{atomic_write, sync_folder};
 use bertram_core::metric::SplitScores;
-use bertram_core::task::{MultitaskModel, TaskId};
+use bertram_core::task::{MultitaskModel, TaskMap};
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde::{Deserialize, Serialize};
@@ -51,7 +50,7 @@ pub struct CheckpointState {
     pub aggregator: Vec<f64>,
     /// Primary score of each task on its training rows after the last epoch, where the schedule asks for it.
     #[serde(default)]
-    pub train_scores: BTreeMap<TaskId, f64>,
+    pub train_scores: TaskMap<f64>,
     /// Optimiser steps of each parameter, in visiting order.
     pub optimizer_steps: Vec<u32>,
     /// Those of the second optimiser, where there is one.

@@ -1,6 +1,6 @@
 //! BERTram's gradient surgery: once an epoch, after the last update.
 
-use std::collections::BTreeMap;
+use bertram_core::task::TaskMap;
 
 use super::{EpochContext, OptimizerSlot, Part, Schedule, Update};
 
@@ -16,7 +16,7 @@ pub struct EpochEndSurgery {
 impl Schedule for EpochEndSurgery {
     fn epoch(&self, context: &EpochContext<'_>) -> Vec<Update> {
         let mut updates = self.schedule.epoch(context);
-        let last: BTreeMap<_, Vec<usize>> = updates
+        let last: TaskMap<Vec<usize>> = updates
             .iter()
             .flat_map(|update| &update.parts)
             .map(|part| (part.task, part.batches.clone()))

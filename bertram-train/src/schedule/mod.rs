@@ -15,9 +15,7 @@ pub use epoch_end_surgery::EpochEndSurgery;
 pub use sampled::{Sampled, annealed_exponent};
 pub use sequential::{Order, Sequential};
 
-use std::collections::BTreeMap;
-
-use bertram_core::task::TaskId;
+use bertram_core::task::{TaskId, TaskMap};
 use serde::{Deserialize, Serialize};
 
 /// The share of an update that belongs to one task.
@@ -85,7 +83,7 @@ pub struct EpochContext<'a> {
     pub seed: u64,
     /// Primary score of each task on its training rows after the epoch before; empty where nobody asked for it, and in
     /// the first epoch.
-    pub train_scores: &'a BTreeMap<TaskId, f64>,
+    pub train_scores: &'a TaskMap<f64>,
 }
 
 /// Lists the updates of an epoch.

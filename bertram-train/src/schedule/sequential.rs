@@ -9,7 +9,7 @@ use super::{EpochContext, Part, Schedule, Update, task_groups};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// As in the config: sst, para, sts.
+    /// As in the config; sst, para and sts, where there is no other task, in this order.
     Fixed,
     /// Starts one task later each epoch.
     Rotating,
@@ -18,7 +18,7 @@ pub enum Order {
     LowestLast,
 }
 
-/// All batches of the first task, then of the second, then of the third; an optimiser step a batch.
+/// All batches of the first task, then of the second, and so on; an optimiser step a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Sequential {
     /// Order of the tasks.

@@ -4,7 +4,7 @@ use bertram_core::data::{TaskBatch, TokenBatch};
 use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
-use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId};
+use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId, TaskSpec};
 use bertram_train::step::TaskPart;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
@@ -56,13 +56,14 @@ pub fn model<B: Backend>(device: &B::Device, dropout: f64) -> MultitaskModel<B> 
         ..BertConfig::default()
     };
     let heads = [
-        (TaskId::Sst, HeadKind::Linear, LossKind::CrossEntropy),
-        (TaskId::Para, HeadKind::Concat, LossKind::Bce),
-        (TaskId::Sts, HeadKind::Cosine, LossKind::Mse),
+        (TaskId::SST, HeadKind::Linear, LossKind::CrossEntropy),
+        (TaskId::PARA, HeadKind::Concat, LossKind::Bce),
+        (TaskId::STS, HeadKind::Cosine, LossKind::Mse),
     ]
     .map(|(task, head, loss)| {
         let config = TaskConfig {
             task,
+            spec: TaskSpec::preset(task).expect("a preset"),
             head,
             loss,
             pooling: Pooling::Mean,
@@ -78,19 +79,22 @@ pub fn model<B: Backend>(device: &B::Device, dropout: f64) -> MultitaskModel<B> 
 /// Three examples of a task, with padding.
 pub fn part<B: Backend>(task: TaskId, update: usize, device: &B::Device) -> TaskPart<B> {
     let (examples, length) = (3, 5);
-    let sentences = if task == TaskId::Sst { 1 } else { 2 };
+    let sentences = if task == TaskId::SST { 1 } else { 2 };
     let sequences = examples * sentences;
-    let ids: Vec<i32> = numbers(sequences * length, 100 + update * 10 + task as usize)
-        .iter()
-        .map(|number| 1 + (number.abs() * 28.0) as i32)
-        .collect();
+    let ids: Vec<i32> = numbers(
+        sequences * length,
+        100 + update * 10 + task.stream() as usize,
+    )
+    .iter()
+    .map(|number| 1 + (number.abs() * 28.0) as i32)
+    .collect();
     let mask: Vec<f32> = (0..sequences * length)
         .map(|index| f32::from(u8::from(index % length < 3 + index / length % 3)))
         .collect();
-    let labels: Vec<f32> = match task {
-        TaskId::Sst => vec![0.0, 4.0, 2.0],
-        TaskId::Para => vec![1.0, 0.0, 1.0],
-        TaskId::Sts => vec![0.5, 4.0, 2.5],
+    let labels: Vec<f32> = match task.name() {
+        "sst" => vec![0.0, 4.0, 2.0],
+        "para" => vec![1.0, 0.0, 1.0],
+        _ => vec![0.5, 4.0, 2.5],
     };
     let shape = [sequences, length];
     TaskPart {

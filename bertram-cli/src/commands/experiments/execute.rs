@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use bertram_core::task::TaskId;
 use bertram_train::config::Settings;
+use bertram_train::corpus::with_labels;
 use bertram_train::pipeline::Summary;
 use bertram_train::run_folder::{RunFolder, RunState, read_json};
 use comfy_table::{CellAlignment, Table, presets};
@@ -40,7 +42,8 @@ fn check_settings(run: &PlannedRun) -> CliResult {
     let found = Settings::load(&folder.config(), &[]).map_err(input)?;
     let mut sets = vec![format!("train.seed={}", run.seed)];
     sets.extend(run.sets.iter().cloned());
-    let mut planned = Settings::load(&run.config, &sets).map_err(input)?;
+    let planned = Settings::load(&run.config, &sets).map_err(input)?;
+    let mut planned = with_labels(&planned).map_err(input)?.into_owned();
     // Where the plan does not say, the backend did when the run began.
     let padding = found.data.pad_to_multiple_of;
     planned.data.pad_to_multiple_of = planned.data.pad_to_multiple_of.or(padding);
@@ -287,27 +290,38 @@ fn last_words(log: &Path) -> String {
 fn table(runs: &[PlannedRun]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["run", "seed", "sst", "para", "sts", "overall"]);
-    for run in runs {
-        let summary: Option<Summary> = read_json(&run.folder.join("summary.json")).ok();
-        let score = |task: &str| {
-            let scores = summary.as_ref()?.dev.tasks.iter();
-            let found = scores.into_iter().find(|(id, _)| id.name() == task)?;
-            Some(format!("{:.3}", found.1.primary()))
-        };
-        let cell = |task: &str| score(task).unwrap_or_else(|| "-".into());
-        table.add_row([
-            run.name.clone(),
-            run.seed.to_string(),
-            cell("sst"),
-            cell("para"),
-            cell("sts"),
-            summary.as_ref().map_or("not done".into(), |summary| {
-                format!("{:.3}", summary.dev.overall)
-            }),
-        ]);
+    let summaries: Vec<Option<Summary>> = runs
+        .iter()
+        .map(|run| read_json(&run.folder.join("summary.json")).ok())
+        .collect();
+    let mut tasks: Vec<TaskId> = Vec::new();
+    for task in summaries
+        .iter()
+        .flatten()
+        .flat_map(|it| it.dev.tasks.keys())
+    {
+        if !tasks.contains(task) {
+            tasks.push(*task);
+        }
     }
-    for column in 1..6 {
+    let tasks = TaskId::in_order(tasks);
+    let names = tasks.iter().map(|task| task.name());
+    table.set_header(["run", "seed"].into_iter().chain(names).chain(["overall"]));
+    for (run, summary) in runs.iter().zip(&summaries) {
+        let score = |task: &TaskId| {
+            let scores = summary.as_ref()?.dev.tasks.get(task)?;
+            Some(format!("{:.3}", scores.primary()))
+        };
+        let cells = tasks
+            .iter()
+            .map(|task| score(task).unwrap_or_else(|| "-".into()));
+        let overall = summary.as_ref().map_or("not done".into(), |summary| {
+            format!("{:.3}", summary.dev.overall)
+        });
+        let start = [run.name.clone(), run.seed.to_string()];
+        table.add_row(start.into_iter().chain(cells).chain([overall]));
+    }
+    for column in 1..tasks.len() + 3 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }

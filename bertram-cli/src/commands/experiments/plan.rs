@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use bertram_train::config::{Settings, quoted};
+use bertram_core::task::{LabelKind, Legal, names};
+use bertram_train::config::{Settings, TaskSettings, quoted};
 use bertram_train::experiment::{Cell, Factor, full_factorial, half_fraction};
 use bertram_train::schedule::ScheduleKind;
 
@@ -125,7 +126,13 @@ pub fn ablation(args: &AblateArgs) -> CliResult<Vec<PlannedRun>> {
             .get("schedule")
             .map_or(combined, |level| level == "combined");
         for (factor, level) in &cell {
-            sets.extend(level_sets(factor, level, combined)?);
+            let changes = level_sets(factor, level, combined, &base.tasks)?;
+            if changes.is_empty() {
+                return Err(input(anyhow::anyhow!(
+                    "--factors {factor}={level}: no task of the config takes this {factor}"
+                )));
+            }
+            sets.extend(changes);
             sets.push(format!("experiment.levels.{factor}={level:?}"));
         }
         sets.push(format!("experiment.id={:?}", changes(&factors, &cell)));
@@ -228,7 +235,7 @@ fn factor(text: &str) -> CliResult<Factor> {
         )));
     }
     for level in &levels {
-        level_sets(name, level, false)?;
+        level_sets(name, level, false, &[])?;
     }
     Ok(Factor {
         name: name.to_owned(),
@@ -238,7 +245,7 @@ fn factor(text: &str) -> CliResult<Factor> {
 
 /// What can be switched, and how.
 const FACTORS: &str = "smart, r-drop, bregman, pcgrad (off, on); order (fixed, rotating, lowest-last); \
-schedule (sequential, combined, ...); loss (of sts: bce, mse, cosine-embedding); head (of para and sts: cosine, concat, cross-encoder); \
+schedule (sequential, combined, ...); loss (of scores, sts among them: bce, mse, cosine-embedding); head (of pairs, para and sts among them: cosine, concat, cross-encoder); \
 pooling (cls, mean, pooler)";
 
 fn default_levels(name: &str) -> CliResult<Vec<String>> {
@@ -258,8 +265,26 @@ fn default_levels(name: &str) -> CliResult<Vec<String>> {
     Ok(levels.iter().map(|level| (*level).to_owned()).collect())
 }
 
+/// Whether a factor's level is one that a task may take, and has a choice of: heads of pairs, and losses of scores.
+fn has_level(task: &TaskSettings, factor: &str, level: &str) -> bool {
+    let legal = Legal::of(&task.spec);
+    let allowed = match factor {
+        "head" => names(legal.heads),
+        // Of yes-or-no labels the losses are of other heads.
+        _ if !matches!(task.spec.label, LabelKind::Score { .. }) => return false,
+        _ => names(legal.losses),
+    };
+    let levels: Vec<&str> = allowed.split(", ").collect();
+    levels.len() > 1 && levels.contains(&level)
+}
+
 /// What a level sets, in a cell whose schedule is combined or not.
-fn level_sets(factor: &str, level: &str, combined: bool) -> CliResult<Vec<String>> {
+fn level_sets(
+    factor: &str,
+    level: &str,
+    combined: bool,
+    tasks: &[TaskSettings],
+) -> CliResult<Vec<String>> {
     let on = match level {
         "on" => Some(true),
         "off" => Some(false),
@@ -282,10 +307,11 @@ fn level_sets(factor: &str, level: &str, combined: bool) -> CliResult<Vec<String
             sets
         }
         ("order" | "schedule", None) => vec![format!("train.{factor}={level:?}")],
-        ("loss", None) => vec![format!("tasks.sts.loss={level:?}")],
-        ("head", None) => ["para", "sts"]
-            .map(|task| format!("tasks.{task}.head={level:?}"))
-            .into(),
+        ("loss" | "head", None) => tasks
+            .iter()
+            .filter(|task| has_level(task, factor, level))
+            .map(|task| format!("tasks.{}.{factor}={level:?}", task.task))
+            .collect(),
         ("pooling", None) => vec![format!("model.pooling={level:?}")],
         _ => {
             return Err(input(anyhow::anyhow!(

@@ -128,3 +128,13 @@ pub(super) const STATEMENTS: &[&str] = &[
     "{p} a {w} {a} a {o} .",
     "there is a {w} who {a} a {o} {p} .",
 ];
+
+/// What a statement does not say of itself.
+pub(super) const UNSAID: &[&str] = &[
+    "and it rains all day",
+    "and nobody is surprised",
+    "because a friend asked for it",
+    "and it costs a lot of money",
+    "for the first time in years",
+    "and everybody cheers",
+];

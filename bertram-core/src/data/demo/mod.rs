@@ -4,6 +4,9 @@
 //! purpose. Paraphrase and similarity share their vocabulary, so that one may help the other.
 
 mod lexicon;
+mod own;
+
+pub use own::{OWN_TASKS_CONFIG, write_own_tasks};
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +19,7 @@ use self::lexicon::{
 };
 use super::dataset::{Dataset, Example, Format, Split, layout_file};
 use crate::fs::{WriteError, atomic_write};
-use crate::task::{Inputs, TaskId};
+use crate::spec::{Inputs, Preset, TaskId};
 
 /// Share of labels that are moved.
 const NOISE: f64 = 0.06;
@@ -40,6 +43,9 @@ pub struct DemoConfig {
     pub test: usize,
 }
 
+/// Draws a row of a task.
+type Draw = fn(&mut ChaCha8Rng) -> Example;
+
 /// A generated corpus.
 #[derive(Clone, Debug)]
 pub struct DemoCorpus {
@@ -50,12 +56,12 @@ impl DemoCorpus {
     /// The same config gives the same corpus, and a split does not depend on the size of another.
     pub fn generate(config: &DemoConfig) -> Self {
         let mut datasets = Vec::new();
-        for (task_number, task) in TaskId::ALL.into_iter().enumerate() {
-            let train = match task {
-                TaskId::Sst => config.sst,
-                TaskId::Para => config.para,
-                TaskId::Sts => config.sts,
-            };
+        let tasks: [(TaskId, usize, Draw); 3] = [
+            (TaskId::SST, config.sst, sentiment),
+            (TaskId::PARA, config.para, paraphrase),
+            (TaskId::STS, config.sts, similarity),
+        ];
+        for (task_number, (task, train, draw)) in tasks.into_iter().enumerate() {
             let splits = [
                 (Split::Train, train),
                 (Split::Dev, config.dev),
@@ -66,11 +72,7 @@ impl DemoCorpus {
                 rng.set_stream((task_number * 3 + split_number) as u64);
                 let examples: Vec<Example> = (0..rows)
                     .map(|_| {
-                        let mut example = match task {
-                            TaskId::Sst => sentiment(&mut rng),
-                            TaskId::Para => paraphrase(&mut rng),
-                            TaskId::Sts => similarity(&mut rng),
-                        };
+                        let mut example = draw(&mut rng);
                         if split == Split::Test {
                             example.label = None;
                         }
@@ -127,23 +129,32 @@ impl DemoCorpus {
 
 /// A file of the course's format. The corpus has no tabs, quotes or line ends, so that nothing needs quoting.
 fn course_file(task: TaskId, examples: &[Example]) -> String {
-    let spec = task.spec();
     let labelled = examples.iter().all(|row| row.label.is_some());
-    let mut columns = vec!["", "id", spec.course_text_a];
-    if spec.inputs == Inputs::Pair {
-        columns.push(spec.course_text_b);
-    }
-    if labelled {
-        columns.push(spec.course_label);
+    let mut columns = vec!["", "id"];
+    // The tasks of the corpus are presets.
+    if let Some(Preset {
+        inputs,
+        course: Some(course),
+        ..
+    }) = Preset::of(task)
+    {
+        columns.push(course.text_a);
+        if *inputs == Inputs::Pair {
+            columns.push(course.text_b);
+        }
+        if labelled {
+            columns.push(course.label);
+        }
     }
     let mut text = columns.join("\t") + "\n";
     for (index, row) in examples.iter().enumerate() {
         let mut fields = vec![index.to_string(), row.id.clone(), row.text_a.clone()];
         fields.extend(row.text_b.clone());
         if let Some(label) = row.label {
-            fields.push(match task {
-                TaskId::Sst => format!("{label:.0}"),
-                TaskId::Para | TaskId::Sts => format!("{label:.1}"),
+            fields.push(if task == TaskId::SST {
+                format!("{label:.0}")
+            } else {
+                format!("{label:.1}")
             });
         }
         text.push_str(&fields.join("\t"));
@@ -294,6 +305,7 @@ fn similarity(rng: &mut ChaCha8Rng) -> Example {
 mod tests {
     use super::*;
     use crate::data::{BadRows, Columns, Preprocess, ReadOptions, read_dataset};
+    use crate::spec::TaskSpec;
 
     const CONFIG: DemoConfig = DemoConfig {
         seed: 7,
@@ -309,13 +321,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("temp dir");
         let corpus = DemoCorpus::generate(&CONFIG);
         corpus.write(dir.path()).expect("write");
-        for task in TaskId::ALL {
+        for task in TaskId::PAPER {
             for split in [Split::Train, Split::Dev, Split::Test] {
                 let generated = corpus.dataset(task, split);
                 let read = read_dataset(
                     &layout_file(dir.path(), Format::Cs224n, task, split),
                     &ReadOptions {
                         task,
+                        spec: &TaskSpec::preset(task).expect("a preset"),
                         format: Format::Cs224n,
                         columns: &Columns::default(),
                         bad_rows: BadRows::Error,
@@ -342,19 +355,19 @@ mod tests {
                 .collect()
         };
         for class in 0..5 {
-            let share = labels(TaskId::Sst)
+            let share = labels(TaskId::SST)
                 .iter()
                 .filter(|label| **label == class as f32)
                 .count();
             assert!((30..130).contains(&share), "class {class}: {share} of 300");
         }
-        let yes = labels(TaskId::Para).iter().sum::<f32>() / 300.0;
+        let yes = labels(TaskId::PARA).iter().sum::<f32>() / 300.0;
         assert!((0.3..0.5).contains(&yes), "{yes}");
-        assert_eq!(corpus.dataset(TaskId::Sts, Split::Dev).examples.len(), 50);
+        assert_eq!(corpus.dataset(TaskId::STS, Split::Dev).examples.len(), 50);
         let dev = DemoCorpus::generate(&DemoConfig { sst: 10, ..CONFIG });
         assert_eq!(
-            dev.dataset(TaskId::Sst, Split::Dev),
-            corpus.dataset(TaskId::Sst, Split::Dev),
+            dev.dataset(TaskId::SST, Split::Dev),
+            corpus.dataset(TaskId::SST, Split::Dev),
             "dev does not depend on the size of train"
         );
     }

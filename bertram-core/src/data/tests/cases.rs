@@ -43,6 +43,7 @@ impl Case {
             &path,
             &ReadOptions {
                 task: self.task,
+                spec: &TaskSpec::preset(self.task).expect("a preset"),
                 format: self.format,
                 columns: &Columns::default(),
                 bad_rows: if self.skip {
@@ -57,9 +58,9 @@ impl Case {
     }
 }
 
-const SST: TaskId = TaskId::Sst;
-const PARA: TaskId = TaskId::Para;
-const STS: TaskId = TaskId::Sts;
+const SST: TaskId = TaskId::SST;
+const PARA: TaskId = TaskId::PARA;
+const STS: TaskId = TaskId::STS;
 const COURSE: Format = Format::Cs224n;
 const GLUE: Format = Format::Glue;
 const JSON: Format = Format::JsonLines;

@@ -62,7 +62,7 @@ proptest! {
                 Piece::Blank => file.push_str(end),
             }
         }
-        prop_assert_eq!(bad_lines(&file, TaskId::Sst, Format::Cs224n).0, expected, "{:?}", file);
+        prop_assert_eq!(bad_lines(&file, TaskId::SST, Format::Cs224n).0, expected, "{:?}", file);
     }
 
     #[test]
@@ -83,9 +83,9 @@ proptest! {
             }
         }
         if ids.is_empty() {
-            prop_assert_eq!(bad_lines(&file, TaskId::Sst, Format::Glue).0, expected, "{:?}", file);
+            prop_assert_eq!(bad_lines(&file, TaskId::SST, Format::Glue).0, expected, "{:?}", file);
         } else {
-            prop_assert_eq!(bad_lines(&file, TaskId::Sst, Format::Glue), (expected, ids), "{:?}", file);
+            prop_assert_eq!(bad_lines(&file, TaskId::SST, Format::Glue), (expected, ids), "{:?}", file);
         }
     }
 
@@ -105,6 +105,6 @@ proptest! {
                 Piece::Blank => file.push_str(end),
             }
         }
-        prop_assert_eq!(bad_lines(&file, TaskId::Sst, Format::JsonLines).0, expected, "{:?}", file);
+        prop_assert_eq!(bad_lines(&file, TaskId::SST, Format::JsonLines).0, expected, "{:?}", file);
     }
 }

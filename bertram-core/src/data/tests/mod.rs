@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::*;
-use crate::task::TaskId;
+use crate::spec::{TaskId, TaskSpec};
 
 mod cases;
 mod line_numbers;
+mod own;
 
 const FORMATS: [Format; 3] = [Format::Cs224n, Format::Glue, Format::JsonLines];
 
@@ -26,6 +27,7 @@ fn read(
         &path,
         &ReadOptions {
             task,
+            spec: &TaskSpec::preset(task).expect("a preset"),
             format,
             columns,
             bad_rows,
@@ -48,7 +50,7 @@ fn every_format_gives_the_same_rows() {
     for (bytes, format) in files {
         let dataset = read(
             bytes,
-            TaskId::Para,
+            TaskId::PARA,
             format,
             BadRows::Error,
             &Columns::default(),
@@ -78,7 +80,7 @@ fn columns_have_other_names_on_request() {
     let json = br#"{"left": "a", "right": "b", "same": 0}"#;
     let dataset = read(
         json,
-        TaskId::Para,
+        TaskId::PARA,
         Format::JsonLines,
         BadRows::Error,
         &columns,
@@ -90,7 +92,7 @@ fn columns_have_other_names_on_request() {
     );
     let error = read(
         b"left\tright\na\tb\n",
-        TaskId::Para,
+        TaskId::PARA,
         Format::Glue,
         BadRows::Error,
         &columns,
@@ -110,7 +112,7 @@ fn bad_rows_are_named_by_line_or_skipped() {
     let file = b"\tid\tsentence\tsentiment\n0\ta\tgood\t3\n1\tb\tbad\t5\n2\tc\t \t1\n3\td\t\"two\nlines\"\t2.5\n4\te\tfine\t4\n";
     let error = read(
         file,
-        TaskId::Sst,
+        TaskId::SST,
         Format::Cs224n,
         BadRows::Error,
         &Columns::default(),
@@ -128,7 +130,7 @@ fn bad_rows_are_named_by_line_or_skipped() {
     }
     let dataset = read(
         file,
-        TaskId::Sst,
+        TaskId::SST,
         Format::Cs224n,
         BadRows::Skip,
         &Columns::default(),
@@ -139,8 +141,10 @@ fn bad_rows_are_named_by_line_or_skipped() {
 
 #[test]
 fn files_that_are_not_there_or_empty_are_named() {
+    let spec = TaskSpec::preset(TaskId::SST).expect("a preset");
     let options = ReadOptions {
-        task: TaskId::Sst,
+        task: TaskId::SST,
+        spec: &spec,
         format: Format::Cs224n,
         columns: &Columns::default(),
         bad_rows: BadRows::Skip,
@@ -151,7 +155,7 @@ fn files_that_are_not_there_or_empty_are_named() {
     assert!(error.to_string().contains("no/such/file.csv"), "{error}");
     for format in FORMATS {
         let error =
-            read(b"", TaskId::Sst, format, BadRows::Skip, &Columns::default()).expect_err("empty");
+            read(b"", TaskId::SST, format, BadRows::Skip, &Columns::default()).expect_err("empty");
         assert!(error.to_string().contains("no rows"), "{format:?}: {error}");
     }
 }
@@ -160,7 +164,7 @@ proptest! {
     #[test]
     fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), with_header: bool) {
         for format in FORMATS {
-            for task in TaskId::ALL {
+            for task in TaskId::PAPER {
                 let mut file = Vec::new();
                 if with_header {
                     file.extend_from_slice(b"\tid\tsentence\tsentence1\tsentence2\tsentiment\tis_duplicate\tsimilarity\n");

@@ -11,7 +11,7 @@ use crate::encoder::Pooling;
 use crate::encoder::weights::{Classifier, parameter_values, save_classifier};
 use crate::head::HeadKind;
 use crate::loss::LossKind;
-use crate::task::{LabelKind, TaskConfig, TaskHead, TaskId};
+use crate::task::{LabelKind, TaskConfig, TaskHead};
 
 /// `BertForSequenceClassification` always has a tanh pooler. Near 0 tanh is the identity: a pooler of this times the
 /// identity, and a classifier divided by it, is a linear layer on `[CLS]`. A power of two, so that both are exact; small
@@ -23,28 +23,12 @@ const NEARLY_LINEAR: f32 = 1.0 / 8192.0;
 pub fn is_sequence_classifier(task: &TaskConfig) -> bool {
     let head = matches!(task.head, HeadKind::Linear | HeadKind::CrossEncoder);
     let pooling = matches!(task.pooling, Pooling::Cls | Pooling::Pooler);
-    let output = match task.task.spec().label {
+    let output = match task.spec.label {
         LabelKind::Classes { .. } => task.loss == LossKind::CrossEntropy,
         LabelKind::Binary => task.loss == LossKind::Bce,
         LabelKind::Score { .. } => task.loss == LossKind::Mse,
     };
     head && pooling && output
-}
-
-/// Names of a task's classes, in the order of their numbers; one name for a score.
-pub fn class_names(task: TaskId) -> Vec<String> {
-    let names: &[&str] = match task {
-        TaskId::Sst => &[
-            "very negative",
-            "negative",
-            "neutral",
-            "positive",
-            "very positive",
-        ],
-        TaskId::Para => &["not a paraphrase", "paraphrase"],
-        TaskId::Sts => &["similarity"],
-    };
-    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// Writes `dir/TASK` for a head that [`is_sequence_classifier`]; nothing for others.
@@ -101,7 +85,7 @@ fn classifier(task: &TaskConfig, weight: &TensorData, bias: &TensorData) -> Clas
         })
         .collect();
     let mut biases: Vec<f32> = bias.iter::<f32>().collect();
-    match task.task.spec().label {
+    match task.spec.label {
         LabelKind::Classes { .. } => {}
         LabelKind::Binary => {
             rows.insert(0, vec![0.0; hidden]);
@@ -131,7 +115,7 @@ fn classifier(task: &TaskConfig, weight: &TensorData, bias: &TensorData) -> Clas
 
 /// Keys of `config.json` beside the encoder's.
 fn keys(task: &TaskConfig) -> Map<String, Value> {
-    let names = class_names(task.task);
+    let names = &task.spec.labels;
     let by_number: Map<String, Value> = names
         .iter()
         .enumerate()
@@ -142,7 +126,7 @@ fn keys(task: &TaskConfig) -> Map<String, Value> {
         .enumerate()
         .map(|(number, name)| (name.clone(), json!(number)))
         .collect();
-    let problem = match task.task.spec().label {
+    let problem = match task.spec.label {
         LabelKind::Score { .. } => "regression",
         LabelKind::Classes { .. } | LabelKind::Binary => "single_label_classification",
     };

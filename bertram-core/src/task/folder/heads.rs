@@ -1,6 +1,7 @@
 //! `heads.json` and `heads.safetensors`: what a trained model says of itself, and the heads' weights.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
 use serde::de::DeserializeOwned;
@@ -11,16 +12,16 @@ use super::{ModelExport, ModelFolderError, write_json};
 use crate::data::Preprocess;
 use crate::encoder::weights::{load_tensors_as, save_tensors_as, tensor_names};
 use crate::encoder::{BertConfig, Pooling};
-use crate::head::HeadKind;
-use crate::loss::LossKind;
-use crate::task::{Inputs, LabelKind, TaskConfig, TaskHead};
+use crate::task::{LabelKind, Legal, Preset, TaskConfig, TaskHead, TaskId, TaskSpec, names};
 
 /// How a model's heads are described.
 pub(super) const FILE: &str = "heads.json";
 /// The heads' weights.
 const WEIGHTS: &str = "heads.safetensors";
-/// Version of [`FILE`]'s format. The first was a bare list of tasks.
-const VERSION: u64 = 2;
+/// Version of [`FILE`]'s format. The first was a bare list of tasks; the third says what tasks are that are no presets.
+const VERSION: u64 = 3;
+/// The version that a file has of which every task is known by its name: older programs read it, too.
+const VERSION_OF_PRESETS: u64 = 2;
 /// Room for `[CLS]`, `[SEP]` and one token.
 pub(super) const SHORTEST: usize = 3;
 
@@ -68,12 +69,31 @@ fn describe<'a>(
     encode: &EncodeSettings,
     tasks: impl Iterator<Item = &'a TaskConfig>,
 ) -> Result<Value, serde_json::Error> {
-    let mut value = json!({ "version": VERSION });
+    let tasks: Vec<&TaskConfig> = tasks.collect();
+    let version = if tasks.iter().all(|task| is_preset(task)) {
+        VERSION_OF_PRESETS
+    } else {
+        VERSION
+    };
+    let mut value = json!({ "version": version });
     extend(&mut value, serde_json::to_value(encode)?);
     let tasks = tasks
+        .into_iter()
         .map(|task| {
             let mut entry = serde_json::to_value(task)?;
             extend(&mut entry, json!({ "label": label(task) }));
+            if !is_preset(task) {
+                let spec = &task.spec;
+                extend(
+                    &mut entry,
+                    json!({
+                        "title": spec.title,
+                        "inputs": spec.inputs,
+                        "labels": spec.labels,
+                        "metric": spec.metric,
+                    }),
+                );
+            }
             Ok(entry)
         })
         .collect::<Result<Vec<Value>, serde_json::Error>>()?;
@@ -87,9 +107,14 @@ fn extend(value: &mut Value, more: Value) {
     }
 }
 
+/// Whether a task's name says all that it is.
+fn is_preset(task: &TaskConfig) -> bool {
+    TaskSpec::preset(task.task).is_some_and(|preset| preset == task.spec)
+}
+
 /// A task's labels, for the record: a folder of labels other than this build's must not be read as if they were these.
 fn label(task: &TaskConfig) -> Value {
-    match task.task.spec().label {
+    match task.spec.label {
         LabelKind::Classes { classes } => json!({ "kind": "classes", "classes": classes }),
         LabelKind::Binary => json!({ "kind": "binary" }),
         LabelKind::Score { min, max } => {
@@ -120,8 +145,10 @@ fn parse(value: &Value) -> Result<Stated, String> {
                     "was written by a newer bertram: its version is {version}, and this bertram reads up to {VERSION}; update bertram"
                 ));
             }
-            if version < VERSION {
-                return Err(format!("`version` is not {VERSION}"));
+            if version < VERSION_OF_PRESETS {
+                return Err(format!(
+                    "`version` is not {VERSION_OF_PRESETS} or {VERSION}"
+                ));
             }
             let encode = EncodeSettings {
                 preprocess: key(value, "preprocess")?,
@@ -174,8 +201,10 @@ fn key<T: DeserializeOwned>(object: &Value, name: &str) -> Result<T, String> {
 }
 
 fn task_config(entry: &Value) -> Result<TaskConfig, String> {
+    let task: TaskId = key(entry, "task")?;
     Ok(TaskConfig {
-        task: key(entry, "task")?,
+        task,
+        spec: spec(task, entry)?,
         head: key(entry, "head")?,
         loss: key(entry, "loss")?,
         pooling: key(entry, "pooling")?,
@@ -183,6 +212,47 @@ fn task_config(entry: &Value) -> Result<TaskConfig, String> {
         threshold: key(entry, "threshold")?,
         margin: key(entry, "margin")?,
     })
+}
+
+/// What a task is: said by its entry, or by its name.
+fn spec(task: TaskId, entry: &Value) -> Result<Arc<TaskSpec>, String> {
+    let preset = TaskSpec::preset(task);
+    if entry.get("inputs").is_none() {
+        return preset.ok_or_else(|| "there is no `inputs`, and it is no preset".to_owned());
+    }
+    let stated: Value = key(entry, "label")?;
+    let number = |name: &str| {
+        let number = stated.get(name).and_then(Value::as_f64);
+        number.ok_or_else(|| format!("`label` has no number `{name}`"))
+    };
+    let labels: Vec<String> = key(entry, "labels")?;
+    let label = match stated.get("kind").and_then(Value::as_str) {
+        Some("classes") => LabelKind::Classes {
+            classes: labels.len(),
+        },
+        Some("binary") => LabelKind::Binary,
+        Some("score") => LabelKind::Score {
+            min: number("min")? as f32,
+            max: number("max")? as f32,
+        },
+        _ => return Err("`label` has no `kind` of classes, binary or score".into()),
+    };
+    let fits = match label {
+        LabelKind::Classes { classes } => classes >= 2,
+        LabelKind::Binary => labels.len() == 2,
+        LabelKind::Score { min, max } => labels.len() == 1 && min < max,
+    };
+    if !fits {
+        return Err("`labels` do not go with `label`".into());
+    }
+    Ok(Arc::new(TaskSpec {
+        title: key(entry, "title")?,
+        inputs: key(entry, "inputs")?,
+        label,
+        labels,
+        metric: key(entry, "metric")?,
+        preset: Preset::of(task),
+    }))
 }
 
 /// Whether a head can be built from this, and its logits be read.
@@ -199,35 +269,16 @@ fn check(task: &TaskConfig) -> Result<(), String> {
             task.margin
         ));
     }
-    let single = task.task.spec().inputs == Inputs::Single;
-    if single != (task.head == HeadKind::Linear) {
-        return Err(format!(
-            "`head` is {}, which is for {}",
-            name(&task.head),
-            if single { "pairs" } else { "single sentences" }
-        ));
+    match Legal::of(&task.spec).problem(task.task, task.head, task.loss) {
+        None => Ok(()),
+        Some((key, allowed)) => {
+            let value = match key {
+                "head" => names(&[task.head]),
+                _ => names(&[task.loss]),
+            };
+            Err(format!("`{key}` is {value}; {allowed}"))
+        }
     }
-    let fits = match task.task.spec().label {
-        LabelKind::Classes { .. } => task.loss == LossKind::CrossEntropy,
-        LabelKind::Binary => matches!(task.loss, LossKind::Bce | LossKind::CosineEmbedding),
-        LabelKind::Score { .. } => task.loss != LossKind::CrossEntropy,
-    };
-    if fits {
-        Ok(())
-    } else {
-        Err(format!(
-            "`loss` is {}, which is not for its labels",
-            name(&task.loss)
-        ))
-    }
-}
-
-/// The name of a variant, as in configs.
-fn name<T: Serialize>(variant: &T) -> String {
-    serde_json::to_value(variant)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
 }
 
 /// Refuses a `max-length` that the encoder has no positions for.

@@ -14,7 +14,7 @@ mod classification;
 mod heads;
 mod sentence_transformers;
 
-pub use classification::{class_names, is_sequence_classifier};
+pub use classification::is_sequence_classifier;
 pub use heads::EncodeSettings;
 pub use sentence_transformers::{Encoding, EncodingSource, encoding_of};
 

@@ -3,7 +3,7 @@ use crate::data::{Preprocess, sequence_batch};
 use crate::encoder::{Pooling, load_encoder, save_tensors};
 use crate::head::{HeadKind, Threshold};
 use crate::loss::LossKind;
-use crate::task::TaskId;
+use crate::task::{TaskId, TaskSpec};
 use burn::backend::Flex;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
@@ -27,6 +27,7 @@ fn config() -> BertConfig {
 fn task(task: TaskId, head: HeadKind, loss: LossKind, pooling: Pooling) -> TaskConfig {
     TaskConfig {
         task,
+        spec: TaskSpec::preset(task).expect("a preset"),
         head,
         loss,
         pooling,
@@ -72,13 +73,13 @@ fn save(dir: &Path, model: &MultitaskModel<Flex>, encode: EncodeSettings) {
 fn three_tasks(pooling: Pooling) -> Vec<TaskConfig> {
     vec![
         task(
-            TaskId::Sst,
+            TaskId::SST,
             HeadKind::Linear,
             LossKind::CrossEntropy,
             pooling,
         ),
-        task(TaskId::Para, HeadKind::Concat, LossKind::Bce, pooling),
-        task(TaskId::Sts, HeadKind::Cosine, LossKind::Bce, pooling),
+        task(TaskId::PARA, HeadKind::Concat, LossKind::Bce, pooling),
+        task(TaskId::STS, HeadKind::Cosine, LossKind::Bce, pooling),
     ]
 }
 
@@ -164,7 +165,7 @@ fn what_heads_json_may_not_say() {
     let path = dir.path().join("heads.json");
     let good = json_of(&path);
     let cases: &[(&str, Value, &str)] = &[
-        ("/version", json!(3), "newer bertram"),
+        ("/version", json!(4), "newer bertram"),
         ("/version", json!(1), "`version` is not 2"),
         (
             "/max-length",
@@ -194,16 +195,16 @@ fn what_heads_json_may_not_say() {
         (
             "/tasks/0/head",
             json!("cosine"),
-            "task sst: `head` is cosine, which is for pairs",
+            "task sst: `head` is cosine; sst takes linear",
         ),
         (
             "/tasks/1/head",
             json!("linear"),
-            "which is for single sentences",
+            "para takes cosine, concat, cross-encoder",
         ),
         ("/tasks/0/loss", json!("bce"), "`loss` is bce"),
         ("/tasks/1/task", json!("sst"), "task sst"),
-        ("/tasks/1/task", json!("qqp"), "qqp"),
+        ("/tasks/1/task", json!("quora"), "is no preset"),
         ("/tasks/0/label/classes", json!(3), "`label` is"),
         ("/tasks/2/label/max", json!(1.0), "`label` is"),
     ];
@@ -578,9 +579,9 @@ fn a_task_folder_computes_what_the_head_does() {
     for pooling in [Pooling::Cls, Pooling::Pooler] {
         let dir = tempfile::tempdir().expect("temp dir");
         let model = model(vec![
-            task(TaskId::Sst, Linear, LossKind::CrossEntropy, pooling),
-            task(TaskId::Para, CrossEncoder, LossKind::Bce, pooling),
-            task(TaskId::Sts, CrossEncoder, LossKind::Mse, pooling),
+            task(TaskId::SST, Linear, LossKind::CrossEntropy, pooling),
+            task(TaskId::PARA, CrossEncoder, LossKind::Bce, pooling),
+            task(TaskId::STS, CrossEncoder, LossKind::Mse, pooling),
         ]);
         save(dir.path(), &model, encode(pooling));
         for head in &model.heads {
@@ -590,7 +591,7 @@ fn a_task_folder_computes_what_the_head_does() {
             for (logits, own) in logits.iter().zip(&own) {
                 let expected = task.predict(own);
                 match task.task {
-                    TaskId::Sts => {
+                    TaskId::STS => {
                         let score = logits[0].clamp(0.0, 5.0);
                         assert!(
                             (score - expected.value).abs() < 1e-5,
@@ -604,7 +605,7 @@ fn a_task_folder_computes_what_the_head_does() {
                     }
                 }
             }
-            let labels = if task.task == TaskId::Sts {
+            let labels = if task.task == TaskId::STS {
                 1
             } else {
                 task.predict(&own[0]).probabilities.len()
@@ -623,14 +624,14 @@ fn what_is_no_sequence_classifier_gets_no_folder() {
     let dir = tempfile::tempdir().expect("temp dir");
     let tasks = vec![
         task(
-            TaskId::Sst,
+            TaskId::SST,
             HeadKind::Linear,
             LossKind::CrossEntropy,
             Pooling::Mean,
         ),
-        task(TaskId::Para, HeadKind::Concat, LossKind::Bce, Pooling::Cls),
+        task(TaskId::PARA, HeadKind::Concat, LossKind::Bce, Pooling::Cls),
         task(
-            TaskId::Sts,
+            TaskId::STS,
             HeadKind::CrossEncoder,
             LossKind::Bce,
             Pooling::Cls,
@@ -638,8 +639,55 @@ fn what_is_no_sequence_classifier_gets_no_folder() {
     ];
     assert!(!tasks.iter().any(is_sequence_classifier));
     save(dir.path(), &model(tasks), encode(Pooling::Mean));
-    for task in TaskId::ALL {
+    for task in TaskId::PAPER {
         assert!(!dir.path().join(task.name()).exists(), "{task}");
     }
     assert!(dir.path().join("README.md").is_file());
+}
+
+#[test]
+fn a_task_of_ones_own_says_what_it_is() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let nli = TaskConfig {
+        task: TaskId::new("nli").expect("a name"),
+        spec: TaskSpec {
+            title: "inference".into(),
+            inputs: crate::spec::Inputs::Pair,
+            label: crate::spec::LabelKind::Classes { classes: 3 },
+            labels: ["entailment", "neutral", "contradiction"]
+                .map(str::to_owned)
+                .into(),
+            metric: crate::spec::Metric::MacroF1,
+            preset: None,
+        }
+        .into(),
+        ..task(
+            TaskId::SST,
+            HeadKind::CrossEncoder,
+            LossKind::CrossEntropy,
+            Pooling::Cls,
+        )
+    };
+    let sst = task(
+        TaskId::SST,
+        HeadKind::Linear,
+        LossKind::CrossEntropy,
+        Pooling::Cls,
+    );
+    let tasks = vec![nli.clone(), sst.clone()];
+    save(dir.path(), &model(tasks.clone()), encode(Pooling::Cls));
+    let folder = load_model_folder::<Flex>(dir.path(), &Default::default()).expect("reads back");
+    let read: Vec<TaskConfig> = (folder.model.heads.iter())
+        .map(|head| head.config().clone())
+        .collect();
+    assert_eq!(read, tasks);
+    let value = |path: &str| -> Value {
+        let text = std::fs::read_to_string(dir.path().join(path)).expect("a file");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    assert_eq!(value("heads.json")["version"], 3);
+    assert_eq!(value("nli/config.json")["id2label"]["2"], "contradiction");
+    // Where every task is a preset, older programs read the file.
+    save(dir.path(), &model(vec![sst]), encode(Pooling::Cls));
+    assert_eq!(value("heads.json")["version"], 2);
 }

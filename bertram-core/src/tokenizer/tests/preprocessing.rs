@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{BertTokenizer, added, cased, folder, json_file, lines, vocabulary};
 use crate::data::Preprocess;
-use crate::task::Inputs;
+use crate::spec::Inputs;
 
 #[test]
 fn preprocessing_that_takes_something_away_is_named() {

@@ -2,12 +2,11 @@
 
 mod scoring;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use bertram_core::task::MultitaskModel;
+use bertram_core::task::{MultitaskModel, TaskMap};
 use bertram_kernels::TrainBackend;
 use burn::data::dataloader::Progress;
 use burn::module::AutodiffModule;
@@ -74,7 +73,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             Ok(metrics) => metrics,
             Err(error) => return (model, Err(error.into())),
         };
-        let updates_per_epoch = Epoch::plan(&settings, &tasks, 1, &BTreeMap::new())
+        let updates_per_epoch = Epoch::plan(&settings, &tasks, 1, &TaskMap::new())
             .updates
             .len();
         if updates_per_epoch == 0 && train.epochs > 0 {

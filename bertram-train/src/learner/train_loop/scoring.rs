@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bertram_core::data::{TokenizedDataset, sample_rows};
 use bertram_core::metric::SplitScores;
-use bertram_core::task::{MultitaskModel, TaskId};
+use bertram_core::task::{MultitaskModel, TaskMap};
 use bertram_kernels::TrainBackend;
 use burn::data::dataloader::Progress;
 use burn::module::AutodiffModule;
@@ -14,11 +14,11 @@ use burn::train::{EventProcessorTraining, LearnerEvent, TrainingItem};
 use serde_json::{Value, json};
 
 use super::{Events, TrainLoop};
-use crate::epoch::mix;
+use crate::epoch::{mix, task_streams};
 use crate::evaluate::{EvaluationSet, evaluate, task_without_finite_logits};
 use crate::finite::{NotFinite, NotFiniteValue};
 use crate::learner::series::SeriesItem;
-use crate::learner::session::{TrainError, dev_score_name};
+use crate::learner::session::{TrainError, dev_series_name};
 use crate::run_folder::BestSoFar;
 use crate::schedule::Order;
 
@@ -35,9 +35,9 @@ impl<B: TrainBackend> TrainLoop<B> {
         let rows: Vec<TokenizedDataset> = self
             .tasks
             .iter()
-            .enumerate()
-            .map(|(index, task)| {
-                let seed = mix(train.seed, index as u64);
+            .zip(task_streams(&self.tasks))
+            .map(|(task, stream)| {
+                let seed = mix(train.seed, stream);
                 let rows = sample_rows(task.train.len(), train.score_rows, seed);
                 task.train.select(&rows)
             })
@@ -50,6 +50,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                 config: &task.config,
                 batcher: &task.batcher,
                 data,
+                overall_weight: task.overall_weight,
             })
             .collect();
         let (scores, _) = evaluate(
@@ -94,6 +95,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                 config: &task.config,
                 batcher: &task.batcher,
                 data: &task.dev,
+                overall_weight: task.overall_weight,
             })
             .collect();
         let epochs = self.settings.train.epochs;
@@ -109,7 +111,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             ))
         };
         let total: usize = self.tasks.iter().map(|task| task.dev.len()).sum();
-        let mut finished: BTreeMap<TaskId, usize> = BTreeMap::new();
+        let mut finished: TaskMap<usize> = TaskMap::new();
         let (scores, logits) = evaluate(
             &valid,
             &sets,
@@ -150,11 +152,12 @@ impl<B: TrainBackend> TrainLoop<B> {
             scores.overall
         );
 
+        let watched = &self.settings.train.best_metric;
         let better = self
             .state
             .best
             .as_ref()
-            .is_none_or(|best| scores.overall > best.scores.overall);
+            .is_none_or(|best| watched.of(&scores) > watched.of(&best.scores));
         if better {
             self.store.save_best(&valid)?;
             self.state.best = Some(BestSoFar {
@@ -173,12 +176,7 @@ fn dev_series(scores: &SplitScores) -> SeriesItem {
     let mut series: BTreeMap<String, f64> = scores
         .tasks
         .iter()
-        .map(|(task, scores)| {
-            (
-                format!("{task} {}", dev_score_name(*task)),
-                scores.primary(),
-            )
-        })
+        .map(|(task, scores)| (dev_series_name(*task, scores.metric()), scores.primary()))
         .collect();
     series.insert("overall".into(), scores.overall);
     SeriesItem(Arc::new(series))

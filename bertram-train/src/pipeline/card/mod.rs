@@ -9,7 +9,9 @@ use std::path::Path;
 use bertram_core::data::Preprocess;
 use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_core::metric::{SplitScores, TaskScores};
-use bertram_core::task::{EncodeSettings, Inputs, TaskConfig, is_sequence_classifier};
+use bertram_core::task::{
+    EncodeSettings, Inputs, LabelKind, Metric, TaskConfig, is_sequence_classifier,
+};
 use serde::Serialize;
 
 use super::RunInfo;
@@ -84,28 +86,32 @@ fn data_name(facts: &CardFacts<'_>, task: &TaskConfig, split: &str) -> String {
 }
 
 fn pipeline_tag(task: &TaskConfig) -> &'static str {
-    match task.task.spec().inputs {
-        Inputs::Single => "text-classification",
-        Inputs::Pair => "sentence-similarity",
+    match (task.spec.inputs, task.spec.label) {
+        (Inputs::Pair, LabelKind::Binary | LabelKind::Score { .. }) => "sentence-similarity",
+        _ => "text-classification",
     }
 }
 
 /// A task's scores under the hub's names of metrics.
 fn metrics(scores: &TaskScores) -> Vec<(&'static str, &'static str, f64)> {
-    match scores {
-        TaskScores::Classification {
-            accuracy, macro_f1, ..
-        } => vec![
-            ("accuracy", "Accuracy", *accuracy),
-            ("f1", "Macro F1", *macro_f1),
-        ],
-        TaskScores::Regression {
-            pearson, spearman, ..
-        } => vec![
-            ("pearsonr", "Pearson's r", *pearson),
-            ("spearmanr", "Spearman's rho", *spearman),
-        ],
-    }
+    let main = scores.metric();
+    scores
+        .all()
+        .into_iter()
+        // What is beside the main score, and two of a kind suffice.
+        .filter(|(metric, _)| *metric == main || !matches!(metric, Metric::F1 | Metric::Mcc))
+        .map(|(metric, value)| {
+            let (kind, title) = match metric {
+                Metric::Accuracy => ("accuracy", "Accuracy"),
+                Metric::MacroF1 => ("f1", "Macro F1"),
+                Metric::F1 => ("f1", "F1"),
+                Metric::Mcc => ("matthews_correlation", "Matthews correlation"),
+                Metric::Pearson => ("pearsonr", "Pearson's r"),
+                Metric::Spearman => ("spearmanr", "Spearman's rho"),
+            };
+            (kind, title, value)
+        })
+        .collect()
 }
 
 fn front_matter(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
@@ -158,7 +164,7 @@ fn front_matter(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     for (task, scores) in scored {
         let dev = data_name(facts, task, "dev");
         writeln!(card, "  - task:\n      type: {}", pipeline_tag(task))?;
-        writeln!(card, "      name: {}", quoted(task.task.spec().title))?;
+        writeln!(card, "      name: {}", quoted(&task.spec.title))?;
         writeln!(card, "    dataset:\n      type: {}", quoted(&dev))?;
         writeln!(card, "      name: {}\n      split: dev", quoted(&dev))?;
         writeln!(card, "    metrics:")?;
@@ -183,8 +189,9 @@ fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     let best = match facts.best_epoch {
         0 => "It was not trained".to_owned(),
         epoch => format!(
-            "Its weights are those after epoch {epoch} of {}, the best by the overall score on dev",
-            facts.settings.train.epochs
+            "Its weights are those after epoch {epoch} of {}, the best by the {} score on dev",
+            facts.settings.train.epochs,
+            facts.settings.train.best_metric.name()
         ),
     };
     writeln!(
@@ -216,7 +223,7 @@ fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
             card,
             "| {} ({}) | {} | {} | {} | {} | {scores} |",
             task.task,
-            task.task.spec().title,
+            task.spec.title,
             snippet::labels(task),
             name(&task.head),
             name(&task.pooling),
@@ -249,7 +256,7 @@ fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
         "Each snippet runs in this folder and gives what `bertram-cli predict` gives."
     )?;
     for task in facts.tasks {
-        writeln!(card, "\n### {} ({})\n", task.task, task.task.spec().title)?;
+        writeln!(card, "\n### {} ({})\n", task.task, task.spec.title)?;
         if is_sequence_classifier(task) {
             writeln!(card, "{}\n", snippet::folder_text(task))?;
         }

@@ -4,9 +4,7 @@ use bertram_core::data::{Packing, Preprocess};
 use bertram_core::encoder::Pooling;
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
-use bertram_core::task::{
-    EncodeSettings, Inputs, LabelKind, TaskConfig, class_names, is_sequence_classifier,
-};
+use bertram_core::task::{EncodeSettings, Inputs, LabelKind, TaskConfig, is_sequence_classifier};
 
 /// Vectors by sentence-transformers.
 pub(super) const SENTENCES: &str = "\
@@ -18,15 +16,15 @@ vectors = model.encode([\"a lovely film\", \"the dog runs\"])
 
 /// What a task's labels are, in words.
 pub(super) fn labels(task: &TaskConfig) -> String {
-    match task.task.spec().label {
-        LabelKind::Classes { .. } | LabelKind::Binary => class_names(task.task).join(", "),
+    match task.spec.label {
+        LabelKind::Classes { .. } | LabelKind::Binary => task.spec.labels.join(", "),
         LabelKind::Score { min, max } => format!("a score from {min} to {max}"),
     }
 }
 
 /// What the task's own folder gives.
 pub(super) fn folder_text(task: &TaskConfig) -> String {
-    let what = match task.task.spec().label {
+    let what = match task.spec.label {
         LabelKind::Classes { .. } => "The softmax of its logits has the probabilities.",
         LabelKind::Binary => {
             "It has two labels, and 0 for the first one's logit: the softmax has the probabilities of the head's sigmoid."
@@ -43,7 +41,7 @@ pub(super) fn folder_text(task: &TaskConfig) -> String {
 
 /// A block that defines `predict`.
 pub(super) fn of(task: &TaskConfig, encode: &EncodeSettings) -> String {
-    let pair = task.task.spec().inputs == Inputs::Pair;
+    let pair = task.spec.inputs == Inputs::Pair;
     let prepare = match (encode.preprocess, pair) {
         (Preprocess::None, _) => None,
         (Preprocess::Cs224n, false) => Some("text.lower().strip()"),
@@ -98,7 +96,7 @@ pub(super) fn of(task: &TaskConfig, encode: &EncodeSettings) -> String {
         lines.push(batch(if pair { packed } else { texts("texts") }));
         lines.push("    with torch.no_grad():".into());
         lines.push("        logits = model(**batch).logits".into());
-        lines.push(match task.task.spec().label {
+        lines.push(match task.spec.label {
             LabelKind::Classes { .. } | LabelKind::Binary => "    return logits.softmax(-1)".into(),
             LabelKind::Score { min, max } => {
                 format!("    return logits.squeeze(-1).clamp({min}, {max})")
@@ -136,15 +134,17 @@ fn head(task: &TaskConfig) -> Vec<String> {
     let linear = |input: &str, layer: &str| {
         format!("{input} @ heads[\"{name}.{layer}.weight\"] + heads[\"{name}.{layer}.bias\"]")
     };
+    // Classes have a logit each, everything else has one.
+    let logits = |value: String| match task.loss {
+        LossKind::CrossEntropy => format!("    logits = {value}"),
+        _ => format!("    logit = ({value}).squeeze(-1)"),
+    };
     match task.head {
-        HeadKind::Linear => vec![format!(
-            "    logits = {}",
-            linear("vectors(texts)", "linear")
-        )],
-        HeadKind::CrossEncoder => vec![format!(
-            "    logit = ({}).squeeze(-1)",
-            linear("vectors(first, second)", "classifier.linear")
-        )],
+        HeadKind::Linear => vec![logits(linear("vectors(texts)", "linear"))],
+        HeadKind::CrossEncoder => vec![logits(linear(
+            "vectors(first, second)",
+            "classifier.linear",
+        ))],
         HeadKind::Cosine => {
             let cosine = "torch.nn.functional.cosine_similarity(vectors(first), vectors(second))";
             let affine = task.loss == LossKind::Bce && task.threshold == Threshold::Calibrated;
@@ -161,7 +161,7 @@ fn head(task: &TaskConfig) -> Vec<String> {
                 "    hidden = torch.nn.functional.gelu({})",
                 linear("features", "hidden")
             ),
-            format!("    logit = ({}).squeeze(-1)", linear("hidden", "output")),
+            logits(linear("hidden", "output")),
         ],
     }
 }
@@ -176,7 +176,7 @@ fn output(task: &TaskConfig) -> Vec<String> {
             format!("(logit - {0}) / (1 - {0})", task.margin)
         }
     };
-    match task.task.spec().label {
+    match task.spec.label {
         LabelKind::Score { min, max } => vec![format!(
             "    return ({min} + {} * ({unit})).clamp({min}, {max})",
             max - min

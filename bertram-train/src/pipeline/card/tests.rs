@@ -1,25 +1,29 @@
 use super::*;
 use crate::corpus::DataFile;
-use bertram_core::task::TaskId;
-use std::collections::BTreeMap;
+use bertram_core::task::{TaskId, TaskMap};
 use std::path::PathBuf;
 
 fn scores() -> SplitScores {
     let classification = |accuracy| TaskScores::Classification {
         accuracy,
         macro_f1: accuracy - 0.1,
+        f1: None,
+        mcc: None,
         majority: 0.3,
         rows: 30,
+        metric: None,
+        reference: None,
     };
-    SplitScores::new(BTreeMap::from([
-        (TaskId::Sst, classification(0.5)),
-        (TaskId::Para, classification(0.75)),
+    SplitScores::new(TaskMap::from([
+        (TaskId::SST, classification(0.5)),
+        (TaskId::PARA, classification(0.75)),
         (
-            TaskId::Sts,
+            TaskId::STS,
             TaskScores::Regression {
                 pearson: 0.625,
                 spearman: 0.6,
                 rows: 30,
+                metric: None,
             },
         ),
     ]))
@@ -29,9 +33,9 @@ fn card(config: &str) -> String {
     let settings = Settings::from_text("test", config, &[]).expect("settings");
     let mut data = Vec::new();
     for (task, file) in [
-        (TaskId::Sst, "ids-sst"),
-        (TaskId::Para, "quora"),
-        (TaskId::Sts, "sts"),
+        (TaskId::SST, "ids-sst"),
+        (TaskId::PARA, "quora"),
+        (TaskId::STS, "sts"),
     ] {
         for split in ["train", "dev"] {
             data.push(DataFile {

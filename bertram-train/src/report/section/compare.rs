@@ -62,7 +62,7 @@ pub(super) fn differences(report: &Report) -> Option<Section> {
         ),
         ["Setting".to_owned()]
             .into_iter()
-            .chain(measures.iter().map(|it| format!("#{}", it.title()))),
+            .chain(measures.iter().map(|it| format!("#{}", report.title(*it)))),
     );
     for (index, group) in report.groups.iter().enumerate() {
         if index == report.baseline {

@@ -137,13 +137,13 @@ fn blocks(
             })
             .collect();
         let chart = Intervals {
-            title: format!("Effects on {}", measure.title()),
+            title: format!("Effects on {}", report.title(measure)),
             x_name: "change of the score",
             lines: vec![0.0],
             rows,
         };
         figures.push(Figure {
-            title: measure.title().into(),
+            title: report.title(measure).into(),
             note: String::new(),
             svg: chart.svg()?,
         });

@@ -6,7 +6,7 @@ use bertram_core::task::{LabelKind, TaskId};
 use crate::analysis::{CalibrationBin, TaskAnalysis, evenly, expected_calibration_error};
 use crate::report::chart;
 use crate::report::document::{Block, Figure, Section, Table};
-use crate::report::group::Group;
+use crate::report::group::{Group, Measure};
 use crate::report::number;
 use crate::report::{Report, ReportError, Statistic};
 
@@ -19,7 +19,7 @@ pub(super) fn predictions(report: &Report) -> Result<Option<Section>, ReportErro
     let mut open = Vec::new();
     let mut closed = Vec::new();
     for group in &report.groups {
-        let Some(block) = pictures(group, report.groups.len() > 1)? else {
+        let Some(block) = pictures(report, group)? else {
             continue;
         };
         if Some(group.label.as_str()) == best || group.label == report.baseline().label {
@@ -46,17 +46,18 @@ pub(super) fn predictions(report: &Report) -> Result<Option<Section>, ReportErro
     }))
 }
 
-fn pictures(group: &Group, named: bool) -> Result<Option<Block>, ReportError> {
+fn pictures(report: &Report, group: &Group) -> Result<Option<Block>, ReportError> {
     let mut figures = Vec::new();
     let mut tables = Vec::new();
-    for task in TaskId::ALL {
+    for task in report.tasks() {
         let Some(analysis) = pooled(group, task) else {
             continue;
         };
-        let name = if named {
-            format!("{}, {}", group.label, task.spec().title)
+        let title = report.title(Measure::Task(task));
+        let name = if report.groups.len() > 1 {
+            format!("{}, {title}", group.label)
         } else {
-            task.spec().title.to_owned()
+            title.to_owned()
         };
         let (svg, note, table) = picture(group, task, &analysis, &name)?;
         figures.push(Figure {
@@ -154,7 +155,7 @@ fn picture(
         TaskAnalysis::Confusion { counts } => Ok((
             chart::matrix(&format!("{name}: confusion matrix"), counts)?,
             "Confusion matrix".into(),
-            confusion_table(name, counts),
+            confusion_table(name, counts, &class_names(group, task, counts.len())),
         )),
         TaskAnalysis::Calibration { bins, ece, .. } => Ok((
             chart::calibration(&format!("{name}: calibration"), bins, *ece)?,
@@ -165,14 +166,17 @@ fn picture(
             calibration_table(name, bins, *ece),
         )),
         TaskAnalysis::Scatter { points, rows } => {
-            let scale = match task.spec().label {
-                LabelKind::Score { min, max } => (f64::from(min), f64::from(max)),
-                LabelKind::Classes { .. } | LabelKind::Binary => (0.0, 1.0),
+            let scale = match group.task(task).map(|spec| spec.label) {
+                Some(LabelKind::Score { min, max }) => (f64::from(min), f64::from(max)),
+                _ => (0.0, 1.0),
             };
             let r: Vec<f64> = group
                 .runs
                 .iter()
-                .filter_map(|run| run.summary.dev.tasks.get(&task).map(TaskScores::primary))
+                .filter_map(|run| match run.summary.dev.tasks.get(&task)? {
+                    TaskScores::Regression { pearson, .. } => Some(*pearson),
+                    TaskScores::Classification { .. } => None,
+                })
                 .collect();
             let r = Statistic::new(&r).map(|statistic| statistic.mean);
             let shown = evenly(points, MOST_POINTS);
@@ -196,20 +200,29 @@ fn picture(
     }
 }
 
-fn confusion_table(name: &str, counts: &[Vec<u64>]) -> Table {
+/// Names of a task's classes for a table: those of the config, or the numbers that a preset's files have.
+fn class_names(group: &Group, task: TaskId, classes: usize) -> Vec<String> {
+    let spec = group.task(task).filter(|spec| spec.has_text_labels());
+    match spec {
+        Some(spec) if spec.labels.len() == classes => spec.labels.clone(),
+        _ => (0..classes).map(|class| class.to_string()).collect(),
+    }
+}
+
+fn confusion_table(name: &str, counts: &[Vec<u64>], classes: &[String]) -> Table {
     let mut table = Table::new(
         format!("{name}: gold classes down, predicted classes across, counts of rows."),
         ["Gold".to_owned()]
             .into_iter()
-            .chain((0..counts.len()).map(|class| format!("#{class}")))
+            .chain(classes.iter().map(|class| format!("#{class}")))
             .chain(["#Recall".to_owned()]),
     );
-    for (gold, row) in counts.iter().enumerate() {
+    for ((gold, row), class) in counts.iter().enumerate().zip(classes) {
         let rows: u64 = row.iter().sum();
         let right = row.get(gold).copied().unwrap_or(0);
         let recall = (rows > 0).then(|| right as f64 / rows as f64);
         table.row(
-            [gold.to_string()]
+            [class.clone()]
                 .into_iter()
                 .chain(row.iter().map(|&count| number::count(count)))
                 .chain([number::optional(recall)]),

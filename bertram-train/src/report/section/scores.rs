@@ -1,7 +1,6 @@
 //! Scores: what a reader should take away, and the table.
 
-use bertram_core::metric::TaskScores;
-use bertram_core::task::{PrimaryMetric, TaskId};
+use bertram_core::task::{Metric, TaskId};
 
 use crate::report::chart::{Interval, Intervals};
 use crate::report::document::{Block, Fact, Figure, Mark, Section, Table};
@@ -29,6 +28,7 @@ pub(super) fn summary(report: &Report) -> Vec<Fact> {
         facts.push(fact("Best overall", text));
     }
     facts.extend(learned(report));
+    facts.extend(different_metrics(report));
     if let (Some(first), count) = (report.unfinished.first(), report.unfinished.len()) {
         let text = match count {
             1 => format!("{} is not finished and is not counted", first.name),
@@ -82,6 +82,34 @@ fn ran(report: &Report) -> String {
     )
 }
 
+/// Tasks that some settings score by one metric and some by another: their numbers cannot be compared.
+fn different_metrics(report: &Report) -> Vec<Fact> {
+    let metrics = |task: TaskId| {
+        let mut metrics: Vec<Metric> = Vec::new();
+        let specs = report.groups.iter().filter_map(|group| group.task(task));
+        for metric in specs.map(|spec| spec.metric) {
+            if !metrics.contains(&metric) {
+                metrics.push(metric);
+            }
+        }
+        metrics
+    };
+    let tasks = report.tasks().into_iter();
+    tasks
+        .map(|task| (task, metrics(task)))
+        .filter(|(_, metrics)| metrics.len() > 1)
+        .map(|(task, metrics)| {
+            let names: Vec<&str> = metrics.into_iter().map(Metric::title).collect();
+            let text = format!(
+                "{task} is scored by {} in some settings and by {} in others, and so their overall scores differ in kind",
+                names[0],
+                names[1..].join(" or ")
+            );
+            fact("Not comparable", text)
+        })
+        .collect()
+}
+
 /// Which settings are above the line of a model that has learned nothing, task by task.
 fn learned(report: &Report) -> Vec<Fact> {
     let tasks = report
@@ -108,7 +136,11 @@ fn learned(report: &Report) -> Vec<Fact> {
                 .collect();
             let line = scored.first().map_or(0.0, |(_, _, line)| *line);
             let what = match measure {
-                Measure::Task(task) if task.spec().primary == PrimaryMetric::Pearson => {
+                Measure::Task(task)
+                    if report
+                        .task(task)
+                        .is_some_and(|spec| spec.metric.is_correlation()) =>
+                {
                     "the zero line".to_owned()
                 }
                 _ if scored.iter().all(|(_, _, other)| *other == line) => {
@@ -135,7 +167,7 @@ fn learned(report: &Report) -> Vec<Fact> {
                 }
                 _ => format!("{best}; not above {what}: {}", not.join(", ")),
             };
-            fact(measure.title(), text)
+            fact(report.title(measure), text)
         })
         .collect()
 }
@@ -145,7 +177,11 @@ pub(super) fn scores(report: &Report) -> Result<Section, ReportError> {
     let measures = report.measures();
     let columns = ["Setting".to_owned(), "#Seeds".to_owned()]
         .into_iter()
-        .chain(measures.iter().map(|it| format!("#{}", heading(*it))));
+        .chain(
+            measures
+                .iter()
+                .map(|it| format!("#{}", heading(report, *it))),
+        );
     let mut table = Table::new(
         "Scores of the exported model on dev, mean ± sample standard deviation over seeds.",
         columns,
@@ -189,13 +225,13 @@ pub(super) fn scores(report: &Report) -> Result<Section, ReportError> {
     })
 }
 
-fn heading(measure: Measure) -> String {
+fn heading(report: &Report, measure: Measure) -> String {
     match measure {
         // "Pearson r" is one word.
         Measure::Task(_) => format!(
             "{}, {}",
-            measure.title(),
-            measure.unit().replace(' ', "\u{a0}")
+            report.title(measure),
+            report.unit(measure).replace(' ', "\u{a0}")
         ),
         Measure::Overall => "Overall".into(),
     }
@@ -257,16 +293,16 @@ fn pictures(report: &Report, measures: &[Measure]) -> Result<Block, ReportError>
         lines.sort_by(f64::total_cmp);
         lines.dedup();
         let chart = Intervals {
-            title: format!("{}: {} on dev", measure.title(), measure.unit()),
+            title: format!("{}: {} on dev", report.title(measure), report.unit(measure)),
             x_name: match measure {
-                Measure::Task(_) => measure.unit(),
+                Measure::Task(_) => report.unit(measure),
                 Measure::Overall => "overall",
             },
             lines,
             rows,
         };
         figures.push(Figure {
-            title: measure.title().into(),
+            title: report.title(measure).into(),
             note: String::new(),
             svg: chart.svg()?,
         });
@@ -295,19 +331,15 @@ fn other_scores(report: &Report) -> Table {
         ["Setting", "Task", "Score", "#Value", "#Dev rows"],
     );
     for group in &report.groups {
-        for task in TaskId::ALL {
+        for task in report.tasks() {
             let scores = group
                 .runs
                 .iter()
                 .filter_map(|run| run.summary.dev.tasks.get(&task));
             let numbers: Vec<(&str, f64, usize)> = scores
-                .map(|scores| match scores {
-                    TaskScores::Classification { macro_f1, rows, .. } => {
-                        ("macro-F1", *macro_f1, *rows)
-                    }
-                    TaskScores::Regression { spearman, rows, .. } => {
-                        ("Spearman rho", *spearman, *rows)
-                    }
+                .filter_map(|scores| {
+                    let (metric, value) = *scores.all().get(1)?;
+                    Some((metric.title(), value, scores.rows()))
                 })
                 .collect();
             let Some(&(name, _, rows)) = numbers.first() else {
@@ -316,7 +348,7 @@ fn other_scores(report: &Report) -> Table {
             let values: Vec<f64> = numbers.iter().map(|(_, value, _)| *value).collect();
             table.row([
                 group.label.clone(),
-                task.spec().title.to_owned(),
+                report.title(Measure::Task(task)).to_owned(),
                 name.to_owned(),
                 number::statistic(crate::report::Statistic::new(&values)),
                 number::count(rows as u64),

@@ -38,7 +38,7 @@ pub(super) fn curves(report: &Report) -> Result<Option<Section>, ReportError> {
             .collect();
         levels.dedup();
         let chart = Lines {
-            title: format!("{} on dev over training", measure.title()),
+            title: format!("{} on dev over training", report.title(measure)),
             x_name: "updates",
             y_range: None,
             // With several lines, none of them is that of all curves.
@@ -50,8 +50,8 @@ pub(super) fn curves(report: &Report) -> Result<Option<Section>, ReportError> {
         };
         figures.push(Figure {
             title: match measure {
-                Measure::Task(_) => format!("{}, {}", measure.title(), measure.unit()),
-                Measure::Overall => measure.title().into(),
+                Measure::Task(_) => format!("{}, {}", report.title(measure), report.unit(measure)),
+                Measure::Overall => report.title(measure).into(),
             },
             note: String::new(),
             svg: chart.svg()?,
@@ -114,7 +114,10 @@ fn curve_table(report: &Report, measure: Measure) -> Table {
     let mut shown = evenly(&epochs, MOST_EVALUATIONS);
     shown.reverse();
     let mut table = Table::new(
-        format!("{} on dev after epochs, mean over seeds.", measure.title()),
+        format!(
+            "{} on dev after epochs, mean over seeds.",
+            report.title(measure)
+        ),
         ["Setting".to_owned()]
             .into_iter()
             .chain(shown.iter().map(|epoch| format!("#{epoch}"))),
@@ -146,20 +149,21 @@ pub(super) fn losses(report: &Report) -> Result<Option<Section>, ReportError> {
         let Measure::Task(task) = measure else {
             continue;
         };
+        let title = report.title(measure);
         let loss = |line: &TrainLine| line.loss.get(task.name()).copied();
         let lines = smooth_lines(&groups, loss);
         if lines.is_empty() {
             continue;
         }
         let chart = Lines {
-            title: format!("{}: training loss", task.spec().title),
+            title: format!("{title}: training loss"),
             x_name: "updates",
             y_range: None,
             level: None,
             lines,
         };
         figures.push(Figure {
-            title: task.spec().title.into(),
+            title: title.into(),
             note: String::new(),
             svg: chart.svg()?,
         });
@@ -169,7 +173,7 @@ pub(super) fn losses(report: &Report) -> Result<Option<Section>, ReportError> {
             let last = logged.len().saturating_sub(tenth);
             table.row([
                 group.label.clone(),
-                task.spec().title.to_owned(),
+                title.to_owned(),
                 mean(&logged[..tenth.min(logged.len())]),
                 mean(&logged[last..]),
             ]);

@@ -1,0 +1,117 @@
+//! What a task is: a name, and facts about it that are not learned. The ground floor: nothing here knows of data, heads or
+//! models.
+//!
+//! A run's settings hold the facts of each of its tasks, and a model folder says them again, so that it can be read alone.
+//! Three tasks are presets ([`Preset`]): their facts are known by their names.
+
+mod id;
+mod map;
+mod metric;
+mod preset;
+
+pub use id::{TaskId, TaskNameError};
+pub use map::TaskMap;
+pub use metric::Metric;
+pub use preset::{CourseFiles, GlueFiles, Preset};
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// How many sentences an example has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Inputs {
+    /// One sentence.
+    Single,
+    /// Two sentences.
+    Pair,
+}
+
+/// What a label is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LabelKind {
+    /// A class index in `0..classes`.
+    Classes {
+        /// Number of classes.
+        classes: usize,
+    },
+    /// `1` (yes) or `0` (no).
+    Binary,
+    /// A real number in `[min, max]`.
+    Score {
+        /// Lowest score.
+        min: f32,
+        /// Highest score.
+        max: f32,
+    },
+}
+
+/// Everything about a task that is not learned, besides its name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskSpec {
+    /// Name for people.
+    pub title: String,
+    /// One sentence or two.
+    pub inputs: Inputs,
+    /// What a label is.
+    pub label: LabelKind,
+    /// Names of the classes in the order of their numbers; of a binary task no's and yes's; of a score one, its own.
+    pub labels: Vec<String>,
+    /// The main score.
+    pub metric: Metric,
+    /// The preset that the task is, which knows files of known layouts.
+    pub preset: Option<&'static Preset>,
+}
+
+impl TaskSpec {
+    /// The facts of a task that is a preset; `None` for other names.
+    pub fn preset(task: TaskId) -> Option<Arc<Self>> {
+        Preset::of(task).map(|preset| Arc::new(Self::from(preset)))
+    }
+
+    /// Whether labels are written by their names; those of most presets are numbers.
+    pub fn has_text_labels(&self) -> bool {
+        if matches!(self.label, LabelKind::Score { .. }) {
+            return false;
+        }
+        self.preset.is_none_or(|preset| {
+            preset.named || preset.label != self.label || preset.labels != self.labels
+        })
+    }
+
+    /// The name of a label as people read it: a class's name, or the number.
+    pub fn label_text(&self, label: f64) -> String {
+        match self.label {
+            LabelKind::Classes { .. } | LabelKind::Binary => self
+                .labels
+                .get(label as usize)
+                .cloned()
+                .unwrap_or_else(|| label.to_string()),
+            LabelKind::Score { .. } => label.to_string(),
+        }
+    }
+
+    /// Header of the prediction column in files of the course's format.
+    pub fn prediction_column(&self) -> &'static str {
+        let course = self.preset.and_then(|preset| preset.course.as_ref());
+        course.map_or("Prediction", |course| course.prediction_column)
+    }
+}
+
+impl From<&'static Preset> for TaskSpec {
+    fn from(preset: &'static Preset) -> Self {
+        Self {
+            title: preset.title.to_owned(),
+            inputs: preset.inputs,
+            label: preset.label,
+            labels: preset
+                .labels
+                .iter()
+                .map(|label| (*label).to_owned())
+                .collect(),
+            metric: preset.metric,
+            preset: Some(preset),
+        }
+    }
+}
