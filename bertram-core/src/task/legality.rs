@@ -144,6 +144,7 @@ mod tests {
                     let batcher = crate::data::Batcher {
                         packing: task.packing(),
                         max_length: 12,
+                        pad_to_multiple_of: 1,
                         special: crate::tokenizer::SpecialTokens {
                             pad: 0,
                             unk: 1,

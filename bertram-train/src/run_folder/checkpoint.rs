@@ -493,7 +493,7 @@ mod tests {
             let state = CheckpointState {
                 best: Some(BestSoFar {
                     epoch: 1,
-                    scores: SplitScores { tasks: BTreeMap::new(), overall: score, mean: score },
+                    scores: SplitScores { tasks: TaskMap::new(), overall: score, mean: score },
                 }),
                 seconds,
                 aggregator,
