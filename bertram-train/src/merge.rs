@@ -82,11 +82,14 @@ fn upper_triangle(count: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..count).flat_map(move |i| (i..count).map(move |j| (i, j)))
 }
 
+/// Gradients of one parameter, by task.
+type Gradients<B> = Vec<FloatTensor<<B as AutodiffBackend>::InnerBackend>>;
+
 struct Groups<'a, B: AutodiffBackend> {
     tasks: &'a [TaskGradients],
     scope: Option<&'a HashSet<ParamId>>,
     /// Of each set of tasks, the gradients of the parameters that they touch, and no other task does.
-    groups: BTreeMap<Vec<usize>, Vec<Vec<FloatTensor<B::InnerBackend>>>>,
+    groups: BTreeMap<Vec<usize>, Vec<Gradients<B>>>,
 }
 
 impl<B: TrainBackend> ModuleVisitor<B> for Groups<'_, B> {
