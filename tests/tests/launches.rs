@@ -96,7 +96,7 @@ fn launches(kernels: KernelKind, device: &WgpuDevice, log: &Path) -> BTreeMap<St
         let norm = global_norm::<B, _>(&model, &gradients, kernels).expect("there are gradients");
         let factor = gradient_factor(&norm, 1.0, None);
         model = optimizer.step(model, gradients, Some(&factor), |_| 1e-4);
-        Wgpu::sync(device).expect("the device computes");
+        B::sync(device).expect("the device computes");
     }
     let mut counts = BTreeMap::new();
     for line in lines(log).into_iter().skip(before) {
