@@ -7,6 +7,7 @@ mod commands;
 mod error;
 mod gpu;
 mod hub;
+mod interrupt;
 mod logging;
 mod out;
 mod pretrained;

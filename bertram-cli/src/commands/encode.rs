@@ -121,6 +121,7 @@ fn embed<B: Kernels>(
         .map_err(|error| pipeline_error(error.into()))?;
     let mut order: Vec<usize> = (0..texts.len()).collect();
     order.sort_by_key(|&row| tokens[row].len());
+    let padding = args.backend.kind()?.pad_to_multiple_of();
     let mut bar = StageBar::default();
     let mut chunks: Vec<Tensor<B, 2>> = Vec::new();
     let mut done = 0;
@@ -130,7 +131,7 @@ fn embed<B: Kernels>(
             &sequences,
             tokenizer.special(),
             chosen.max_length,
-            args.backend.kind()?.pad_to_multiple_of(),
+            padding,
             device,
         );
         let hidden = encoder.forward(&batch);

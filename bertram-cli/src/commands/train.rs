@@ -2,10 +2,8 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::Context;
 use bertram_kernels::TrainBackend;
 use bertram_train::baseline::run_baseline;
 use bertram_train::config::{Loaded, Override, Settings, TaskSettings};
@@ -18,6 +16,7 @@ use crate::backend::{BackendJob, BackendKind, DeviceOptions, dispatch_with};
 use crate::error::{CliError, CliResult, input, work};
 use crate::gpu;
 use crate::hub::resolve_model;
+use crate::interrupt;
 use crate::logging::{dashboard_has_terminal, log_to_file};
 use crate::out;
 use crate::pretrained;
@@ -25,14 +24,11 @@ use crate::progress::StageBar;
 use crate::recipe::{Recipe, flags};
 use crate::table::scores_table;
 
-/// Exit code of a process that Ctrl-C stopped, as shells expect it.
-const INTERRUPTED: u8 = 130;
-
 /// Runs the command.
 pub fn run(args: &TrainArgs) -> CliResult {
     let begun = Instant::now();
     let stop = StopFlag::default();
-    install_interrupt_handler(&stop)?;
+    interrupt::install(&stop)?;
     let dashboard = args
         .dashboard
         .unwrap_or(if std::io::stdout().is_terminal() {
@@ -57,11 +53,8 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag, begun: Instant)
         tracing::warn!("{warning}");
     }
     let says_pooling = loaded.said.iter().any(|key| key.ends_with(".pooling"));
-    let mut settings = loaded.settings;
+    let settings = loaded.settings;
     let backend = args.backend.kind()?;
-    // From here on it is the run's: its model computes on other backends as it was trained.
-    let padding = &mut settings.data.pad_to_multiple_of;
-    padding.get_or_insert(backend.pad_to_multiple_of());
     // Before a model is downloaded for nothing.
     if let Some(dir) = settings.data.dir.as_deref().filter(|dir| !dir.is_dir()) {
         return Err(input(anyhow::anyhow!(
@@ -108,7 +101,10 @@ fn model_dir(settings: &Settings, says_pooling: bool) -> CliResult<Option<PathBu
 }
 
 /// Begins a run in its folder.
-fn begin(start: Start) -> CliResult {
+fn begin(mut start: Start) -> CliResult {
+    // From here on it is the run's: its model computes on other backends as it was trained.
+    let padding = &mut start.settings.data.pad_to_multiple_of;
+    padding.get_or_insert(start.backend.pad_to_multiple_of());
     let Start {
         settings,
         run,
@@ -197,7 +193,7 @@ fn begin_anew(
     stop: StopFlag,
     begun: Instant,
 ) -> CliResult {
-    let mut settings =
+    let settings =
         pipeline::settings_to_begin_anew(&run, &overrides(args)).map_err(pipeline_error)?;
     out::progress(&format!(
         "config: {}; the run was stopped before its first checkpoint, and begins anew",
@@ -212,8 +208,6 @@ fn begin_anew(
         (None, Some(noted)) => noted,
         _ => args.backend.kind()?,
     };
-    let padding = &mut settings.data.pad_to_multiple_of;
-    padding.get_or_insert(backend.pad_to_multiple_of());
     begin(Start {
         settings,
         run,
@@ -303,54 +297,6 @@ fn run_name(config: &Recipe) -> String {
     )
 }
 
-/// The run that has a checkpoint and no update yet: stopped there, it loses nothing.
-static BEGUN: OnceLock<PathBuf> = OnceLock::new();
-
-/// Ends the process at once, from another thread than the one that works.
-fn leave() -> ! {
-    // Libraries of drivers may wait, as the process ends, for the thread that they compile on.
-    std::thread::spawn(|| {
-        std::thread::sleep(Duration::from_secs(1));
-        kill_this_process();
-    });
-    gpu::finish();
-    #[allow(
-        clippy::exit,
-        reason = "this is a signal handler's only way to end the process"
-    )]
-    std::process::exit(i32::from(INTERRUPTED));
-}
-
-#[cfg(unix)]
-fn kill_this_process() {
-    use nix::sys::signal::{Signal, raise};
-    // It cannot be refused.
-    let _ = raise(Signal::SIGKILL);
-}
-
-#[cfg(not(unix))]
-fn kill_this_process() {}
-
-fn install_interrupt_handler(stop: &StopFlag) -> CliResult {
-    let stop = stop.clone();
-    ctrlc::set_handler(move || {
-        if stop.stop() {
-            // The second Ctrl-C: somebody does not want to wait for the step.
-            leave();
-        }
-        if let Some(run) = BEGUN.get().filter(|_| gpu::is_settling()) {
-            // The first step of all compiles kernels, for minutes perhaps, and nothing is lost with it.
-            out::note(&format!(
-                "stopped while the first kernels were compiled; go on with: bertram-cli train --resume {}",
-                run.display()
-            ));
-            leave();
-        }
-    })
-    .context("cannot listen for Ctrl-C")
-    .map_err(work)
-}
-
 struct Start {
     settings: Settings,
     run: RunFolder,
@@ -436,8 +382,7 @@ fn show<B: TrainBackend>(
     session: TrainingSession<B>,
     dashboard: Dashboard,
 ) -> Result<Outcome, TrainError> {
-    // A process has one run.
-    let _ = BEGUN.set(session.run.path().to_owned());
+    interrupt::run_begins(session.run.path());
     dashboard_has_terminal(dashboard == Dashboard::Tui);
     let outcome = train(session, dashboard);
     dashboard_has_terminal(false);
@@ -471,7 +416,7 @@ fn complete<B: TrainBackend>(
             outcome.state.updates,
             run.path().display()
         ));
-        return Err(CliError::Status(INTERRUPTED));
+        return Err(CliError::Status(interrupt::INTERRUPTED));
     }
     let mut bar = StageBar::default();
     let summary =

@@ -15,7 +15,6 @@ pub use finish::{Summary, Versions, finish, load_trained, predict_split};
 pub use fit::check_fit;
 pub use memory::peak_memory_bytes;
 pub use prepare::{Prepared, prepare};
-pub(crate) use resume::NOT_SAID;
 pub use resume::{
     ChangedSetting, RESUMABLE_KEYS, check_unchanged, lower_rates, resume, settings_to_begin_anew,
 };
@@ -274,8 +273,5 @@ pub struct Place<D> {
 pub const BURN_VERSION: &str = "0.21.0";
 
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), RunError> {
-    bertram_core::fs::atomic_write(path, text.as_bytes()).map_err(|error| RunError::Io {
-        path: path.to_owned(),
-        source: error.source,
-    })
+    Ok(bertram_core::fs::atomic_write(path, text.as_bytes())?)
 }

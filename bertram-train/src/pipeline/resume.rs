@@ -51,7 +51,7 @@ pub struct ChangedSetting {
 }
 
 /// In place of the value of a key that was not said.
-pub(crate) const NOT_SAID: &str = "not said";
+const NOT_SAID: &str = "not said";
 
 /// Goes on with the run in `run` from its newest checkpoint.
 ///
@@ -168,9 +168,9 @@ fn check_config(
         Some(change) => Err(PipelineError::ConfigEdited {
             config: run.config(),
             checkpoint: path,
+            was: change.before().to_owned(),
+            is: change.since().to_owned(),
             key: change.key,
-            was: change.from.unwrap_or_else(|| NOT_SAID.into()),
-            is: change.to.unwrap_or_else(|| NOT_SAID.into()),
         }),
     }
 }
@@ -301,16 +301,27 @@ fn leaves(settings: &Settings) -> BTreeMap<String, Value> {
     all
 }
 
+impl ChangedSetting {
+    /// Its value before, for a person.
+    pub fn before(&self) -> &str {
+        self.from.as_deref().unwrap_or(NOT_SAID)
+    }
+
+    /// Its value since, for a person.
+    pub fn since(&self) -> &str {
+        self.to.as_deref().unwrap_or(NOT_SAID)
+    }
+}
+
 impl std::fmt::Display for ChangedSetting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let said = |value: &Option<String>| value.clone().unwrap_or_else(|| NOT_SAID.to_owned());
         write!(
             f,
             "from update {} on, {} is {} (before: {})",
             self.update,
             self.key,
-            said(&self.to),
-            said(&self.from)
+            self.since(),
+            self.before()
         )
     }
 }

@@ -142,11 +142,7 @@ impl CheckpointStore {
         std::fs::create_dir(&partial).map_err(RunError::io(&partial))?;
         Self::write(&partial, model, update_state, state)?;
         if let Some(config) = &self.config {
-            let path = partial.join(CONFIG);
-            atomic_write(&path, config.as_bytes()).map_err(|error| RunError::Io {
-                path,
-                source: error.source,
-            })?;
+            atomic_write(&partial.join(CONFIG), config.as_bytes())?;
         }
         let target = self.folder.join(name);
         std::fs::rename(&partial, &target).map_err(RunError::io(&target))?;
@@ -399,9 +395,7 @@ mod tests {
 
     type B = Autodiff<Flex>;
 
-    #[test]
-    fn a_loss_scale_comes_back_with_its_count() {
-        let device = Default::default();
+    fn tiny_model(device: &burn::tensor::Device<B>) -> MultitaskModel<B> {
         let config = BertConfig {
             vocab_size: 4,
             hidden_size: 2,
@@ -411,7 +405,13 @@ mod tests {
             max_position_embeddings: 2,
             ..BertConfig::default()
         };
-        let model = MultitaskModel::new(config.init::<B>(&device), Vec::new());
+        MultitaskModel::new(config.init::<B>(device), Vec::new())
+    }
+
+    #[test]
+    fn a_loss_scale_comes_back_with_its_count() {
+        let device = Default::default();
+        let model = tiny_model(&device);
         let mut scale = LossScale::new(1024.0);
         scale.update(true);
         let state = |scale| UpdateState {
@@ -434,17 +434,7 @@ mod tests {
 
     #[test]
     fn no_checkpoint_is_replaced_and_old_ones_go_last() {
-        let device = Default::default();
-        let config = BertConfig {
-            vocab_size: 4,
-            hidden_size: 2,
-            num_hidden_layers: 0,
-            num_attention_heads: 1,
-            intermediate_size: 2,
-            max_position_embeddings: 2,
-            ..BertConfig::default()
-        };
-        let model = MultitaskModel::new(config.init::<B>(&device), Vec::new());
+        let model = tiny_model(&Default::default());
         let update_state = UpdateState::<B>::plain(AdamWConfig::default());
         let dir = tempfile::tempdir().expect("temp dir");
         let store = CheckpointStore::new(dir.path().to_owned(), 1);

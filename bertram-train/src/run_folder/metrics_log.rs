@@ -32,10 +32,7 @@ impl MetricsLog {
                     .flat_map(|line| [line, "\n"])
                     .collect();
                 if kept != text {
-                    atomic_write(path, kept.as_bytes()).map_err(|error| RunError::Io {
-                        path: path.to_owned(),
-                        source: error.source,
-                    })?;
+                    atomic_write(path, kept.as_bytes())?;
                 }
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

@@ -22,7 +22,7 @@ pub use metrics_log::MetricsLog;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use bertram_core::fs::{TEMPORARY_PREFIX, atomic_write};
+use bertram_core::fs::{TEMPORARY_PREFIX, WriteError, atomic_write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -67,6 +67,12 @@ pub enum RunError {
     /// A checkpoint's tensors cannot be read or written.
     #[error(transparent)]
     Weights(#[from] bertram_core::encoder::WeightsError),
+}
+
+impl From<WriteError> for RunError {
+    fn from(WriteError { path, source }: WriteError) -> Self {
+        RunError::Io { path, source }
+    }
 }
 
 impl RunError {
@@ -348,10 +354,7 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunError> 
         message: error.to_string(),
     })?;
     text.push('\n');
-    atomic_write(path, text.as_bytes()).map_err(|error| RunError::Io {
-        path: path.to_owned(),
-        source: error.source,
-    })
+    Ok(atomic_write(path, text.as_bytes())?)
 }
 
 /// Reads a value that [`write_json`] wrote.

@@ -20,10 +20,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::plan::PlannedRun;
 use crate::args::RunsArgs;
 use crate::error::{CliError, CliResult, input, work};
+use crate::interrupt::INTERRUPTED;
 use crate::out;
-
-/// Exit code of a process that Ctrl-C stopped.
-const INTERRUPTED: u8 = 130;
 
 /// How a run stands: [`RunState::AtWork`] where a runner that was killed has left its run behind, and where array tasks
 /// share folders.

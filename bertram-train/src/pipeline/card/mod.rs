@@ -15,7 +15,6 @@ use bertram_core::task::{
 use serde::Serialize;
 
 use super::RunInfo;
-use super::resume::NOT_SAID;
 use crate::config::Settings;
 
 /// What a card tells.
@@ -309,13 +308,9 @@ fn training(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     for change in &facts.info.changed {
         // Where data lie is of the machine that wrote the card.
         if !change.key.starts_with("data.") && !change.key.starts_with("tasks.") {
-            let value = change.to.as_deref().unwrap_or(NOT_SAID);
             row(
                 &format!("`{}` from update {} on", change.key, change.update),
-                format!(
-                    "{value} (before: {})",
-                    change.from.as_deref().unwrap_or(NOT_SAID)
-                ),
+                format!("{} (before: {})", change.since(), change.before()),
             )?;
         }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::pipeline::NOT_SAID;
 use crate::report::Report;
 use crate::report::document::{Block, Section, Table};
 use crate::report::group::Group;
@@ -71,13 +70,12 @@ fn changed(report: &Report) -> Option<Block> {
     for run in report.groups.iter().flat_map(|group| &group.runs) {
         for change in run.info.iter().flat_map(|info| &info.changed) {
             any = true;
-            let said = |value: &Option<String>| value.clone().unwrap_or_else(|| NOT_SAID.into());
             table.row([
                 run.name.clone(),
                 change.update.to_string(),
                 change.key.clone(),
-                said(&change.from),
-                said(&change.to),
+                change.before().to_owned(),
+                change.since().to_owned(),
             ]);
         }
     }
