@@ -50,10 +50,12 @@ fn run(command: &Command) -> error::CliResult {
         Command::Encode(args) => commands::encode::run(args),
         Command::Export(args) => commands::export::run(args),
         Command::Report(args) => commands::report::run(args),
+        Command::Runs(args) => commands::runs::run(args),
         Command::Backends => commands::backends::run(),
         Command::Config(args) => commands::config::run(args),
         Command::Experiments(args) => commands::experiments::run(args),
         Command::Bench(args) => commands::bench::run(args),
+        Command::Tune(args) => commands::tune::run(args),
         Command::Data(args) => commands::data::run(args),
         Command::Completions { shell } => commands::completions::run(*shell),
     }

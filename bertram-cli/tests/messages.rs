@@ -205,3 +205,17 @@ fn broken_model_folders() {
         message(dir.path(), &["evaluate", "--run", "made/model"])
     );
 }
+
+#[test]
+fn nothing_to_tune_on_a_cpu() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    insta::assert_snapshot!(message(dir.path(), &["tune", "--backend", "flex"]), @r"
+    exit 2
+    error: backend flex has one way to multiply matrices, and nothing to tune; use --backend cuda, vulkan, metal or wgpu
+    ");
+    let refused = message(
+        dir.path(),
+        &["tune", "--backend", "flex", "--seconds", "nan"],
+    );
+    assert!(refused.starts_with("exit 2\nerror: --seconds"), "{refused}");
+}

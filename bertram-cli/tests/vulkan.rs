@@ -199,3 +199,42 @@ fn an_interrupt_ends_a_run_that_is_compiling() {
     assert!(store(&cache).is_file());
     succeeds(on_vulkan("train", &cache).arg("--resume").arg(&run));
 }
+
+/// What a search found for a tiny model is kept, and the next process takes it; a damaged file is named and left out.
+#[test]
+fn tuned_products_are_kept_for_the_next_process() {
+    if !has_device() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("cache");
+    let shape = folder.path().join("config.json");
+    let config = r#"{"vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 64, "max_position_embeddings": 64}"#;
+    std::fs::write(&shape, config).expect("writes");
+    let sizes = ["--batch", "4", "--sequence", "16", "--shape"];
+    let mut tune = on_vulkan("tune", &cache);
+    let output = succeeds(tune.args(sizes).arg(&shape).args(["--seconds", "20"]));
+    assert!(
+        stdout(&output).contains("64×32 · 32×64"),
+        "{}",
+        stdout(&output)
+    );
+    let files = std::fs::read_dir(cache.join("products")).expect("a folder");
+    let [file] = &files.flatten().collect::<Vec<_>>()[..] else {
+        panic!("one file for the device");
+    };
+    let text = std::fs::read_to_string(file.path()).expect("reads");
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    assert!(!found["products"].as_array().expect("a list").is_empty());
+    let step = || {
+        let mut step = on_vulkan("bench", &cache);
+        step.args(["train-step", "--seconds", "0.1"])
+            .args(sizes)
+            .arg(&shape);
+        stderr(&succeeds(&mut step))
+    };
+    assert!(!step().contains("products are computed by rule"));
+    std::fs::write(file.path(), &text[..text.len() / 2]).expect("writes");
+    assert!(step().contains("products are computed by rule"));
+}

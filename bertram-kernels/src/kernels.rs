@@ -1,5 +1,7 @@
 //! The trait.
 
+use std::time::Instant;
+
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -7,6 +9,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Int, Tensor};
 
 use crate::adamw::{self, AdamWStep, AdamWUpdate, AdamWUpdated, Moments};
+use crate::products::{ProductShape, TuneProgress, TunedProduct};
 use crate::{KernelKind, composed};
 
 /// Scale, shift and epsilon of a LayerNorm.
@@ -291,6 +294,18 @@ pub trait Kernels: Backend {
         decay: f64,
     ) -> Tensor<Self, D> {
         composed::moving_average(average, value, decay)
+    }
+
+    /// Searches, for each of these products, the fastest way to compute it on a device, and says what it tries; ends at
+    /// `until`. `None` if the backend has but one way.
+    fn tune_products(
+        device: &Self::Device,
+        shapes: &[ProductShape],
+        until: Instant,
+        progress: &mut dyn FnMut(TuneProgress<'_>),
+    ) -> Option<Vec<TunedProduct>> {
+        let _ = (device, shapes, until, progress);
+        None
     }
 }
 

@@ -15,6 +15,7 @@ mod flex;
 mod kernels;
 mod kind;
 mod precision;
+pub mod products;
 #[cfg(feature = "cuda")]
 mod tf32;
 

@@ -59,6 +59,7 @@ print(
             "tokens_per_second": tokens / median,
             "seconds": median,
             "repetitions": len(seconds),
+            "device_memory_bytes": torch.cuda.max_memory_reserved() if on_gpu else None,
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "torch": torch.__version__,
         }

@@ -115,6 +115,6 @@ impl From<Kernels> for KernelKind {
     }
 }
 
-fn parse_precision(text: &str) -> Result<Precision, String> {
+pub(super) fn parse_precision(text: &str) -> Result<Precision, String> {
     Precision::from_name(text).ok_or_else(|| "use f32, bf16 or f16".into())
 }

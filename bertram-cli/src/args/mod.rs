@@ -4,6 +4,8 @@ mod bench;
 mod encode;
 mod experiments;
 mod export;
+mod runs;
+mod tune;
 
 use std::path::PathBuf;
 
@@ -19,6 +21,8 @@ pub use experiments::{
     RunsArgs,
 };
 pub use export::ExportArgs;
+pub use runs::{RunFoldersArgs, RunFoldersCommand, RunsCleanArgs, RunsListArgs};
+pub use tune::TuneArgs;
 
 use crate::backend::BackendKind;
 use crate::error::CliResult;
@@ -71,6 +75,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Compare finished runs: one page, or Markdown, or CSV.
     Report(ReportArgs),
+    /// List run folders, say what is known of one, or free the space that finished ones take.
+    Runs(RunFoldersArgs),
     /// List the backends of this build, their devices, and how fast they are.
     ///
     /// For each device, the speed of a 512x512 product of 32-bit matrices is measured; for each backend that is not
@@ -84,6 +90,8 @@ pub enum Command {
     Experiments(ExperimentsArgs),
     /// Measure what training steps cost on this machine.
     Bench(BenchArgs),
+    /// Search the fastest matrix products of a GPU, and keep them for the runs to come.
+    Tune(TuneArgs),
     /// Print a completion script for a shell.
     #[command(after_help = "Examples:
   bertram-cli completions bash > ~/.local/share/bash-completion/completions/bertram-cli

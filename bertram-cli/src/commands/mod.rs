@@ -11,4 +11,6 @@ pub mod experiments;
 pub mod export;
 pub mod predict;
 pub mod report;
+pub mod runs;
 pub mod train;
+pub mod tune;

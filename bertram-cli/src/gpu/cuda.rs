@@ -5,7 +5,7 @@ use burn::backend::cuda::CudaDevice;
 use cubecl::client::ComputeClient;
 use cubecl::cuda::CudaRuntime;
 
-use super::{no_device, report, runtime};
+use super::{no_device, report, runtime, tuned};
 use crate::backend::quietly;
 use crate::error::CliResult;
 
@@ -59,7 +59,9 @@ pub fn cuda_device(number: usize, tf32: bool) -> CliResult<CudaDevice> {
     }
     let name = name(number);
     // CubeCL's key of a kernel has neither the device nor the driver.
-    let cache = runtime::configure(&format!("cuda {name} driver {}", driver()), false)?;
+    let key = format!("cuda {name} driver {}", driver());
+    let cache = runtime::configure(&key, false)?;
+    tuned::use_for(&key);
     let device = CudaDevice::new(number);
     if !tf32 {
         forbid_tf32(&device);

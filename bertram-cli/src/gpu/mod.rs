@@ -23,6 +23,8 @@ mod report;
 mod runtime;
 #[cfg(any(test, feature = "wgpu", feature = "cuda"))]
 mod store;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod tuned;
 #[cfg(feature = "wgpu")]
 mod wgpu;
 
@@ -77,6 +79,21 @@ pub fn finish() {
     if let Some(gpu) = report::current() {
         gpu.finish();
     }
+}
+
+/// Says that products are computed by rule, whatever was tuned. Comes before the GPU's first use.
+pub fn ignore_tuned() {
+    IGNORE_TUNED.store(true, Ordering::SeqCst);
+}
+
+static IGNORE_TUNED: AtomicBool = AtomicBool::new(false);
+
+/// Keeps what was found for the runs to come.
+pub fn keep_tuned(found: &[bertram_kernels::products::TunedProduct]) {
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    tuned::keep(found);
+    #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+    let _ = found;
 }
 
 /// `found` devices are there, and none of them is number `number`.

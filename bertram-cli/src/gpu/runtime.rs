@@ -15,7 +15,7 @@ use crate::error::{CliResult, input};
 
 /// The version that compiled kernels belong to: that of bertram, and a hash of its kernels' sources and of the versions of
 /// all libraries, where it was built from a checkout.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("BERTRAM_KERNELS_HASH"));
+pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("BERTRAM_KERNELS_HASH"));
 
 /// Sets CubeCL up, before its first client of the process: a second time does nothing. `device` names what kernels are
 /// compiled for.
@@ -71,7 +71,7 @@ pub fn configure(device: &str, log_compilation: bool) -> CliResult<Option<Kernel
 }
 
 /// The name of a device's and this version's file.
-fn file_name(device: &str) -> String {
+pub(super) fn file_name(device: &str) -> String {
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() {
             c.to_ascii_lowercase()

@@ -6,7 +6,7 @@ use burn::backend::wgpu::graphics::{AutoGraphicsApi, GraphicsApi, Metal, Vulkan}
 use burn::backend::wgpu::{RuntimeOptions, WgpuDevice, WgpuRuntime, init_setup};
 use cubecl::client::ComputeClient;
 
-use super::{no_device, report, runtime};
+use super::{no_device, report, runtime, tuned};
 use crate::backend::{BackendKind, quietly};
 use crate::error::CliResult;
 
@@ -73,6 +73,7 @@ pub fn wgpu_device(kind: BackendKind, number: usize) -> CliResult<WgpuDevice> {
     let mut count = 0;
     for (device, name) in found(kind) {
         if count == number {
+            tuned::use_for(&name);
             let of = device.clone();
             let client = move || ComputeClient::<WgpuRuntime>::load(&of);
             // Of the languages of wgpu, SPIR-V alone is cached.

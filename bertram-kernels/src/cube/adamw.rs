@@ -26,7 +26,7 @@ struct Shared {
 }
 
 #[cube(launch)]
-fn step_kernel<N: Size>(
+fn adamw_kernel<N: Size>(
     parameters: &mut Sequence<Array<Vector<f32, N>>>,
     gradients: &Sequence<Array<Vector<f32, N>>>,
     first_moments: &mut Sequence<Array<Vector<f32, N>>>,
@@ -110,7 +110,7 @@ fn launch<R: CubeRuntime>(items: &[Item<R>], factor: Option<&CubeTensor<R>>) {
     let cubes = longest.div_ceil(UNITS as usize).clamp(1, MOST_CUBES);
     let step = &first.step;
     let array = |tensor: &CubeTensor<R>| tensor.clone().into_array_arg();
-    step_kernel::launch(
+    adamw_kernel::launch(
         &first.parameter.client,
         CubeCount::Static(cubes as u32, items.len() as u32, 1),
         CubeDim::new_1d(UNITS),

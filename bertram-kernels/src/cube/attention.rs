@@ -57,7 +57,7 @@ impl<B: CubeKernels> Backward<B, 3> for Attention {
         _checkpointer: &mut Checkpointer,
     ) {
         let (kept, heads, scale) = ops.state;
-        let gradient = apart(contiguous(gradients.consume::<B>(&ops.node)), heads);
+        let gradient = apart(gradients.consume::<B>(&ops.node), heads);
         let [of_query, of_key, of_value] = attend_backward(kept, gradient);
         let of_query = B::float_mul_scalar(of_query, scale.into());
         let results = [of_query, of_key, of_value];
@@ -78,7 +78,7 @@ fn attention<B: CubeKernels>(
     let [_, hidden] = matrix_dims(&query);
     let scale = scale(hidden / heads.heads);
     let query = B::float_mul_scalar(query, scale.into());
-    let apart = [query, key, value].map(|rows| apart(contiguous(rows), heads));
+    let apart = [query, key, value].map(|rows| apart(rows, heads));
     let (context, kept) = attend(apart, flat(bias), heads, mask);
     (together(context, heads), kept, scale)
 }
@@ -160,7 +160,7 @@ impl<B: CubeKernels> Backward<B, 7> for Projected {
             hidden,
             weight,
         } = ops.state;
-        let gradient = apart(contiguous(gradients.consume::<B>(&ops.node)), heads);
+        let gradient = apart(gradients.consume::<B>(&ops.node), heads);
         let gradient = merge(attend_backward(kept, gradient), heads, scale as f32);
         if to_hidden.is_some() {
             let of_hidden = product(gradient.clone(), transposed(weight), gradient.dtype);

@@ -25,7 +25,7 @@ fn normal_cdf<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
 }
 
 #[cube(launch)]
-fn forward_kernel<T: Numeric, N: Size>(
+fn gelu_kernel<T: Numeric, N: Size>(
     input: &Array<Vector<T, N>>,
     bias: &Array<Vector<f32, N>>,
     output: &mut Array<Vector<T, N>>,
@@ -40,7 +40,7 @@ fn forward_kernel<T: Numeric, N: Size>(
 
 /// A cube takes a chunk of rows of some columns: the gradient of its part of the input, and its share of the bias'.
 #[cube(launch)]
-fn backward_kernel<T: Numeric, N: Size>(
+fn gelu_backward_kernel<T: Numeric, N: Size>(
     input: &Array<Vector<T, N>>,
     bias: &Array<Vector<f32, N>>,
     gradient: &Array<Vector<T, N>>,
@@ -79,7 +79,7 @@ fn forward<R: CubeRuntime>(input: &CubeTensor<R>, bias: &CubeTensor<R>) -> CubeT
     let output = empty(input, [rows, width], input.dtype);
     let lanes = lanes(width);
     let (count, dim) = elementwise(rows * width / lanes);
-    forward_kernel::launch(
+    gelu_kernel::launch(
         &input.client,
         count,
         dim,
@@ -107,7 +107,7 @@ fn backward<R: CubeRuntime>(
     let lanes = lanes(width);
     let (count, dim) = chunk_grid(width / lanes, chunks);
     let (client, dtype) = (input.client.clone(), input.dtype);
-    backward_kernel::launch(
+    gelu_backward_kernel::launch(
         &client,
         count,
         dim,

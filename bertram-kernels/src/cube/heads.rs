@@ -87,8 +87,9 @@ fn permuted<R: CubeRuntime>(
     )
 }
 
-/// Rows `[batch sequence, hidden]`, contiguous, with the heads apart.
+/// Rows `[batch sequence, hidden]` with the heads apart.
 pub(super) fn apart<R: CubeRuntime>(rows: CubeTensor<R>, of: Heads) -> CubeTensor<R> {
+    let rows = contiguous(rows);
     let [_, hidden] = matrix_dims(&rows);
     let Heads {
         batch,
@@ -106,6 +107,7 @@ pub(super) fn apart<R: CubeRuntime>(rows: CubeTensor<R>, of: Heads) -> CubeTenso
 
 /// Heads side by side again, in rows `[batch sequence, hidden]`.
 pub(super) fn together<R: CubeRuntime>(apart: CubeTensor<R>, of: Heads) -> CubeTensor<R> {
+    let apart = contiguous(apart);
     let width = apart.meta.shape()[2];
     let Heads {
         batch,

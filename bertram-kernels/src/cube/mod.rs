@@ -20,8 +20,10 @@ mod projections;
 mod softmax;
 mod sums;
 mod tensor;
-#[cfg(all(test, feature = "wgpu"))]
+#[cfg(test)]
 mod tests;
+
+use std::time::Instant;
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -31,6 +33,7 @@ use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElemen
 
 use self::tensor::{primitive, tensor};
 use crate::adamw::{one_by_one, products_one_by_one};
+use crate::products::{ProductShape, TuneProgress, TunedProduct};
 use crate::{
     AdamWStep, AdamWUpdate, AdamWUpdated, AttentionOptions, KernelKind, Kernels, Moments, Norm,
     Projections,
@@ -204,5 +207,14 @@ where
         decay: f64,
     ) -> Tensor<Self, D> {
         combine::moving_average(average, value, decay)
+    }
+
+    fn tune_products(
+        device: &Self::Device,
+        shapes: &[ProductShape],
+        until: Instant,
+        progress: &mut dyn FnMut(TuneProgress<'_>),
+    ) -> Option<Vec<TunedProduct>> {
+        Some(product::tune::<Self>(device, shapes, until, progress))
     }
 }

@@ -60,7 +60,7 @@ struct Kept<T: Numeric, N: Size> {
 }
 
 #[cube(launch)]
-fn forward_kernel<T: Numeric, N: Size>(
+fn layer_norm_kernel<T: Numeric, N: Size>(
     input: &Array<Vector<T, N>>,
     before: &ComptimeOption<Before<T, N>>,
     gamma: &Array<Vector<f32, N>>,
@@ -180,7 +180,7 @@ pub(super) fn forward<R: CubeRuntime>(
         None => ComptimeOptionArgs::None,
     };
     let client = input.client.clone();
-    forward_kernel::launch(
+    layer_norm_kernel::launch(
         &client,
         cubes(rows),
         CubeDim::new_1d(layout.units),
@@ -211,7 +211,7 @@ pub(super) fn forward<R: CubeRuntime>(
 
 /// The sums of a chunk lie side by side: gradients of gamma, beta and, with something before the norm, of the bias.
 #[cube(launch)]
-fn backward_kernel<T: Numeric, N: Size>(
+fn layer_norm_backward_kernel<T: Numeric, N: Size>(
     gradient: &Array<Vector<T, N>>,
     normal: &Array<Vector<T, N>>,
     deviations: &Array<f32>,
@@ -337,7 +337,7 @@ pub(super) fn backward<R: CubeRuntime>(
     let kinds = if before { 3 } else { 2 };
     let sums = empty(&gradient, [chunks, kinds * width], DType::F32);
     let client = gradient.client.clone();
-    backward_kernel::launch(
+    layer_norm_backward_kernel::launch(
         &client,
         CubeCount::Static(chunks as u32, 1, 1),
         CubeDim::new_1d(layout.units),

@@ -1,4 +1,4 @@
-//! Masked softmax with dropout, a row of scores to a cube, in place.
+//! Masked softmax with dropout of rows of scores, in place.
 
 use burn::tensor::DType;
 use burn_cubecl::CubeRuntime;
@@ -6,29 +6,66 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::dropout::{Mask, MaskArg, mask_arg};
-use super::norm_kernels::Layout;
 use super::sums::{cube_sum, lane_sum};
-use super::tensor::{cubes, empty};
+use super::tensor::{cubes, empty, lanes};
 
 /// A key this far below a query's best has a probability of exactly 0 (e^-60 is 9e-27).
 const FARTHEST: f32 = -60.0;
 
-/// The greatest of a number of each unit of a cube; every unit gets it.
+/// Units of a cube, which takes several rows where they are short.
+const UNITS: u32 = 128;
+
+/// How rows of scores are laid out over the units of a cube.
+struct Layout {
+    /// Numbers of a vector.
+    lanes: usize,
+    /// Vectors of a row.
+    columns: usize,
+    /// Units of a row.
+    units: u32,
+    /// Rows of a cube.
+    rows: u32,
+    /// Vectors of a unit.
+    items: u32,
+}
+
+impl Layout {
+    fn of(width: usize) -> Self {
+        let lanes = lanes(width);
+        let columns = width / lanes;
+        let units = columns.next_power_of_two().min(UNITS as usize) as u32;
+        Self {
+            lanes,
+            columns,
+            units,
+            rows: UNITS / units,
+            items: columns.div_ceil(units as usize) as u32,
+        }
+    }
+
+    fn grid(&self, rows: usize) -> (CubeCount, CubeDim) {
+        let dim = CubeDim::new_2d(self.units, self.rows);
+        (cubes(rows.div_ceil(self.rows as usize)), dim)
+    }
+}
+
+/// The greatest of a number of each unit of a row; every unit of the row gets it.
 #[cube]
-fn cube_max(value: f32, shared: &mut SharedMemory<f32>, #[comptime] units: u32) -> f32 {
-    let unit = UNIT_POS as usize;
-    shared[unit] = value;
+fn row_max(value: f32, shared: &mut SharedMemory<f32>, #[comptime] units: u32) -> f32 {
+    let first = (UNIT_POS_Y * units) as usize;
+    let unit = UNIT_POS_X as usize;
+    shared[first + unit] = value;
     sync_cube();
     #[unroll]
     for step in 0..comptime!(units.ilog2()) {
         let half = comptime!((units >> (step + 1)) as usize);
         if unit < half {
-            let other = shared[unit + half];
-            shared[unit] = max(shared[unit], other);
+            let other = shared[first + unit + half];
+            shared[first + unit] = max(shared[first + unit], other);
         }
         sync_cube();
     }
-    let greatest = shared[0];
+    let greatest = shared[first];
     sync_cube();
     greatest
 }
@@ -45,7 +82,7 @@ struct Sizes {
 }
 
 #[cube(launch)]
-fn forward_kernel<T: Numeric, N: Size>(
+fn softmax_kernel<T: Numeric, N: Size>(
     scores: &mut Array<Vector<T, N>>,
     bias: &Array<Vector<f32, N>>,
     logs: &mut Array<f32>,
@@ -55,19 +92,17 @@ fn forward_kernel<T: Numeric, N: Size>(
     #[comptime] items: u32,
     #[define(T)] _dtype: StorageType,
 ) {
-    let row = CUBE_POS;
-    if row >= sizes.rows {
-        terminate!();
-    }
-    let columns = sizes.columns;
+    let row = CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
+    // All units of a cube meet at its sums: those behind the last row only do nothing.
+    let columns = select(row < sizes.rows, sizes.columns, 0);
     let head = row / sizes.queries;
     let sequence = head / sizes.heads;
-    let mut shared = SharedMemory::<f32>::new(comptime!(units as usize));
+    let mut shared = SharedMemory::<f32>::new(comptime!(UNITS as usize));
     let mut values = Array::<Vector<f32, N>>::new(comptime!(items as usize));
     let mut greatest = f32::min_value();
     #[unroll]
     for item in 0..comptime!(items as usize) {
-        let column = UNIT_POS as usize + item * comptime!(units as usize);
+        let column = UNIT_POS_X as usize + item * comptime!(units as usize);
         values[item] = Vector::new(0.0);
         if column < columns {
             let x = Vector::<f32, N>::cast_from(scores[row * columns + column])
@@ -79,11 +114,11 @@ fn forward_kernel<T: Numeric, N: Size>(
             }
         }
     }
-    let greatest = cube_max(greatest, &mut shared, units);
+    let greatest = row_max(greatest, &mut shared, units);
     let mut sum = Vector::<f32, N>::new(0.0);
     #[unroll]
     for item in 0..comptime!(items as usize) {
-        let column = UNIT_POS as usize + item * comptime!(units as usize);
+        let column = UNIT_POS_X as usize + item * comptime!(units as usize);
         if column < columns {
             let x = share_of::<N>(values[item] - Vector::new(greatest));
             values[item] = x;
@@ -94,14 +129,14 @@ fn forward_kernel<T: Numeric, N: Size>(
     let share = 1.0 / sum;
     #[unroll]
     for item in 0..comptime!(items as usize) {
-        let column = UNIT_POS as usize + item * comptime!(units as usize);
+        let column = UNIT_POS_X as usize + item * comptime!(units as usize);
         if column < columns {
             let factors = mask.factors::<N>(head, row % sizes.queries, column);
             let weight = values[item] * Vector::new(share) * factors;
             scores[row * columns + column] = Vector::cast_from(weight);
         }
     }
-    if UNIT_POS == 0 {
+    if UNIT_POS_X == 0 && row < sizes.rows {
         logs[2 * row] = greatest;
         logs[2 * row + 1] = share;
     }
@@ -122,7 +157,7 @@ fn share_of<N: Size>(difference: Vector<f32, N>) -> Vector<f32, N> {
 /// `weights` holds scores, and becomes what the values were weighted with; `gradient` holds its gradient, and becomes that
 /// of the scores.
 #[cube(launch)]
-fn backward_kernel<T: Numeric, N: Size>(
+fn softmax_backward_kernel<T: Numeric, N: Size>(
     weights: &mut Array<Vector<T, N>>,
     gradient: &mut Array<Vector<T, N>>,
     bias: &Array<Vector<f32, N>>,
@@ -133,22 +168,21 @@ fn backward_kernel<T: Numeric, N: Size>(
     #[comptime] items: u32,
     #[define(T)] _dtype: StorageType,
 ) {
-    let row = CUBE_POS;
-    if row >= sizes.rows {
-        terminate!();
-    }
-    let columns = sizes.columns;
+    let row = CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
+    // All units of a cube meet at its sums: those behind the last row only do nothing.
+    let columns = select(row < sizes.rows, sizes.columns, 0);
     let head = row / sizes.queries;
     let sequence = head / sizes.heads;
-    let greatest = logs[2 * row];
-    let share = logs[2 * row + 1];
-    let mut shared = SharedMemory::<f32>::new(comptime!(units as usize));
+    let known = min(row, sizes.rows - 1);
+    let greatest = logs[2 * known];
+    let share = logs[2 * known + 1];
+    let mut shared = SharedMemory::<f32>::new(comptime!(UNITS as usize));
     let mut probabilities = Array::<Vector<f32, N>>::new(comptime!(items as usize));
     let mut gradients = Array::<Vector<f32, N>>::new(comptime!(items as usize));
     let mut along = Vector::<f32, N>::new(0.0);
     #[unroll]
     for item in 0..comptime!(items as usize) {
-        let column = UNIT_POS as usize + item * comptime!(units as usize);
+        let column = UNIT_POS_X as usize + item * comptime!(units as usize);
         probabilities[item] = Vector::new(0.0);
         gradients[item] = Vector::new(0.0);
         if column < columns {
@@ -166,7 +200,7 @@ fn backward_kernel<T: Numeric, N: Size>(
     let along = cube_sum(lane_sum::<N>(along), &mut shared, units);
     #[unroll]
     for item in 0..comptime!(items as usize) {
-        let column = UNIT_POS as usize + item * comptime!(units as usize);
+        let column = UNIT_POS_X as usize + item * comptime!(units as usize);
         if column < columns {
             let g = (gradients[item] - Vector::new(along)) * probabilities[item];
             gradient[row * columns + column] = Vector::cast_from(g);
@@ -202,10 +236,11 @@ pub(super) fn forward<R: CubeRuntime>(
 ) -> CubeTensor<R> {
     let layout = Layout::of(heads.sequence);
     let logs = empty(scores, [heads.rows(), 2], DType::F32);
-    forward_kernel::launch(
+    let (count, dim) = layout.grid(heads.rows());
+    softmax_kernel::launch(
         &scores.client,
-        cubes(heads.rows()),
-        CubeDim::new_1d(layout.units),
+        count,
+        dim,
         layout.lanes,
         scores.clone().into_array_arg(),
         bias.into_array_arg(),
@@ -229,10 +264,11 @@ pub(super) fn backward<R: CubeRuntime>(
     mask: Option<&Mask<R>>,
 ) {
     let layout = Layout::of(heads.sequence);
-    backward_kernel::launch(
+    let (count, dim) = layout.grid(heads.rows());
+    softmax_backward_kernel::launch(
         &scores.client,
-        cubes(heads.rows()),
-        CubeDim::new_1d(layout.units),
+        count,
+        dim,
         layout.lanes,
         scores.clone().into_array_arg(),
         gradient.clone().into_array_arg(),

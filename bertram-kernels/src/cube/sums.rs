@@ -41,23 +41,25 @@ pub(super) fn chunk_grid(columns: usize, chunks: usize) -> (CubeCount, CubeDim) 
     )
 }
 
-/// The sum of a number of each unit of a cube of a power of two of units; every unit gets it.
+/// The sum of a number of each unit of a row of a cube's units, `units` long, a power of two; every unit of the row gets it.
+/// `shared` has a place for each unit of the cube.
 #[cube]
 pub(super) fn cube_sum(value: f32, shared: &mut SharedMemory<f32>, #[comptime] units: u32) -> f32 {
-    let unit = UNIT_POS as usize;
-    shared[unit] = value;
+    let first = (UNIT_POS_Y * units) as usize;
+    let unit = UNIT_POS_X as usize;
+    shared[first + unit] = value;
     sync_cube();
     let steps = comptime!(units.ilog2());
     #[unroll]
     for step in 0..steps {
         let half = comptime!((units >> (step + 1)) as usize);
         if unit < half {
-            let other = shared[unit + half];
-            shared[unit] += other;
+            let other = shared[first + unit + half];
+            shared[first + unit] += other;
         }
         sync_cube();
     }
-    let sum = shared[0];
+    let sum = shared[first];
     // The memory is written again at the next sum.
     sync_cube();
     sum

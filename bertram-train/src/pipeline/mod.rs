@@ -155,6 +155,11 @@ pub enum PipelineError {
         "{0} is finished: there is nothing to resume; to go on longer, add --set train.epochs=N with more epochs than it has"
     )]
     Finished(PathBuf),
+    /// A finished run without checkpoints.
+    #[error(
+        "{0} is finished and has no checkpoint, as after `bertram-cli runs clean`: it can be evaluated, exported and predicted with, and not trained longer"
+    )]
+    Cleaned(PathBuf),
     /// A run that early stopping ended.
     #[error(
         "{run} was ended by early stopping, after {evaluations} evaluation(s) without a better score; to go on, raise it with --set train.early-stopping=N, or switch it off with 0"

@@ -72,7 +72,7 @@ pub fn resume<B: AutodiffBackend>(
     let finished = run.summary().is_file();
     let Some(newest) = newest else {
         return Err(match finished {
-            true => PipelineError::Finished(run.path().to_owned()),
+            true => PipelineError::Cleaned(run.path().to_owned()),
             false => PipelineError::NoCheckpoint(run.path().to_owned()),
         });
     };

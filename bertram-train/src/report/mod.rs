@@ -19,7 +19,9 @@ mod section;
 mod tests;
 
 pub use group::{Group, Measure, Statistic};
-pub use read::{DevLine, RunRecord, RunSet, TrainLine, Unfinished, Unreadable, read_runs};
+pub use read::{
+    DevLine, RunRecord, RunSet, TrainLine, Unfinished, Unreadable, find_runs, read_runs,
+};
 
 use std::path::{Path, PathBuf};
 

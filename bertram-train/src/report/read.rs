@@ -97,6 +97,37 @@ pub struct RunSet {
 /// Reads the runs in `paths`: run folders, or folders that hold some at any depth. None is read twice.
 pub fn read_runs(paths: &[PathBuf]) -> Result<RunSet, ReportError> {
     let mut set = RunSet::default();
+    for run in find_runs(paths)? {
+        let path = run.path().to_owned();
+        let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        let name = last_part(&real);
+        if run.summary().is_file() {
+            match read_run(&run, name.clone()) {
+                Ok(record) => set.runs.push(record),
+                Err(error) => set.unreadable.push(Unreadable {
+                    path,
+                    name,
+                    reason: error.to_string(),
+                }),
+            }
+        } else {
+            set.unfinished.push(Unfinished {
+                updates: progress(&run),
+                path,
+                name,
+            });
+        }
+    }
+    tell_apart(&mut set);
+    Ok(set)
+}
+
+/// The runs in `paths`, as [`read_runs`] finds them, unread.
+///
+/// # Errors
+/// A path that is no folder, or holds no run.
+pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<RunFolder>, ReportError> {
+    let mut runs = Vec::new();
     let mut seen = BTreeSet::new();
     for path in paths {
         if !path.is_dir() {
@@ -109,31 +140,12 @@ pub fn read_runs(paths: &[PathBuf]) -> Result<RunSet, ReportError> {
         }
         for folder in folders {
             let real = std::fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone());
-            if !seen.insert(real.clone()) {
-                continue;
-            }
-            let run = RunFolder::open(&folder)?;
-            let name = last_part(&real);
-            if run.summary().is_file() {
-                match read_run(&run, name.clone()) {
-                    Ok(record) => set.runs.push(record),
-                    Err(error) => set.unreadable.push(Unreadable {
-                        path: folder,
-                        name,
-                        reason: error.to_string(),
-                    }),
-                }
-            } else {
-                set.unfinished.push(Unfinished {
-                    updates: progress(&run),
-                    path: folder,
-                    name,
-                });
+            if seen.insert(real) {
+                runs.push(RunFolder::open(&folder)?);
             }
         }
     }
-    tell_apart(&mut set);
-    Ok(set)
+    Ok(runs)
 }
 
 /// Run folders at or below `folder`, sorted; links are not followed, so that a loop of them cannot be.

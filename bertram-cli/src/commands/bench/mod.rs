@@ -31,13 +31,7 @@ pub fn run(args: &BenchArgs) -> CliResult {
 /// Sets the number of threads, and reads the shape of the encoder.
 fn prepare(args: &BenchCommonArgs) -> CliResult<BertConfig> {
     let config = shape(&args.shape)?;
-    if args.sequence > config.max_position_embeddings {
-        return Err(input(anyhow::anyhow!(
-            "--sequence {} is more than the {} positions of the shape",
-            args.sequence,
-            config.max_position_embeddings
-        )));
-    }
+    check_sequence(args.sequence, &config)?;
     if !(args.seconds.is_finite() && args.seconds >= 0.0) {
         return Err(input(anyhow::anyhow!(
             "--seconds {} is no length of time",
@@ -54,8 +48,19 @@ fn prepare(args: &BenchCommonArgs) -> CliResult<BertConfig> {
     Ok(config)
 }
 
+/// Whether the shape has positions for a sequence.
+pub fn check_sequence(sequence: usize, config: &BertConfig) -> CliResult {
+    if sequence > config.max_position_embeddings {
+        return Err(input(anyhow::anyhow!(
+            "--sequence {sequence} is more than the {} positions of the shape",
+            config.max_position_embeddings
+        )));
+    }
+    Ok(())
+}
+
 /// A named shape, or that of a `config.json`.
-fn shape(name: &str) -> CliResult<BertConfig> {
+pub fn shape(name: &str) -> CliResult<BertConfig> {
     match name {
         "minilm" => Ok(BertConfig {
             hidden_size: 384,
@@ -143,7 +148,7 @@ fn gibibytes(bytes: &Value) -> String {
     )
 }
 
-fn right_align(table: &mut Table, columns: &[usize]) {
+pub fn right_align(table: &mut Table, columns: &[usize]) {
     for &column in columns {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -15,7 +15,7 @@ use super::{batch_shape, compute, gibibytes, heading, measure, prepare, right_al
 use crate::args::{BenchCommonArgs, BenchTrainStepArgs};
 use crate::backend::BackendJob;
 use crate::error::{CliResult, input};
-use crate::out;
+use crate::{gpu, out};
 
 /// Runs `bench train-step`.
 pub fn train_step(args: &BenchTrainStepArgs) -> CliResult {
@@ -84,6 +84,7 @@ impl BackendJob for Speed {
             }
         };
         let memory = peak_memory_bytes();
+        let device_memory = gpu::report().and_then(|gpu| gpu.memory_bytes());
         let median = median(&seconds);
         let tokens_per_second = tokens as f64 / median;
         let peak = matmul_peak::<B>(args.precision, &device);
@@ -96,6 +97,7 @@ impl BackendJob for Speed {
             "matmul_peak_flops_per_second": peak,
             "peak_share": flops / peak,
             "peak_memory_bytes": memory,
+            "device_memory_bytes": device_memory,
         });
         if args.json {
             let mut whole = heading(args)?;
@@ -124,6 +126,12 @@ impl BackendJob for Speed {
             "peak memory".to_owned(),
             gibibytes(&report["peak_memory_bytes"]),
         ]);
+        if device_memory.is_some() {
+            table.add_row([
+                "memory of the device, in pools".to_owned(),
+                gibibytes(&report["device_memory_bytes"]),
+            ]);
+        }
         right_align(&mut table, &[1]);
         out::line(&table.to_string())
     }

@@ -1,13 +1,12 @@
 //! Attention: outputs and every gradient, with padding and dropout.
 
-use burn::backend::Wgpu;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 
 use super::super::attention;
 use super::super::dropout::{Mask, factors};
 use super::super::tensor::{primitive, tensor};
-use super::{AB, Case, assert_close, check, check_halves, device, results, vector};
+use super::{AB, Case, Gpu, assert_close, check, check_halves, device, results, vector};
 use crate::{AttentionOptions, KernelKind, Projections, TrainBackend, composed};
 
 /// Batch, sequence, heads, width of a head.
@@ -113,9 +112,9 @@ fn dropout_keeps_to_its_mask_on_the_way_back() {
     let Some(device) = device() else { return };
     for size in [[2, 7, 3, 5], [2, 36, 2, 8]] {
         let [batch, sequence, heads, _] = size;
-        let like = primitive(Tensor::<Wgpu, 1>::zeros([1], &device));
+        let like = primitive(Tensor::<Gpu, 1>::zeros([1], &device));
         let mask = Mask::draw(0.3, &like).expect("something is dropped");
-        let dense: Tensor<Wgpu, 2> = tensor(factors(&mask, [batch * heads, sequence, sequence]));
+        let dense: Tensor<Gpu, 2> = tensor(factors(&mask, [batch * heads, sequence, sequence]));
         let dense = Tensor::<AB, 2>::from_inner(dense);
         let dense = dense.reshape([batch, heads, sequence, sequence]);
         let options = AttentionOptions {

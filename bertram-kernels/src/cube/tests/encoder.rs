@@ -1,7 +1,5 @@
 //! What stands around the products: outputs and every gradient.
 
-use burn::backend::Wgpu;
-use burn::backend::wgpu::WgpuDevice;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
@@ -9,8 +7,8 @@ use super::super::dropout::{Mask, factors};
 use super::super::layer_norm;
 use super::super::tensor::{primitive, tensor};
 use super::{
-    AB, Case, Gpu, Runtime, assert_close, check, check_halves, device, matrix, results, values,
-    vector,
+    AB, Case, Device, Gpu, Runtime, assert_close, check, check_halves, device, matrix, results,
+    values, vector,
 };
 use crate::{KernelKind, Kernels, Norm, TrainBackend, composed};
 
@@ -98,10 +96,10 @@ fn layer_norm_dropout() {
 }
 
 /// The mask of a seed, and as a matrix.
-fn mask(prob: f64, shape: [usize; 2], device: &WgpuDevice) -> (Mask<Runtime>, Tensor<AB, 2>) {
-    let like = primitive(Tensor::<Wgpu, 1>::zeros([1], device));
+fn mask(prob: f64, shape: [usize; 2], device: &Device) -> (Mask<Runtime>, Tensor<AB, 2>) {
+    let like = primitive(Tensor::<Gpu, 1>::zeros([1], device));
     let mask = Mask::draw(prob, &like).expect("something is dropped");
-    let as_matrix: Tensor<Wgpu, 2> = tensor(factors(&mask, [1, shape[0], shape[1]]));
+    let as_matrix: Tensor<Gpu, 2> = tensor(factors(&mask, [1, shape[0], shape[1]]));
     (mask, Tensor::from_inner(as_matrix))
 }
 
@@ -178,14 +176,14 @@ fn masks_drop_the_right_share_and_repeat_with_the_seed() {
     };
     assert!((0..20).any(|_| seeded() == seeded()));
     // Vectors of four columns and single ones find the same mask.
-    let like = primitive(Tensor::<Wgpu, 1>::zeros([1], &device));
+    let like = primitive(Tensor::<Gpu, 1>::zeros([1], &device));
     let mask = Mask::draw(0.5, &like).expect("something is dropped");
-    let wide: Vec<f32> = values::<Wgpu, 2>(tensor(factors(&mask, [3, 20, 36])));
-    let narrow: Vec<f32> = values::<Wgpu, 2>(tensor(factors(&mask, [3, 20, 35])));
+    let wide: Vec<f32> = values::<Gpu, 2>(tensor(factors(&mask, [3, 20, 36])));
+    let narrow: Vec<f32> = values::<Gpu, 2>(tensor(factors(&mask, [3, 20, 35])));
     for (wide, narrow) in wide.chunks(36).zip(narrow.chunks(35)) {
         assert_eq!(wide[..35], *narrow);
     }
-    let other = matrix::<Wgpu>(1, [1, 1], &device);
+    let other = matrix::<Gpu>(1, [1, 1], &device);
     assert!(Mask::draw(0.0, &primitive(other)).is_none());
 }
 

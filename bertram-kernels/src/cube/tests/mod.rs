@@ -1,4 +1,5 @@
 //! Fused beside composed on the same device, and beside the CPU. Mesa's lavapipe, a Vulkan device in software, will do.
+//! With the feature `cuda` they run on CUDA.
 
 #![allow(clippy::print_stderr, reason = "a test says why it skipped")]
 
@@ -7,16 +8,21 @@ mod encoder;
 mod linear;
 mod parameters;
 
+use std::panic::catch_unwind;
 use std::sync::OnceLock;
 
-use burn::backend::wgpu::WgpuDevice;
-use burn::backend::{Autodiff, Flex, Wgpu};
-use burn::tensor::backend::Backend;
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::backend::{Backend, BackendTypes};
 use burn::tensor::{DType, Tensor, TensorData};
 
 use crate::{KernelKind, TrainBackend};
 
-type Gpu = Wgpu;
+/// The backend under test: CUDA in a build that has it.
+#[cfg(feature = "cuda")]
+type Gpu = burn::backend::Cuda;
+#[cfg(not(feature = "cuda"))]
+type Gpu = burn::backend::Wgpu;
+type Device = <Gpu as BackendTypes>::Device;
 type AB = Autodiff<Gpu>;
 /// What compiles and launches the kernels of the backend under test.
 type Runtime = <Gpu as super::graph::CubeKernels>::Runtime;
@@ -35,26 +41,39 @@ fn numbers(seed: usize, count: usize) -> Vec<f32> {
 }
 
 /// The first device that computes; `None`, and a line that says so, where there is none.
-fn device() -> Option<WgpuDevice> {
-    static FOUND: OnceLock<Option<WgpuDevice>> = OnceLock::new();
+fn device() -> Option<Device> {
+    static FOUND: OnceLock<Option<Device>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
-        // A software adapter counts as a CPU, which the default device does not pick everywhere.
-        [WgpuDevice::DefaultDevice, WgpuDevice::Cpu]
-            .into_iter()
-            .find(|device| {
-                std::panic::catch_unwind(|| {
-                    let one = Tensor::<Wgpu, 1>::ones([1], device);
-                    one.into_data()
-                        .to_vec::<f32>()
-                        .is_ok_and(|one| one == [1.0])
-                })
-                .unwrap_or(false)
+        let computes = |device: &Device| {
+            catch_unwind(|| {
+                let one = Tensor::<Gpu, 1>::ones([1], device);
+                let one = one.into_data().to_vec::<f32>();
+                one.is_ok_and(|one| one == [1.0])
             })
+            .unwrap_or(false)
+        };
+        devices().into_iter().find(computes)
     });
     if found.is_none() {
-        eprintln!("skipped: no GPU adapter (Vulkan, Metal or DirectX) was found");
+        eprintln!("skipped: no GPU was found");
     }
     found.clone()
+}
+
+/// What to try. A software adapter counts as a CPU, which wgpu's default device does not pick everywhere.
+#[cfg(not(feature = "cuda"))]
+fn devices() -> Vec<Device> {
+    vec![Device::DefaultDevice, Device::Cpu]
+}
+
+/// The first CUDA device, without TF32: the CPU's products are in f32.
+#[cfg(feature = "cuda")]
+fn devices() -> Vec<Device> {
+    let device = Device::default();
+    match catch_unwind(|| crate::forbid_tf32(&Device::default())) {
+        Ok(()) => vec![device],
+        Err(_) => Vec::new(),
+    }
 }
 
 fn matrix<B: Backend>(seed: usize, shape: [usize; 2], device: &B::Device) -> Tensor<B, 2> {
@@ -131,7 +150,7 @@ fn check(what: &str, shapes: &[[usize; 2]], case: impl Case, tolerance: f32) {
 }
 
 /// The halves that a device computes in.
-fn halves(device: &WgpuDevice) -> Vec<DType> {
+fn halves(device: &Device) -> Vec<DType> {
     let halves = [DType::F16, DType::BF16];
     let found: Vec<DType> = halves
         .into_iter()

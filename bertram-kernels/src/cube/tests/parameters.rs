@@ -1,14 +1,12 @@
 //! What the optimiser and the aggregators do with parameters and gradients.
 
-use burn::backend::Wgpu;
-use burn::backend::wgpu::WgpuDevice;
 use burn::tensor::Tensor;
 
 use super::super::tensor::{primitive, tensor};
-use super::{assert_close, device, matrix, values};
+use super::{Device, Gpu, assert_close, device, matrix, values};
 use crate::{AdamWStep, AdamWUpdate, KernelKind};
 
-type Matrix = Tensor<Wgpu, 2>;
+type Matrix = Tensor<Gpu, 2>;
 
 /// One number, odd ones, more than fit a launch, more than a cube takes at once.
 const SHAPES: [[usize; 2]; 14] = [
@@ -33,11 +31,11 @@ fn steps(
     kind: KernelKind,
     factors: &[Option<f32>],
     shared: bool,
-    device: &WgpuDevice,
+    device: &Device,
 ) -> Vec<Vec<f32>> {
     let mut state: Vec<(Matrix, Option<[Matrix; 2]>)> = (SHAPES.iter())
         .enumerate()
-        .map(|(seed, shape)| (matrix::<Wgpu>(seed, *shape, device), None))
+        .map(|(seed, shape)| (matrix::<Gpu>(seed, *shape, device), None))
         .collect();
     let before: Vec<Matrix> = state
         .iter()
@@ -45,11 +43,11 @@ fn steps(
         .collect();
     let before = shared.then_some(before);
     for (number, factor) in factors.iter().enumerate() {
-        let factor = factor.map(|factor| Tensor::<Wgpu, 1>::from_floats([factor], device));
+        let factor = factor.map(|factor| Tensor::<Gpu, 1>::from_floats([factor], device));
         let updates = (state.drain(..).zip(SHAPES).enumerate())
             .map(|(seed, ((parameter, moments), shape))| AdamWUpdate {
                 parameter: primitive(parameter),
-                gradient: primitive(matrix::<Wgpu>(100 * number + seed, shape, device)),
+                gradient: primitive(matrix::<Gpu>(100 * number + seed, shape, device)),
                 moments: moments.map(|moments| moments.map(primitive)),
                 step: AdamWStep {
                     beta1: 0.9,
@@ -60,13 +58,13 @@ fn steps(
                 },
             })
             .collect();
-        state = (kind.adamw_all::<Wgpu>(updates, factor.as_ref()).into_iter())
+        state = (kind.adamw_all::<Gpu>(updates, factor.as_ref()).into_iter())
             .map(|updated| (tensor(updated.parameter), Some(updated.moments.map(tensor))))
             .collect();
     }
     if let Some(before) = before {
         for (seed, (parameter, shape)) in before.into_iter().zip(SHAPES).enumerate() {
-            let kept = values(matrix::<Wgpu>(seed, shape, device));
+            let kept = values(matrix::<Gpu>(seed, shape, device));
             assert_eq!(values(parameter), kept, "what is shared is not changed");
         }
     }
@@ -95,9 +93,9 @@ fn adamw_of_all_parameters() {
 #[test]
 fn a_step_that_is_left_out_may_have_any_gradient() {
     let Some(device) = device() else { return };
-    let parameter = matrix::<Wgpu>(1, [3, 5], &device);
+    let parameter = matrix::<Gpu>(1, [3, 5], &device);
     let gradient = parameter.clone() * f32::INFINITY;
-    let factor = Tensor::<Wgpu, 1>::from_floats([-1.0], &device);
+    let factor = Tensor::<Gpu, 1>::from_floats([-1.0], &device);
     let step = AdamWStep {
         beta1: 0.9,
         beta2: 0.999,
@@ -121,7 +119,7 @@ fn inner_products() {
             .map(|(group, shape)| {
                 let seeds = (0..count).map(|tensor| 10 * group + tensor);
                 seeds
-                    .map(|seed| matrix::<Wgpu>(seed, *shape, &device))
+                    .map(|seed| matrix::<Gpu>(seed, *shape, &device))
                     .collect()
             })
             .collect();
@@ -130,7 +128,7 @@ fn inner_products() {
                 let tensors = group.iter().cloned();
                 tensors.map(primitive).collect()
             });
-            let products = kind.inner_products_all::<Wgpu>(groups.collect());
+            let products = kind.inner_products_all::<Gpu>(groups.collect());
             vec![values(products.expect("there are groups"))]
         };
         let fused = all(KernelKind::Fused);
@@ -148,17 +146,17 @@ fn inner_products() {
     }
     assert!(
         KernelKind::Fused
-            .inner_products_all::<Wgpu>(Vec::new())
+            .inner_products_all::<Gpu>(Vec::new())
             .is_none()
     );
-    assert!(KernelKind::Fused.inner_products::<Wgpu, 2>(&[]).is_empty());
+    assert!(KernelKind::Fused.inner_products::<Gpu, 2>(&[]).is_empty());
 }
 
 #[test]
 fn sums_and_averages() {
     let Some(device) = device() else { return };
     for shape in SHAPES {
-        let tensors = [1, 2, 3].map(|seed| matrix::<Wgpu>(seed, shape, &device));
+        let tensors = [1, 2, 3].map(|seed| matrix::<Gpu>(seed, shape, &device));
         let [fused, composed] = [KernelKind::Fused, KernelKind::Composed].map(|kind| {
             let terms = |count: usize| {
                 let weights = [0.5, 1.0, -0.25];
@@ -171,7 +169,7 @@ fn sums_and_averages() {
         });
         assert_eq!(fused.len(), 4);
         assert_close(&format!("sums {shape:?}"), &fused, &composed, 1e-6);
-        let kept = values(matrix::<Wgpu>(1, shape, &device));
+        let kept = values(matrix::<Gpu>(1, shape, &device));
         assert_eq!(
             values(tensors[0].clone()),
             kept,

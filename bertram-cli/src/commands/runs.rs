@@ -1,0 +1,340 @@
+//! `bertram-cli runs`: run folders on disk.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use bertram_train::report::find_runs;
+use bertram_train::run_folder::{CheckpointStore, RunFolder, RunState, read_json};
+use comfy_table::{Table, presets};
+use indicatif::BinaryBytes;
+use serde_json::{Map, Value, json};
+
+use super::bench::right_align;
+use crate::args::{RunFoldersArgs, RunFoldersCommand, RunsCleanArgs, RunsListArgs};
+use crate::error::{CliError, CliResult, input, work};
+use crate::out;
+
+/// Runs the command.
+pub fn run(args: &RunFoldersArgs) -> CliResult {
+    match &args.what {
+        RunFoldersCommand::List(args) => list(args),
+        RunFoldersCommand::Show { run } => show(run),
+        RunFoldersCommand::Clean(args) => clean(args),
+    }
+}
+
+/// What is known of a run without reading a tensor.
+struct Run {
+    folder: RunFolder,
+    /// Why it cannot be read, if it cannot.
+    state: Result<RunState, String>,
+    /// `summary.json`; null where there is none that can be read.
+    summary: Value,
+}
+
+impl Run {
+    fn read(folder: RunFolder) -> Self {
+        let state = folder.state().map_err(|error| error.to_string());
+        let path = folder.summary();
+        let (state, summary) = match path.is_file().then(|| read_json(&path)) {
+            None => (state, Value::Null),
+            Some(Ok(summary)) => (state, summary),
+            Some(Err(error)) => (Err(error.to_string()), Value::Null),
+        };
+        Self {
+            folder,
+            state,
+            summary,
+        }
+    }
+
+    fn checkpoints(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.folder.checkpoints());
+        let mut folders: Vec<PathBuf> = entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir())
+            .collect();
+        folders.sort();
+        folders
+    }
+
+    /// What [`clean`] removes: the training state of a finished run.
+    fn removable(&self) -> Vec<PathBuf> {
+        match self.state {
+            Ok(RunState::Finished) => self.checkpoints(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn state(&self) -> String {
+        match &self.state {
+            Ok(RunState::Finished) => "finished".to_owned(),
+            Ok(RunState::AtWork) => "at work".to_owned(),
+            Ok(RunState::Interrupted) => {
+                let store = CheckpointStore::new(self.folder.checkpoints(), 1);
+                match store.newest_update() {
+                    Ok(Some(update)) => format!("stopped at update {update}"),
+                    _ => "stopped".to_owned(),
+                }
+            }
+            Ok(RunState::NotBegun) => "stopped before its first update".to_owned(),
+            Ok(RunState::None) => "no run".to_owned(),
+            Err(_) => "not readable".to_owned(),
+        }
+    }
+
+    /// Dev scores by their place in `summary.json`: `sst.accuracy`, `overall`.
+    fn scores(&self) -> Map<String, Value> {
+        let mut scores = Map::new();
+        flatten("", &self.summary["dev"], &mut scores);
+        scores
+    }
+}
+
+/// Numbers in nested objects, each under its path.
+fn flatten(prefix: &str, value: &Value, into: &mut Map<String, Value>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let path = match prefix {
+                    "" => key.clone(),
+                    prefix => format!("{prefix}.{key}"),
+                };
+                flatten(&path, value, into);
+            }
+        }
+        Value::Number(_) => {
+            into.insert(prefix.to_owned(), value.clone());
+        }
+        _ => {}
+    }
+}
+
+/// Bytes of a file, or of all files of a folder; links count as nothing.
+fn bytes(path: &Path) -> u64 {
+    let Ok(metadata) = path.symlink_metadata() else {
+        return 0;
+    };
+    if !metadata.is_dir() {
+        return if metadata.is_file() {
+            metadata.len()
+        } else {
+            0
+        };
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| bytes(&entry.path())).sum()
+}
+
+fn size(bytes: u64) -> String {
+    BinaryBytes(bytes).to_string()
+}
+
+fn find(folders: &[PathBuf]) -> CliResult<Vec<Run>> {
+    let found = find_runs(folders).map_err(input)?;
+    Ok(found.into_iter().map(Run::read).collect())
+}
+
+fn list(args: &RunsListArgs) -> CliResult {
+    let runs = find(&args.folders)?;
+    if args.json {
+        let runs: Vec<Value> = runs.iter().map(line).collect();
+        return out::line(&serde_json::to_string_pretty(&runs).map_err(work)?);
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["run", "state", "overall", "size", "to be freed"]);
+    let (mut all, mut removable) = (0, 0);
+    for run in &runs {
+        let whole = bytes(run.folder.path());
+        let freed = run.removable().iter().map(|path| bytes(path)).sum();
+        all += whole;
+        removable += freed;
+        let overall = run.summary["dev"]["overall"].as_f64();
+        table.add_row([
+            run.folder.path().display().to_string(),
+            run.state(),
+            overall.map_or(String::new(), |overall| format!("{overall:.3}")),
+            size(whole),
+            if freed > 0 {
+                size(freed)
+            } else {
+                String::new()
+            },
+        ]);
+    }
+    table.add_row([
+        "all".to_owned(),
+        String::new(),
+        String::new(),
+        size(all),
+        size(removable),
+    ]);
+    right_align(&mut table, &[2, 3, 4]);
+    out::line(&table.to_string())?;
+    for run in &runs {
+        if let Err(reason) = &run.state {
+            tracing::warn!("{}: {reason}", run.folder.path().display());
+        }
+    }
+    Ok(())
+}
+
+/// A run as a flat object, so that a table can be made of many.
+fn line(run: &Run) -> Value {
+    let mut line = Map::new();
+    line.insert("run".to_owned(), json!(run.folder.path()));
+    line.insert("state".to_owned(), json!(run.state()));
+    let freed: u64 = run.removable().iter().map(|path| bytes(path)).sum();
+    line.insert("bytes".to_owned(), json!(bytes(run.folder.path())));
+    line.insert("bytes_to_be_freed".to_owned(), json!(freed));
+    for key in [
+        "seed",
+        "backend",
+        "best_epoch",
+        "epochs",
+        "updates",
+        "seconds",
+        "tokens_per_second",
+    ] {
+        line.insert(key.to_owned(), run.summary[key].clone());
+    }
+    for (path, score) in run.scores() {
+        line.insert(format!("dev.{path}"), score);
+    }
+    Value::Object(line)
+}
+
+fn show(path: &Path) -> CliResult {
+    let folder = RunFolder::open(path).map_err(input)?;
+    let run = Run::read(folder);
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    let mut row = |name: &str, value: String| {
+        if !value.is_empty() {
+            table.add_row([name, &value]);
+        }
+    };
+    row("run", path.display().to_string());
+    row("state", run.state());
+    if let Err(reason) = &run.state {
+        row("why", reason.clone());
+    }
+    match run.folder.read_info() {
+        Ok(info) => {
+            row("begun", info.started);
+            row("command", info.command.join(" "));
+            row(
+                "model",
+                info.model
+                    .map_or(String::new(), |model| model.display().to_string()),
+            );
+            row("backend", info.backend);
+            row("seed", info.seed.to_string());
+            row("bertram", info.bertram);
+        }
+        Err(error) => row("run.json", error.to_string()),
+    }
+    for (path, score) in run.scores() {
+        let score = match score.as_f64() {
+            Some(score) if score.fract() != 0.0 => format!("{score:.3}"),
+            _ => score.to_string(),
+        };
+        row(&format!("dev {path}"), score);
+    }
+    for part in ["checkpoints", "model", "predictions"] {
+        row(part, size(bytes(&path.join(part))));
+    }
+    row("all of it", size(bytes(path)));
+    out::line(&table.to_string())?;
+    next(&run).iter().try_for_each(|line| out::line(line))
+}
+
+/// Commands that make sense now.
+fn next(run: &Run) -> Vec<String> {
+    let path = run.folder.path().display();
+    match run.state {
+        Ok(RunState::Finished) => {
+            let mut lines = vec![
+                format!("bertram-cli evaluate --run {path} --split dev"),
+                format!("bertram-cli export --run {path} --out FOLDER"),
+            ];
+            let removable: u64 = run.removable().iter().map(|path| bytes(path)).sum();
+            if removable > 0 {
+                lines.push(format!(
+                    "bertram-cli runs clean {path}      # frees {}",
+                    size(removable)
+                ));
+            }
+            lines
+        }
+        Ok(RunState::Interrupted | RunState::NotBegun) => {
+            vec![format!("bertram-cli train --resume {path}")]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn clean(args: &RunsCleanArgs) -> CliResult {
+    let runs = find(&args.folders)?;
+    let (finished, others): (Vec<&Run>, Vec<&Run>) =
+        (runs.iter()).partition(|run| matches!(run.state, Ok(RunState::Finished)));
+    for run in others {
+        out::progress(&format!(
+            "{}: {}, left as it is",
+            run.folder.path().display(),
+            run.state()
+        ));
+    }
+    let removable: Vec<PathBuf> = finished.iter().flat_map(|run| run.removable()).collect();
+    if removable.is_empty() {
+        return out::line("nothing to remove");
+    }
+    let freed: u64 = removable.iter().map(|path| bytes(path)).sum();
+    for path in &removable {
+        out::line(&format!("{}  {}", path.display(), size(bytes(path))))?;
+    }
+    if !args.yes && !agreed(freed)? {
+        return out::line("nothing was removed");
+    }
+    for run in finished {
+        // A process that goes on with the run meanwhile keeps its checkpoints.
+        let _lock = run.folder.lock().map_err(work)?;
+        for path in run.removable() {
+            std::fs::remove_dir_all(&path)
+                .map_err(|error| work(anyhow!("{}: {error}", path.display())))?;
+        }
+    }
+    out::line(&format!("{} freed", size(freed)))
+}
+
+/// Asks on the terminal.
+fn agreed(freed: u64) -> CliResult<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Err(no_terminal());
+    }
+    let mut error = std::io::stderr().lock();
+    let question = format!(
+        "Remove them? {} are freed, and the runs cannot be trained longer. [y/N] ",
+        size(freed)
+    );
+    write!(error, "{question}")
+        .and_then(|()| error.flush())
+        .map_err(work)?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(work)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn no_terminal() -> CliError {
+    input(anyhow!(
+        "there is no terminal to ask on: look at the list above, and add --yes to remove it"
+    ))
+}
