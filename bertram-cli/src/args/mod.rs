@@ -242,13 +242,13 @@ pub struct PredictArgs {
 pub enum TextFormat {
     /// A sentence a line; two of a pair with a tab between them.
     Lines,
-    /// A JSON object a line, with the task's own names of fields, or `sentence`, or `sentence1` and `sentence2`.
+    /// A JSON object a line, with the task's own fields or the standard ones.
     JsonLines,
-    /// A table with a header, separated by commas, semicolons or tabs, with CSV quoting.
+    /// A table with a header: commas, semicolons or tabs, with CSV quoting.
     Csv,
-    /// A table with a header, separated by tabs, without quoting.
+    /// A table with a header: tabs, without quoting.
     Tsv,
-    /// A table with a header, separated by tabs, with CSV quoting.
+    /// A table with a header: tabs, with CSV quoting.
     TsvQuoted,
     /// A table as the CS224N course has them.
     Cs224n,
