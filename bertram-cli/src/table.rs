@@ -26,14 +26,17 @@ pub fn scores_table(scores: &SplitScores) -> Table {
             scores.rows().to_string(),
         ]);
     }
-    table.add_row([
-        "overall".to_owned(),
-        format!("{:.3}", scores.overall),
-        String::new(),
-        String::new(),
-        format!("plain mean {:.3}", scores.mean),
-        String::new(),
-    ]);
+    // Of no score there is no mean.
+    if !scores.tasks.is_empty() {
+        table.add_row([
+            "overall".to_owned(),
+            format!("{:.3}", scores.overall),
+            String::new(),
+            String::new(),
+            format!("plain mean {:.3}", scores.mean),
+            String::new(),
+        ]);
+    }
     for column in [1, 3, 5] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bertram_core::data::{
-    BadRow, Batcher, BertTokenizer, DataError, Dataset, DemoConfig, DemoCorpus, Format,
-    ReadOptions, Split, TokenizedDataset, TokenizerError, layout_file, read_dataset_noting,
-    written_labels,
+    BadRow, BadRows, Batcher, BertTokenizer, DataError, Dataset, DemoConfig, DemoCorpus, Format,
+    LabelColumn, LabelNumbers, Mend, ReadOptions, Split, TokenizedDataset, TokenizerError,
+    file_sha256, label_numbers, layout_file, read_dataset_noting, written_labels,
 };
 use bertram_core::task::{LabelKind, TaskConfig, TaskId, TaskSpec};
 use serde::{Deserialize, Serialize};
@@ -99,10 +99,11 @@ pub fn demo_config(settings: &Settings) -> DemoConfig {
     }
 }
 
-/// Whether a task takes the generated corpus.
+/// Whether a task takes the generated corpus: one of the paper's, and not another under its name.
 pub(crate) fn uses_demo(settings: &Settings, task: &TaskSettings) -> bool {
     let files = task.train.is_some() || task.dev.is_some() || task.test.is_some();
-    TaskId::PAPER.contains(&task.task) && settings.data.dir.is_none() && !files
+    let is_paper = TaskId::PAPER.contains(&task.task) && task.spec.preset.is_some();
+    is_paper && settings.data.dir.is_none() && !files
 }
 
 fn read_task(
@@ -111,74 +112,138 @@ fn read_task(
     splits: &[Split],
     say: &mut impl FnMut(&str),
 ) -> Result<TaskCorpus, DataError> {
-    let file = |split: Split| file_of(settings, task, split).filter(|_| splits.contains(&split));
-    let mut read = |path: Option<PathBuf>, split: Split| -> Result<Dataset, DataError> {
-        let Some(path) = path else {
-            return Ok(Dataset {
-                task: task.task,
-                path: PathBuf::new(),
-                sha256: String::new(),
-                examples: Vec::new(),
-                skipped: Vec::new(),
-            });
+    let mut read = |split: Split| -> Result<Option<Dataset>, DataError> {
+        if !splits.contains(&split) {
+            return Ok(None);
+        }
+        let Some(path) = file_of(settings, task, split)? else {
+            return Ok(None);
         };
         let options = read_options(settings, task, &path, split);
         let (dataset, notes) = read_dataset_noting(&path, &options)?;
         notes.iter().for_each(|note| say(note));
-        Ok(dataset)
+        Ok(Some(dataset))
     };
-    // A test file is optional in a data folder, and a must where the config names it. A link to nowhere is there.
-    let there = |path: &PathBuf| task.test.is_some() || path.symlink_metadata().is_ok();
+    let none = || Dataset {
+        task: task.task,
+        path: PathBuf::new(),
+        sha256: String::new(),
+        examples: Vec::new(),
+        skipped: Vec::new(),
+    };
+    let train = match task.train_on {
+        true => read(Split::Train)?,
+        false => None,
+    };
     Ok(TaskCorpus {
         task: task.task,
         spec: task.spec.clone(),
-        train: read(file(Split::Train).filter(|_| task.train_on), Split::Train)?,
-        dev: read(file(Split::Dev), Split::Dev)?,
-        test: match file(Split::Test).filter(there) {
-            Some(path) => Some(read(Some(path), Split::Test)?),
-            None => None,
-        },
+        train: train.unwrap_or_else(none),
+        dev: read(Split::Dev)?.unwrap_or_else(none),
+        test: read(Split::Test)?,
     })
 }
 
-/// The file of a split, where the settings say one.
-fn file_of(settings: &Settings, task: &TaskSettings, split: Split) -> Option<PathBuf> {
-    let named = match split {
-        Split::Train => &task.train,
-        Split::Dev => &task.dev,
-        Split::Test => &task.test,
+/// The file of a split, where the settings say one: the one that they name, or that of the data folder. A test file is
+/// optional in a data folder, and a must where the config names it.
+fn file_of(
+    settings: &Settings,
+    task: &TaskSettings,
+    split: Split,
+) -> Result<Option<PathBuf>, DataError> {
+    if let Some(path) = task.file(split) {
+        return match path.metadata() {
+            Ok(_) => Ok(Some(path.clone())),
+            Err(source) => Err(DataError::Named {
+                path: path.clone(),
+                task: task.task,
+                split: split.name(),
+                source,
+            }),
+        };
+    }
+    let Some(dir) = &settings.data.dir else {
+        return Ok(None);
     };
-    match (named, &settings.data.dir) {
-        (Some(path), _) => Some(path.clone()),
-        (None, Some(dir)) if task.spec.preset.is_none() && task.format.is_none() => {
-            Some(file_in(dir, task.task, split))
-        }
-        (None, Some(dir)) => Some(layout_file(
-            dir,
-            format_of(settings, task, None),
-            task.task,
-            split,
-        )),
-        (None, None) => None,
+    match file_in(dir, settings, task, split) {
+        Err(DataError::NoFile { .. }) if split == Split::Test => Ok(None),
+        found => found.map(Some),
     }
 }
 
-/// The file of a task that is no preset in a data folder, by its name: of any format, beside the others or in a folder of
-/// the task's. Where there is none, the first that was looked for.
-fn file_in(dir: &Path, task: TaskId, split: Split) -> PathBuf {
-    let split = split.name();
-    let endings = ["csv", "tsv", "jsonl"];
-    let candidates = endings
+/// The file of a split in a data folder: where a preset's format has it, or by the task's name.
+fn file_in(
+    dir: &Path,
+    settings: &Settings,
+    task: &TaskSettings,
+    split: Split,
+) -> Result<PathBuf, DataError> {
+    // A link to nowhere is there.
+    let is_there = |path: &PathBuf| path.symlink_metadata().is_ok();
+    let missing = |looked: String| DataError::NoFile {
+        dir: dir.to_owned(),
+        task: task.task,
+        split: split.name(),
+        looked,
+    };
+    if task.spec.preset.is_some() {
+        let path = layout_file(dir, format_of(settings, task, None), task.task, split);
+        let name = path
+            .strip_prefix(dir)
+            .unwrap_or(&path)
+            .display()
+            .to_string();
+        return Some(path).filter(is_there).ok_or_else(|| missing(name));
+    }
+    let found: Vec<PathBuf> = names_of(task.task, split)
+        .into_iter()
+        .map(|name| dir.join(name))
+        .filter(is_there)
+        .collect();
+    // Of several files, those whose ending says the format that the config says are meant.
+    let meant: Vec<PathBuf> = found
         .iter()
-        .map(|ending| dir.join(format!("{task}-{split}.{ending}")))
-        .chain(
-            endings
+        .filter(|path| task.format.is_some() && Format::of_ending(path) == task.format)
+        .cloned()
+        .collect();
+    let found = if meant.is_empty() { found } else { meant };
+    match &found[..] {
+        [] => Err(missing(looked_for(task.task, split))),
+        [path] => Ok(path.clone()),
+        several => Err(DataError::SeveralFiles {
+            dir: dir.to_owned(),
+            task: task.task,
+            split: split.name(),
+            names: several
                 .iter()
-                .map(|ending| dir.join(task.name()).join(format!("{split}.{ending}"))),
-        );
-    let mut candidates = candidates.peekable();
-    let first = candidates.peek().cloned().unwrap_or_default();
-    candidates.find(|path| path.is_file()).unwrap_or(first)
+                .map(|path| path.strip_prefix(dir).unwrap_or(path).display().to_string())
+                .collect(),
+        }),
+    }
+}
+
+/// The names under which a data folder may have a file of a task that is no preset: `NAME-train.csv`, `NAME/train.csv`, with
+/// any ending that says a format, packed or not.
+fn names_of(task: TaskId, split: Split) -> Vec<String> {
+    let split = split.name();
+    let mut names = Vec::new();
+    for stem in [format!("{task}-{split}"), format!("{task}/{split}")] {
+        for (ending, _) in Format::ENDINGS {
+            names.push(format!("{stem}.{ending}"));
+            names.push(format!("{stem}.{ending}.gz"));
+        }
+    }
+    names
+}
+
+/// [`names_of`], in words.
+fn looked_for(task: TaskId, split: Split) -> String {
+    let split = split.name();
+    let endings = Format::ENDINGS.map(|(ending, _)| format!(".{ending}"));
+    format!(
+        "{task}-{split} or {task}/{split} with one of {}, and .gz after it or not",
+        endings.join(", ")
+    )
 }
 
 /// The format of a task's file: its own; of a preset the data folder's, or GLUE's where the course has no such task; of
@@ -204,57 +269,221 @@ fn read_options<'a>(
         columns: &task.columns,
         bad_rows: settings.data.bad_rows,
         preprocess: settings.data.preprocess,
-        labelled: split != Split::Test,
+        labels: LabelColumn::of(split),
+        label_numbers: task.label_numbers,
     }
+}
+
+/// How rows of a task that are to be predicted are read from a table or JSON lines. `format` is what the user says; else
+/// it is the task's own, as far as it goes with the ending of `path`. `None` where neither says a format.
+pub fn options_to_predict<'a>(
+    settings: &Settings,
+    task: &'a TaskSettings,
+    path: &Path,
+    format: Option<Format>,
+) -> Option<ReadOptions<'a>> {
+    let by_ending = Format::of_ending(path);
+    let by_task = by_ending
+        .map(|_| format_of(settings, task, Some(path)))
+        .filter(|format| format.is_table());
+    let format = format.or(match by_ending {
+        Some(Format::JsonLines) => by_ending,
+        _ => by_task.or(by_ending),
+    })?;
+    Some(ReadOptions {
+        format,
+        // A row that is left out would have no prediction.
+        bad_rows: BadRows::Error,
+        labels: LabelColumn::Ignored,
+        ..read_options(settings, task, path, Split::Test)
+    })
 }
 
 /// Most labels of a task with `labels = "auto"`: more are no classes, or another column.
 const MOST_LABELS: usize = 1000;
 
-/// The settings with the labels of tasks that have `labels = "auto"`: those of their training rows, numbers in their order
-/// and names in the alphabet's.
+/// The settings with what only the training rows say of labels: those of tasks that have `labels = "auto"` (numbers in their
+/// order and names in the alphabet's), and what numbers mean where labels have names.
 ///
 /// # Errors
-/// Those of reading, and [`DataError::Labels`] for a column that has too few or too many.
+/// Those of reading, [`DataError::Labels`] for a column that has too few or too many, and [`DataError::LabelNumbers`].
 pub fn with_labels(settings: &Settings) -> Result<Cow<'_, Settings>, DataError> {
-    let is_open = |task: &TaskSettings| task.spec.labels.is_empty();
+    let is_open = |task: &TaskSettings| lacks_labels(task) || lacks_numbers(task);
     if !settings.tasks.iter().any(is_open) {
         return Ok(Cow::Borrowed(settings));
     }
     let mut resolved = settings.clone();
     for task in resolved.tasks.iter_mut().filter(|task| is_open(task)) {
-        let path = file_of(settings, task, Split::Train).unwrap_or_default();
-        let options = read_options(settings, task, &path, Split::Train);
-        let (mut labels, rows) = written_labels(&path, &options)?;
-        // Scores, ids and texts hardly repeat.
-        if labels.len() < 2
-            || labels.len() > MOST_LABELS
-            || (labels.len() > 50 && labels.len() * 2 > rows)
-        {
-            return Err(DataError::Labels {
-                path,
-                task: task.task,
-                labels: labels.len(),
-                rows,
-            });
+        if lacks_labels(task) {
+            take_labels(settings, task)?;
+        } else {
+            take_numbers(settings, task)?;
         }
-        let numbers: Option<Vec<f64>> = labels.iter().map(|label| label.parse().ok()).collect();
-        match numbers {
-            Some(_) => labels.sort_by(|one, other| {
-                let number = |label: &str| label.parse().unwrap_or(f64::NAN);
-                number(one).total_cmp(&number(other))
-            }),
-            None => labels.sort(),
-        }
-        task.spec = Arc::new(TaskSpec {
-            label: LabelKind::Classes {
-                classes: labels.len(),
-            },
-            labels,
-            ..TaskSpec::clone(&task.spec)
-        });
     }
     Ok(Cow::Owned(resolved))
+}
+
+fn lacks_labels(task: &TaskSettings) -> bool {
+    task.spec.labels.is_empty()
+}
+
+/// Whether numbers among the labels may mean this or that. Files of presets are known, and where names are numbers there
+/// is no doubt.
+fn lacks_numbers(task: &TaskSettings) -> bool {
+    let spec = &task.spec;
+    let is_number = |name: &String| name.parse::<f32>().is_ok();
+    let renamed = spec
+        .preset
+        .is_none_or(|preset| preset.labels != spec.labels);
+    task.label_numbers.is_none()
+        && spec.has_text_labels()
+        && renamed
+        && !spec.labels.iter().any(is_number)
+}
+
+/// Settles by the training rows what numbers mean, for dev and test rows, too: a smaller file may leave it open. Where there
+/// is no such file, each file must settle it.
+fn take_numbers(settings: &Settings, task: &mut TaskSettings) -> Result<(), DataError> {
+    // What is wrong with the file is said by whoever reads its rows.
+    let path = file_of(settings, task, Split::Train).ok().flatten();
+    let Some(path) = path.filter(|path| path.is_file()) else {
+        return Ok(());
+    };
+    let options = read_options(settings, task, &path, Split::Train);
+    task.label_numbers = label_numbers(&path, &options)?;
+    if task.label_numbers == Some(LabelNumbers::From1) {
+        tracing::warn!(
+            "{}: the labels of {} are numbers, and their largest says that they are counted from 1: 1 is {:?} (noted as tasks.{}.label-numbers = \"from-1\")",
+            path.display(),
+            task.task,
+            task.spec
+                .numbered_labels()
+                .first()
+                .copied()
+                .unwrap_or_default(),
+            task.task
+        );
+    }
+    Ok(())
+}
+
+/// Makes classes of the labels in the training rows.
+fn take_labels(settings: &Settings, task: &mut TaskSettings) -> Result<(), DataError> {
+    let path = file_of(settings, task, Split::Train)?.unwrap_or_default();
+    let options = read_options(settings, task, &path, Split::Train);
+    let found = written_labels(&path, &options)?;
+    let (mut labels, rows) = (found.labels, found.rows);
+    if labels.len() < 2 {
+        // Rows that cannot be read, or none at all, are what is wrong with the file.
+        let mend = match (settings.data.bad_rows, rows) {
+            (_, 0) => Some(Mend::All),
+            (BadRows::Error, _) => Some(Mend::OrSkip),
+            (BadRows::Skip, _) => None,
+        };
+        if let Some(mend) = mend.filter(|_| !found.bad.is_empty()) {
+            return Err(DataError::BadRows {
+                path,
+                rows: found.bad,
+                mend,
+                hint: None,
+            });
+        }
+        if rows == 0 {
+            return Err(read_dataset_noting(&path, &options)
+                .err()
+                .unwrap_or(DataError::Empty { path }));
+        }
+    }
+    // Scores, ids and texts hardly repeat.
+    let too_many = labels.len() > MOST_LABELS || (labels.len() > 50 && labels.len() * 2 > rows);
+    if labels.len() < 2 || too_many {
+        return Err(DataError::Labels {
+            path,
+            task: task.task,
+            labels: labels.len(),
+            rows,
+        });
+    }
+    let numbers: Option<Vec<f64>> = labels.iter().map(|label| label.parse().ok()).collect();
+    match &numbers {
+        Some(_) => labels.sort_by(|one, other| {
+            let number = |label: &str| label.parse().unwrap_or(f64::NAN);
+            number(one).total_cmp(&number(other))
+        }),
+        None => labels.sort(),
+    }
+    for warning in odd_classes(task.task, &labels, numbers.as_deref()) {
+        tracing::warn!("{}: {warning}", path.display());
+    }
+    // The alphabet's order is nobody's numbering.
+    let is_number = |label: &String| label.parse::<f32>().is_ok();
+    if !labels.iter().any(is_number) {
+        task.label_numbers = Some(LabelNumbers::Meaningless);
+    }
+    task.spec = Arc::new(TaskSpec {
+        label: LabelKind::Classes {
+            classes: labels.len(),
+        },
+        labels,
+        ..TaskSpec::clone(&task.spec)
+    });
+    Ok(())
+}
+
+/// Different numbers beyond which labels look like scores.
+const MOST_NUMBERS: usize = 20;
+
+/// What is odd about labels that are to be classes.
+fn odd_classes(task: TaskId, labels: &[String], numbers: Option<&[f64]>) -> Vec<String> {
+    let mut odd = Vec::new();
+    let same = |one: &str, other: &str| {
+        let number = |label: &str| label.parse::<f64>().ok();
+        one.to_lowercase() == other.to_lowercase()
+            || (number(one).is_some() && number(one) == number(other))
+    };
+    let alike: Vec<String> = labels
+        .iter()
+        .enumerate()
+        .filter_map(|(at, one)| {
+            let other = labels[at + 1..].iter().find(|other| same(one, other))?;
+            Some(format!("{one:?} and {other:?}"))
+        })
+        .collect();
+    if !alike.is_empty() {
+        odd.push(format!(
+            "labels that differ in their spelling only are classes of their own: {}. If they are one, mend the file, or list one spelling of each in tasks.{task}.labels",
+            alike.join(", ")
+        ));
+    }
+    if let Some(numbers) = numbers
+        && (numbers.len() > MOST_NUMBERS || numbers.iter().any(|number| number.fract() != 0.0))
+    {
+        odd.push(format!(
+            "each of {} numbers is a class of its own: if they are scores, say tasks.{task}.score = [LOWEST, HIGHEST] in place of labels = \"auto\"",
+            numbers.len()
+        ));
+    }
+    odd
+}
+
+/// The first file that is there and is not the one that a run has noted, with the hash it has now. What cannot be read is
+/// the reader's to say.
+pub(crate) fn changed_file<'a>(
+    settings: &Settings,
+    noted: &'a [DataFile],
+) -> Option<(PathBuf, String, &'a DataFile)> {
+    settings.tasks.iter().find_map(|task| {
+        [Split::Train, Split::Dev, Split::Test]
+            .into_iter()
+            .find_map(|split| {
+                let path = file_of(settings, task, split).ok()??;
+                let noted = noted
+                    .iter()
+                    .find(|it| it.task == task.task && it.split == split.name())?;
+                let found = file_sha256(&path).ok()?;
+                (found != noted.sha256).then_some((path, found, noted))
+            })
+    })
 }
 
 /// Notes on the files of a corpus.

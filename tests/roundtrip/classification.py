@@ -20,6 +20,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from common import LIMIT, bertram, sentences, written
 
+# Of a preset heads.json has no `inputs`; these have one sentence.
+SINGLE = {"sst", "cola", "sst2"}
 BLOCK = re.compile(r"```python\n# task: (\w+)\n(.*?)```", re.DOTALL)
 
 
@@ -27,7 +29,11 @@ def numbers(lines):
     return torch.tensor([line.get("probabilities", line["prediction"]) for line in lines], dtype=torch.float64)
 
 
-def folder_output(folder, prepare, columns, length):
+def is_single(task):
+    return task.get("inputs", "single" if task["task"] in SINGLE else "pair") == "single"
+
+
+def folder_output(folder, prepare, columns, length, label):
     """What `AutoModelForSequenceClassification` gives, without the card's help but for the texts' preparation."""
     model, info = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
     fits = not any(info.get(key) for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
@@ -36,7 +42,7 @@ def folder_output(folder, prepare, columns, length):
     with torch.no_grad():
         logits = model(**batch).logits.double()
     if model.config.problem_type == "regression":
-        return logits.squeeze(-1).clamp(0, 5), fits
+        return logits.squeeze(-1).clamp(label["min"], label["max"]), fits
     return logits.softmax(-1), fits and len(model.config.id2label) == logits.shape[-1]
 
 
@@ -48,14 +54,14 @@ def main():
     second = texts[1:] + texts[:1]
     model = run / "model"
     length = json.loads((model / "heads.json").read_text())["max-length"]
-    tasks = [task["task"] for task in json.loads((model / "heads.json").read_text())["tasks"]]
+    tasks = {task["task"]: task for task in json.loads((model / "heads.json").read_text())["tasks"]}
     snippets = dict(BLOCK.findall((model / "README.md").read_text(encoding="utf-8")))
     fine = set(snippets) == set(tasks)
     if not fine:
         print(f"the card has snippets for {sorted(snippets)}, the model heads for {sorted(tasks)}")
     os.chdir(model)
     for task, code in snippets.items():
-        single = task == "sst"
+        single = is_single(tasks[task])
         columns = [texts] if single else [texts, second]
         lines = [json.dumps({"sentence": a} if single else {"sentence1": a, "sentence2": b}) for a, b in zip(texts, second)]
         ours, _ = bertram("predict", "--run", run, "--task", task, "--format", "json-lines", "--input", written(lines))
@@ -65,7 +71,7 @@ def main():
         found = {"snippet": (names["predict"](*columns).double(), True)}
         if (model / task).is_dir():
             prepare = names.get("prepare", lambda texts: texts)
-            found["folder"] = folder_output(str(model / task), prepare, columns, length)
+            found["folder"] = folder_output(str(model / task), prepare, columns, length, tasks[task]["label"])
         for name, (theirs, fits) in found.items():
             difference = (ours - theirs).abs().max().item()
             # Written so that NaN fails, too.

@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use bertram_core::data::{
-    BadRows, Columns, Dataset, Format, Preprocess, ReadOptions, Split, layout_file, read_dataset,
+    BadRows, Columns, Dataset, Format, LabelColumn, Preprocess, ReadOptions, Split, layout_file,
+    read_dataset,
 };
 use bertram_core::task::{TaskId, TaskSpec};
 
@@ -34,7 +35,8 @@ fn read(task: TaskId, split: Split) -> Option<Dataset> {
             columns: &Columns::default(),
             bad_rows: BadRows::Skip,
             preprocess: Preprocess::Cs224n,
-            labelled: split != Split::Test,
+            labels: LabelColumn::of(split),
+            label_numbers: None,
         },
     );
     Some(dataset.expect("the course's files can be read"))

@@ -9,7 +9,7 @@ mod tune;
 
 use std::path::PathBuf;
 
-use bertram_core::data::Split;
+use bertram_core::data::{Format, Split};
 use bertram_core::task::TaskId;
 use bertram_train::learner::Dashboard;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -174,7 +174,9 @@ pub struct TrainArgs {
 #[command(after_help = "Examples:
   bertram-cli evaluate --run RUN
   bertram-cli evaluate --run RUN --split test
-  bertram-cli evaluate --run RUN --data data --out scores.json")]
+  bertram-cli evaluate --run RUN --data data --out scores.json
+  bertram-cli evaluate --run RUN --set tasks.nli.dev=other.csv
+      one task's rows from another file")]
 pub struct EvaluateArgs {
     /// Folder of a finished run.
     #[arg(long, value_name = "RUN")]
@@ -182,9 +184,12 @@ pub struct EvaluateArgs {
     /// Which split. Test splits often have no labels: then predictions are written, and there is no score.
     #[arg(long, value_enum, default_value = "dev")]
     pub split: SplitArg,
-    /// Data folder, where it is not the run's.
+    /// Data folder in place of the run's: every task's file is looked for in it, also of tasks whose files the config names.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Name a file (tasks.NAME.dev, tasks.NAME.test), or say how files are read (tasks.NAME.format, .columns, .label-numbers, data.bad-rows); can be given more than once.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     /// Also write the scores to a JSON file.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -216,7 +221,9 @@ impl From<SplitArg> for Split {
 #[command(after_help = "Examples:
   echo 'a lovely film' | bertram-cli predict --run RUN --task sst
   printf 'how are you ?\\thow do you do ?\\n' | bertram-cli predict --run RUN --task para
-  bertram-cli predict --run RUN --task sts --format json-lines --input pairs.jsonl")]
+  bertram-cli predict --run RUN --task sts --input pairs.jsonl
+  bertram-cli predict --run RUN --task nli --input nli/test.csv
+      a table with a header, read as in training")]
 pub struct PredictArgs {
     /// Folder of a finished run.
     #[arg(long, value_name = "RUN")]
@@ -227,9 +234,9 @@ pub struct PredictArgs {
     /// Sentences; - for standard input.
     #[arg(long, default_value = "-", value_name = "FILE")]
     pub input: PathBuf,
-    /// lines: a sentence a line, or two with a tab between them. json-lines: objects with `sentence`, or `sentence1` and `sentence2`.
-    #[arg(long, value_enum, default_value = "lines")]
-    pub format: TextFormat,
+    /// How the sentences are given. Without it: as the ending of FILE says (.csv, .tsv, .jsonl; a table as in the task's training), else lines.
+    #[arg(long, value_enum)]
+    pub format: Option<TextFormat>,
     /// Predictions, a JSON object a line; standard output without it.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -239,12 +246,37 @@ pub struct PredictArgs {
 }
 
 /// How sentences are given.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TextFormat {
     /// A sentence a line; two of a pair with a tab between them.
     Lines,
-    /// A JSON object a line.
+    /// A JSON object a line, with the task's own fields or the standard ones.
     JsonLines,
+    /// A table with a header: commas, semicolons or tabs, with CSV quoting.
+    Csv,
+    /// A table with a header: tabs, without quoting.
+    Tsv,
+    /// A table with a header: tabs, with CSV quoting.
+    TsvQuoted,
+    /// A table as the CS224N course has them.
+    Cs224n,
+    /// A table as GLUE has them.
+    Glue,
+}
+
+impl TextFormat {
+    /// The format of a data file; `None` for lines.
+    pub fn of_file(self) -> Option<Format> {
+        match self {
+            TextFormat::Lines => None,
+            TextFormat::JsonLines => Some(Format::JsonLines),
+            TextFormat::Csv => Some(Format::Csv),
+            TextFormat::Tsv => Some(Format::Tsv),
+            TextFormat::TsvQuoted => Some(Format::TsvQuoted),
+            TextFormat::Cs224n => Some(Format::Cs224n),
+            TextFormat::Glue => Some(Format::Glue),
+        }
+    }
 }
 
 /// Arguments of `report`.
@@ -296,9 +328,9 @@ pub struct ConfigArgs {
 pub enum ConfigCommand {
     /// Check files; every problem is named with its line.
     ///
-    /// With --data or --model the check goes on as far as a run does before its first update: every data file is read and
-    /// checked, the tokenizer and the shapes of the weights as well, and the first batch of each task is made. Nothing is
-    /// written.
+    /// Where a file names data, or with --data or --model, the check goes on as far as a run does before its first update:
+    /// every data file is read and checked, the tokenizer and the shapes of the weights as well, and the first batch of each
+    /// task is made. (A model that the file names by a hub id is checked with --model only.) Nothing is written.
     #[command(after_help = "Examples:
   bertram-cli config validate configs/quickstart.toml
   bertram-cli config validate configs/*.toml
@@ -312,10 +344,10 @@ pub struct ValidateArgs {
     /// Config files, or names of built-in ones: quickstart, recommended.
     #[arg(required = true, value_name = "FILE|NAME")]
     pub files: Vec<PathBuf>,
-    /// Also check with the data of a folder in the layout of data.format (sets data.dir).
+    /// Check with the data of a folder in the layout of data.format (sets data.dir).
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Also check with a pretrained BERT: a folder or a Hugging Face hub id (sets model.path).
+    /// Check with a pretrained BERT: a folder or a Hugging Face hub id (sets model.path).
     #[arg(long, value_name = "DIR|ID")]
     pub model: Option<String>,
     /// Set any key of the configs; can be given more than once.

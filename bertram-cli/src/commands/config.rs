@@ -5,11 +5,11 @@ use std::path::Path;
 use bertram_core::data::Split;
 use bertram_core::encoder::check_encoder;
 use bertram_kernels::TrainBackend;
-use bertram_train::config::Override;
-use bertram_train::corpus::{DataFile, data_files, read_corpus};
+use bertram_train::config::{Override, Settings};
+use bertram_train::corpus::{DataFile, data_files, read_corpus, with_labels};
 use bertram_train::pipeline::{PipelineError, prepare};
 
-use super::train::pipeline_error;
+use super::train::{check_data_folder, pipeline_error};
 use crate::args::{ConfigArgs, ConfigCommand, ValidateArgs};
 use crate::backend::{BackendJob, BackendKind, dispatch};
 use crate::error::{CliError, CliResult, input};
@@ -47,14 +47,22 @@ fn validate(args: &ValidateArgs, file: &Path) -> CliResult<String> {
         tracing::warn!("{warning}");
     }
     let settings = loaded.settings;
-    if args.data.is_none() && args.model.is_none() {
+    let asked = args.data.is_some() || args.model.is_some();
+    if !asked && !settings.has_own_data() {
         return Ok(String::new());
     }
+    check_data_folder(&settings)?;
     if settings.baseline.is_some() {
-        let corpus = read_corpus(&settings, &[Split::Dev, Split::Test])
-            .map_err(|error| pipeline_error(PipelineError::from(error)))?;
-        let rows = rows(&data_files(&corpus));
+        let rows = read_rows(&settings, &[Split::Dev, Split::Test])?;
         return Ok(format!(", as far as a baseline goes ({rows})"));
+    }
+    let local = |model: &str| Path::new(model).is_dir();
+    if !asked && !settings.model.path.as_deref().is_none_or(local) {
+        // Nothing is downloaded that nobody asked for.
+        let rows = read_rows(&settings, &[Split::Train, Split::Dev, Split::Test])?;
+        return Ok(format!(
+            ", as far as its data goes ({rows}); --model checks the model, too"
+        ));
     }
     let dir = settings
         .model
@@ -70,6 +78,15 @@ fn validate(args: &ValidateArgs, file: &Path) -> CliResult<String> {
         ", as far as the first batch of each task ({})",
         rows(&prepared.files)
     ))
+}
+
+/// Reads and checks splits; gives their numbers of rows.
+fn read_rows(settings: &Settings, splits: &[Split]) -> CliResult<String> {
+    let read = || -> Result<String, PipelineError> {
+        let settings = with_labels(settings)?;
+        Ok(rows(&data_files(&read_corpus(&settings, splits)?)))
+    };
+    read().map_err(pipeline_error)
 }
 
 /// Checks names and shapes of a model's tensors on a backend that needs no device but the CPU. (A build without one leaves

@@ -26,6 +26,11 @@ pub fn run(args: &DataArgs) -> CliResult {
             folder.display()
         )));
     }
+    if *rows == 0 || *dev_rows == 0 {
+        return Err(input(anyhow::anyhow!(
+            "--rows and --dev-rows must be at least 1: without rows there is nothing to train on or to score"
+        )));
+    }
     let config = DemoConfig {
         seed: *seed,
         sst: *rows,

@@ -5,12 +5,14 @@ use std::path::Path;
 use bertram_core::data::Split;
 use bertram_core::task::ModelFolder;
 use bertram_kernels::TrainBackend;
-use bertram_train::config::{Settings, quoted};
-use bertram_train::corpus::{read_corpus, tokenize_corpus};
-use bertram_train::pipeline::{PipelineError, check_unchanged, open_trained, predict_split};
+use bertram_train::config::{Override, Settings};
+use bertram_train::corpus::{DataFile, TaskCorpus, data_files, read_corpus, tokenize_corpus};
+use bertram_train::pipeline::{
+    PipelineError, RunInfo, check_unchanged, open_trained, predict_split, settings_to_evaluate,
+};
 use bertram_train::run_folder::{RunFolder, write_json};
 
-use super::train::{options_of_run, pipeline_error};
+use super::train::{check_data_folder, options_of_run, pipeline_error};
 use crate::args::EvaluateArgs;
 use crate::backend::{BackendJob, dispatch_with};
 use crate::error::{CliResult, input};
@@ -38,12 +40,9 @@ impl BackendJob for Evaluate {
         let args = &self.args;
         let pipeline = |error: PipelineError| pipeline_error(error);
         let run = RunFolder::open(&args.run).map_err(|error| pipeline(error.into()))?;
-        let mut sets = Vec::new();
-        if let Some(data) = &args.data {
-            sets.push(format!("data.dir={}", quoted(&data.to_string_lossy())));
-        }
-        let settings =
-            Settings::load(&run.config(), &sets).map_err(|error| pipeline(error.into()))?;
+        let sets: Vec<Override> = args.set.iter().map(|set| Override::set(set)).collect();
+        let settings = settings_to_evaluate(&run, args.data.as_deref(), &sets).map_err(pipeline)?;
+        check_data_folder(&settings)?;
         if !run.model().is_dir() {
             return Err(input(anyhow::anyhow!(
                 "{} has no exported model yet; finish it with: bertram-cli train --resume {}",
@@ -58,15 +57,16 @@ impl BackendJob for Evaluate {
         } = folder;
         let split: Split = args.split.into();
         let corpus = read_corpus(&settings, &[split]).map_err(|error| pipeline(error.into()))?;
+        check_split(&corpus, split)?;
         let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)
             .map_err(|error| pipeline(error.into()))?;
         let mut folder = run.predictions();
         let info = run.read_info().map_err(|error| pipeline(error.into()))?;
-        if let Err(error) = check_unchanged(&info, &corpus) {
+        if let Some(difference) = other_data(args, &info, &corpus) {
             // The run's own files say how the exported model did on its own data: those stay.
-            folder = folder.join(other_data(&settings));
+            folder = folder.join(name_of_data(args, &settings));
             tracing::warn!(
-                "these are other data than the run's ({error}); predictions go to {}",
+                "these are other data than the run's ({difference}); predictions go to {}",
                 folder.display()
             );
         }
@@ -97,9 +97,55 @@ impl BackendJob for Evaluate {
     }
 }
 
+/// Says which tasks have no rows of a split; without any there is nothing to evaluate.
+fn check_split(corpus: &[TaskCorpus], split: Split) -> CliResult {
+    let rows = |task: &TaskCorpus| match split {
+        Split::Train => task.train.examples.len(),
+        Split::Dev => task.dev.examples.len(),
+        Split::Test => task.test.as_ref().map_or(0, |test| test.examples.len()),
+    };
+    let without: Vec<&str> = corpus
+        .iter()
+        .filter(|task| rows(task) == 0)
+        .map(|task| task.task.name())
+        .collect();
+    let name = split.name();
+    if without.len() == corpus.len() {
+        return Err(input(anyhow::anyhow!(
+            "no task has a {name} file: name a folder that has them with --data, or a file with --set tasks.{}.{name}=FILE",
+            without.first().copied().unwrap_or("NAME")
+        )));
+    }
+    for task in without {
+        tracing::warn!(
+            "{task} has no {name} file and is left out: name it with --set tasks.{task}.{name}=FILE"
+        );
+    }
+    Ok(())
+}
+
+/// How the data differ from the run's own, where they do. Files that the user names and the run has not noted are others,
+/// too.
+fn other_data(args: &EvaluateArgs, info: &RunInfo, corpus: &[TaskCorpus]) -> Option<String> {
+    if let Err(error) = check_unchanged(info, corpus) {
+        return Some(error.to_string());
+    }
+    let is_noted = |file: &DataFile| {
+        let mut noted = info.data.iter();
+        noted.any(|noted| noted.task == file.task && noted.split == file.split)
+    };
+    let names_data = args.data.is_some() || !args.set.is_empty();
+    let new = data_files(corpus)
+        .into_iter()
+        .find(|file| !is_noted(file))?;
+    names_data.then(|| format!("{} is none of the run's files", new.path.display()))
+}
+
 /// A folder for the predictions of data that are not the run's own, named as the data's folder.
-fn other_data(settings: &Settings) -> String {
-    let folder = settings.data.dir.as_deref().and_then(Path::file_name);
-    let name = folder.map_or("other-files".into(), |name| name.to_string_lossy());
+fn name_of_data(args: &EvaluateArgs, settings: &Settings) -> String {
+    let named = args.set.is_empty() || args.data.is_some();
+    let folder = settings.data.dir.as_deref().filter(|_| named);
+    let name = folder.and_then(Path::file_name);
+    let name = name.map_or("other-files".into(), |name| name.to_string_lossy());
     format!("of-{name}")
 }

@@ -3,19 +3,23 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
-use bertram_core::data::{Batcher, Columns, Dataset, Example, TokenizedDataset, text_lines};
+use bertram_core::data::{
+    Batcher, DataError, Dataset, Example, Preprocess, ReadOptions, TokenizedDataset, read_texts,
+    text_lines,
+};
 use bertram_core::task::{Inputs, ModelFolder, TaskId};
 use bertram_kernels::TrainBackend;
-use bertram_train::config::Settings;
+use bertram_train::config::{Settings, TaskSettings};
+use bertram_train::corpus::options_to_predict;
 use bertram_train::evaluate::{EvaluationSet, split_logits};
 use bertram_train::pipeline::open_trained;
 use bertram_train::run_folder::RunFolder;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::train::{options_of_run, pipeline_error};
 use crate::args::{PredictArgs, TextFormat};
 use crate::backend::{BackendJob, dispatch_with};
-use crate::error::{CliResult, input, work};
+use crate::error::{CliError, CliResult, input, work};
 
 /// Runs the command.
 pub fn run(args: &PredictArgs) -> CliResult {
@@ -54,8 +58,16 @@ impl BackendJob for Predict {
         let config = head.config().clone();
         let inputs = config.spec.inputs;
         let own = settings.tasks.iter().find(|own| own.task == task);
-        let columns = own.map(|own| own.columns.clone()).unwrap_or_default();
-        let texts = read_texts(&args.input, args.format, inputs, &columns)?;
+        let own = own.ok_or_else(|| {
+            input(anyhow::anyhow!(
+                "{}: there is no section tasks.{task}, and the model has the task",
+                run.config().display()
+            ))
+        })?;
+        let texts = match options(&settings, own, args) {
+            Some(options) => read_file(&args.input, &options)?,
+            None => read_pairs(&args.input, inputs)?,
+        };
         let examples = texts
             .iter()
             .enumerate()
@@ -135,76 +147,93 @@ pub fn write_output(path: Option<&Path>, text: &str) -> CliResult {
     }
 }
 
-/// The lines of a file, or of standard input for `-`, without a byte order mark. Each carries its number, counted from 1.
-pub fn read_lines(path: &Path) -> CliResult<Vec<String>> {
-    let named =
-        |error: &dyn std::fmt::Display| input(anyhow::anyhow!("{}: {error}", path.display()));
+/// The bytes of a file, or of standard input for `-`.
+fn read_bytes(path: &Path) -> CliResult<Vec<u8>> {
     let mut bytes = Vec::new();
     if path == Path::new("-") {
         std::io::stdin().read_to_end(&mut bytes)
     } else {
         std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
     }
-    .map_err(|error| named(&error))?;
-    text_lines(&bytes).map_err(|error| named(&error))
+    .map_err(|error| named(path, &error))?;
+    Ok(bytes)
+}
+
+fn named(path: &Path, error: &dyn std::fmt::Display) -> CliError {
+    input(anyhow::anyhow!("{}: {error}", path.display()))
+}
+
+/// The lines of a file, or of standard input for `-`, without a byte order mark. Each carries its number, counted from 1.
+pub fn read_lines(path: &Path) -> CliResult<Vec<String>> {
+    text_lines(&read_bytes(path)?).map_err(|error| named(path, &error))
 }
 
 type Text = (String, Option<String>);
 
-fn read_texts(
-    path: &Path,
-    format: TextFormat,
-    inputs: Inputs,
-    columns: &Columns,
-) -> CliResult<Vec<Text>> {
-    let pair = inputs == Inputs::Pair;
-    read_lines(path)?
-        .into_iter()
-        .enumerate()
-        .map(|(index, line)| {
-            let parsed = match format {
-                TextFormat::Lines => parse_line(&line, pair),
-                TextFormat::JsonLines => parse_json(&line, pair, columns),
-            };
-            parsed.map_err(|reason| {
+/// How a table or JSON lines are read; `None` for a sentence a line.
+fn options<'a>(
+    settings: &Settings,
+    task: &'a TaskSettings,
+    args: &PredictArgs,
+) -> Option<ReadOptions<'a>> {
+    if args.format == Some(TextFormat::Lines) {
+        return None;
+    }
+    let format = args.format.and_then(TextFormat::of_file);
+    let options = options_to_predict(settings, task, &args.input, format)?;
+    Some(ReadOptions {
+        // The texts are shown as they are, and prepared after.
+        preprocess: Preprocess::None,
+        ..options
+    })
+}
+
+/// The texts of a table or of JSON lines, by the task's columns as in training.
+fn read_file(path: &Path, options: &ReadOptions<'_>) -> CliResult<Vec<Text>> {
+    let bytes = read_bytes(path)?;
+    let (dataset, notes) = match read_texts(path, &bytes, options) {
+        // To predict nothing is no fault.
+        Err(DataError::Empty { .. }) => return Ok(Vec::new()),
+        read => read.map_err(input)?,
+    };
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+    let rows = dataset.examples.into_iter();
+    Ok(rows.map(|row| (row.text_a, row.text_b)).collect())
+}
+
+/// A sentence, or two, a line.
+fn read_pairs(path: &Path, inputs: Inputs) -> CliResult<Vec<Text>> {
+    let lines = read_lines(path)?.into_iter().zip(1..);
+    lines
+        .map(|(line, number)| {
+            parse_line(&line, inputs).map_err(|reason| {
                 input(anyhow::anyhow!(
-                    "{}, line {}: {reason}",
-                    path.display(),
-                    index + 1
+                    "{}, line {number}: {reason}",
+                    path.display()
                 ))
             })
         })
         .collect()
 }
 
-fn parse_line(line: &str, pair: bool) -> Result<Text, String> {
-    if !pair {
-        return Ok((line.to_owned(), None));
-    }
-    match line.split_once('\t') {
-        Some((a, b)) => Ok((a.to_owned(), Some(b.to_owned()))),
-        None => Err("a pair task needs two sentences with a tab between them".into()),
-    }
-}
-
-fn parse_json(line: &str, pair: bool, columns: &Columns) -> Result<Text, String> {
-    let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    // The task's own name of a column first, then the standard ones.
-    let field = |own: &Option<String>, names: &[&str]| {
-        let own = own.as_deref();
-        own.iter()
-            .chain(names)
-            .find_map(|name| value.get(name)?.as_str().map(str::to_owned))
-            .ok_or_else(|| format!("no string field {:?}", own.unwrap_or(names[0])))
-    };
-    if pair {
-        let first = field(&columns.text_a, &["sentence1", "text-a", "text_a"])?;
-        let second = field(&columns.text_b, &["sentence2", "text-b", "text_b"])?;
-        Ok((first, Some(second)))
-    } else {
-        Ok((
-            field(&columns.text_a, &["sentence", "text", "sentence1"])?,
-            None,
-        ))
+fn parse_line(line: &str, inputs: Inputs) -> Result<Text, String> {
+    const TABLE: &str =
+        "a table with a header is read with --format tsv (or csv, tsv-quoted, cs224n, glue)";
+    let mut parts = line.split('\t');
+    let (first, second, more) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+    match (inputs, second, more) {
+        (Inputs::Single, None, _) => Ok((first.to_owned(), None)),
+        (Inputs::Single, Some(_), _) => Err(format!(
+            "a tab in the line, where the task has one sentence a line; {TABLE}"
+        )),
+        (Inputs::Pair, Some(second), None) => Ok((first.to_owned(), Some(second.to_owned()))),
+        (Inputs::Pair, None, _) => Err(format!(
+            "a pair task needs two sentences with a tab between them; {TABLE}"
+        )),
+        (Inputs::Pair, Some(_), Some(_)) => Err(format!(
+            "more than one tab, where a pair is two sentences with a tab between them; {TABLE}"
+        )),
     }
 }

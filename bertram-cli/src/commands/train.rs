@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bertram_kernels::TrainBackend;
 use bertram_train::baseline::run_baseline;
-use bertram_train::config::{Loaded, Override, Settings, TaskSettings};
+use bertram_train::config::{Loaded, Override, Settings};
 use bertram_train::learner::{Dashboard, Outcome, StopFlag, TrainError, TrainingSession, train};
 use bertram_train::pipeline::{self, PipelineError, Place, Summary, lower_rates};
 use bertram_train::run_folder::{RunFolder, RunLock, RunState};
@@ -56,12 +56,7 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag, begun: Instant)
     let settings = loaded.settings;
     let backend = args.backend.kind()?;
     // Before a model is downloaded for nothing.
-    if let Some(dir) = settings.data.dir.as_deref().filter(|dir| !dir.is_dir()) {
-        return Err(input(anyhow::anyhow!(
-            "{}: there is no such folder; --data (data.dir) names the folder of the data files",
-            dir.display()
-        )));
-    }
+    check_data_folder(&settings)?;
     let model_dir = model_dir(&settings, says_pooling)?;
     let run = match &args.out {
         Some(out) => RunFolder::create(out.clone()),
@@ -83,6 +78,17 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag, begun: Instant)
         number: args.backend.device,
         is_new: true,
     })
+}
+
+/// Refuses a data folder that is not there, by name.
+pub fn check_data_folder(settings: &Settings) -> CliResult {
+    match settings.data.dir.as_deref().filter(|dir| !dir.is_dir()) {
+        None => Ok(()),
+        Some(dir) => Err(input(anyhow::anyhow!(
+            "{}: there is no such folder; --data (data.dir) names the folder of the data files",
+            dir.display()
+        ))),
+    }
 }
 
 /// The folder of the pretrained model, if the run has one; a hub id is fetched.
@@ -230,7 +236,7 @@ fn settings(args: &TrainArgs) -> CliResult<(Recipe, Loaded)> {
         return Ok((recipe, loaded));
     }
     let loaded = Recipe::QUICK_START.load(&overrides).map_err(input)?;
-    if !has_own_data(&loaded.settings) {
+    if !loaded.settings.has_own_data() {
         return Ok((Recipe::QUICK_START, loaded));
     }
     let mut overrides = overrides;
@@ -253,12 +259,6 @@ fn overrides(args: &TrainArgs) -> Vec<Override> {
     }
     overrides.extend(args.set.iter().map(|set| Override::set(set)));
     overrides
-}
-
-/// Whether the settings name data, and are not about the generated corpus.
-fn has_own_data(settings: &Settings) -> bool {
-    let files = |task: &TaskSettings| task.train.is_some() || task.dev.is_some();
-    settings.data.dir.is_some() || settings.tasks.iter().any(files)
 }
 
 /// What was typed. Arguments that are no UTF-8 are shown with replacement characters.

@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::{BadRow, DataError, Mend, name_rows};
+use super::label_numbers::{self, LabelNumbers};
 use super::labels::{self, WrittenLabels};
 use super::lines::text_bytes;
 use super::order::sample_rows;
 use super::predictions::neutral_prediction;
-use super::table::{self, Dialect, Names};
+use super::table::{self, Dialect};
 use super::{Preprocess, json_lines};
 use crate::spec::{Inputs, Preset, TaskId, TaskSpec};
 
@@ -50,17 +51,30 @@ pub enum Format {
 }
 
 impl Format {
+    /// Endings of files' names, each with the format that it says.
+    pub const ENDINGS: [(&str, Format); 6] = [
+        ("csv", Format::Csv),
+        ("tsv", Format::Tsv),
+        ("tab", Format::Tsv),
+        ("jsonl", Format::JsonLines),
+        ("ndjson", Format::JsonLines),
+        ("json", Format::JsonLines),
+    ];
+
+    /// Whether it is a table with a header.
+    pub fn is_table(self) -> bool {
+        self != Format::JsonLines
+    }
+
     /// The format that the ending of a file's name says; `.gz` after it says nothing of the format.
     pub fn of_ending(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
         let ending = Path::new(name).extension()?.to_str()?.to_owned();
-        match ending.as_str() {
-            "csv" => Some(Format::Csv),
-            "tsv" | "tab" => Some(Format::Tsv),
-            "jsonl" | "ndjson" | "json" => Some(Format::JsonLines),
-            _ => None,
-        }
+        let known = Self::ENDINGS
+            .into_iter()
+            .find(|(known, _)| *known == ending);
+        known.map(|(_, format)| format)
     }
 }
 
@@ -137,6 +151,28 @@ impl Dataset {
     }
 }
 
+/// What a file must have of labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelColumn {
+    /// One in every row, to learn from or to score by.
+    Required,
+    /// A column of labels may be there or not, -1 and nothing mean unlabelled, and labels are of use if every row has one; and
+    /// no row is left out that has no identifier. A test file is so.
+    Optional,
+    /// Nothing: the rows are to be predicted, and a column of labels is not looked at.
+    Ignored,
+}
+
+impl LabelColumn {
+    /// What the file of a split must have.
+    pub fn of(split: Split) -> Self {
+        match split {
+            Split::Train | Split::Dev => LabelColumn::Required,
+            Split::Test => LabelColumn::Optional,
+        }
+    }
+}
+
 /// How to read a file.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadOptions<'a> {
@@ -152,9 +188,31 @@ pub struct ReadOptions<'a> {
     pub bad_rows: BadRows,
     /// What to do to texts.
     pub preprocess: Preprocess,
-    /// Whether every row must have a label. Without (a test file), a label column is optional, -1 and nothing mean
-    /// unlabelled, and labels are of use if every row has one; and no row is left out that has no identifier.
-    pub labelled: bool,
+    /// What the file must have of labels.
+    pub labels: LabelColumn,
+    /// What numbers mean where labels have names; where it is `None`, the numbers of the file must leave no doubt.
+    pub label_numbers: Option<LabelNumbers>,
+}
+
+impl ReadOptions<'_> {
+    /// Whether every row must have a label.
+    pub(super) fn labelled(&self) -> bool {
+        self.labels == LabelColumn::Required
+    }
+
+    /// How a user says that the file has another format, one of these.
+    pub(super) fn say_format(&self, formats: &[&str]) -> String {
+        if self.labels == LabelColumn::Ignored {
+            return format!("say --format {}", formats.join(" or "));
+        }
+        let key = match self.spec.preset {
+            // The format of the course's files is that of all its tasks; another task has its own.
+            Some(preset) if preset.course.is_some() => "data.format".to_owned(),
+            _ => format!("tasks.{}.format", self.task),
+        };
+        let formats: Vec<String> = formats.iter().map(|name| format!("{name:?}")).collect();
+        format!("set {key} = {}", formats.join(" or "))
+    }
 }
 
 /// The rows of a file as a format's reader finds them.
@@ -183,33 +241,70 @@ pub(super) struct RawFields {
 /// Rows left out that a warning names; the others are counted.
 const NOTED_ROWS: usize = 5;
 
-/// The labels of a file as they are written, each once, in the order of their first rows, and the number of rows that have
-/// one. Bad rows are left out.
+/// The labels of a file as they are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundLabels {
+    /// Each once, in the order of their first rows.
+    pub labels: Vec<String>,
+    /// Rows with a label.
+    pub rows: usize,
+    /// Rows that could not be read.
+    pub bad: Vec<BadRow>,
+}
+
+/// The labels of a file as they are written. Bad rows have none.
 ///
 /// # Errors
 ///
 /// Those of [`read_dataset`] that are not about rows.
-pub fn written_labels(
-    path: &Path,
-    options: &ReadOptions<'_>,
-) -> Result<(Vec<String>, usize), DataError> {
+pub fn written_labels(path: &Path, options: &ReadOptions<'_>) -> Result<FoundLabels, DataError> {
     let whole = read_bytes(path)?;
-    let mut found: Vec<String> = Vec::new();
+    let mut found = FoundLabels::default();
     let mut seen = HashSet::new();
-    let mut count = 0;
-    for row in raw_rows(path, &whole, options)?.rows {
-        let label = row.fields.ok().and_then(|fields| fields.label);
-        let Some(label) = label.map(|label| label.trim().to_owned()) else {
-            continue;
+    let rows = raw_rows(path, &whole, options)?.rows;
+    for (row, raw) in rows.into_iter().enumerate() {
+        let label = match raw.fields {
+            Ok(fields) => fields.label.unwrap_or_default().trim().to_owned(),
+            Err(reason) => {
+                found.bad.push(BadRow {
+                    line: raw.line,
+                    reason,
+                    row,
+                    id: raw.id,
+                });
+                continue;
+            }
         };
         if !label.is_empty() {
-            count += 1;
+            found.rows += 1;
             if seen.insert(label.clone()) {
-                found.push(label);
+                found.labels.push(label);
             }
         }
     }
-    Ok((found, count))
+    Ok(found)
+}
+
+/// What numbers mean in a file of a task whose labels have names; `None` where none of its labels is a number.
+///
+/// # Errors
+///
+/// [`DataError::LabelNumbers`] where that is open, and those of [`read_dataset`] that are not about rows.
+pub fn label_numbers(
+    path: &Path,
+    options: &ReadOptions<'_>,
+) -> Result<Option<LabelNumbers>, DataError> {
+    let whole = read_bytes(path)?;
+    let rows = raw_rows(path, &whole, options)?.rows;
+    label_numbers::of_rows(path, options, labels_of(&rows))
+}
+
+/// The labels of the rows that could be read, with their lines.
+fn labels_of(rows: &[RawRow]) -> impl Iterator<Item = (u64, &str)> {
+    rows.iter().filter_map(|row| {
+        let fields = row.fields.as_ref().ok()?;
+        Some((row.line, fields.label.as_deref()?))
+    })
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
@@ -217,6 +312,15 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
         path: path.to_owned(),
         source,
     })
+}
+
+/// SHA-256 of a file, in hexadecimal, as [`Dataset::sha256`] has it.
+///
+/// # Errors
+///
+/// [`DataError::Io`].
+pub fn file_sha256(path: &Path) -> Result<String, DataError> {
+    Ok(format!("{:x}", Sha256::digest(read_bytes(path)?)))
 }
 
 /// What a gzip file holds; other bytes as they are.
@@ -245,10 +349,7 @@ fn raw_rows(path: &Path, whole: &[u8], options: &ReadOptions<'_>) -> Result<RawF
     })?;
     match options.format {
         Format::JsonLines => json_lines::rows(path, bytes, options),
-        table => {
-            let names = Names::of(table, options.spec);
-            table::rows(path, bytes, options, Dialect::of(table), names)
-        }
+        table => table::rows(path, bytes, options, Dialect::of(table)),
     }
 }
 
@@ -270,9 +371,32 @@ pub fn read_dataset_noting(
     path: &Path,
     options: &ReadOptions<'_>,
 ) -> Result<(Dataset, Vec<String>), DataError> {
-    let whole = read_bytes(path)?;
-    let RawFile { rows, mut notes } = raw_rows(path, &whole, options)?;
+    read_rows(path, &read_bytes(path)?, options)
+}
+
+/// As [`read_dataset_noting`], of bytes that were read: rows to predict ([`LabelColumn::Ignored`]). `path` names them in
+/// messages.
+///
+/// # Errors
+///
+/// As [`read_dataset`].
+pub fn read_texts(
+    path: &Path,
+    bytes: &[u8],
+    options: &ReadOptions<'_>,
+) -> Result<(Dataset, Vec<String>), DataError> {
+    read_rows(path, bytes, options)
+}
+
+fn read_rows(
+    path: &Path,
+    whole: &[u8],
+    options: &ReadOptions<'_>,
+) -> Result<(Dataset, Vec<String>), DataError> {
+    let RawFile { rows, mut notes } = raw_rows(path, whole, options)?;
     let spec = options.spec;
+    let numbers = label_numbers::of_rows(path, options, labels_of(&rows))?;
+    notes.extend(label_numbers::note(options, numbers));
     let mut labels = WrittenLabels::default();
     let mut examples = Vec::with_capacity(rows.len());
     let mut skipped = Vec::new();
@@ -281,13 +405,15 @@ pub fn read_dataset_noting(
         let checked = fields.and_then(|fields| {
             labels.add(
                 spec,
+                numbers,
                 fields.label.as_deref().unwrap_or_default(),
-                options.labelled,
+                options.labelled(),
             );
             example(
                 fields,
                 id.clone().unwrap_or_else(|| line.to_string()),
                 options,
+                numbers,
             )
         });
         match checked {
@@ -306,7 +432,7 @@ pub fn read_dataset_noting(
             path: path.to_owned(),
             rows: skipped.iter().filter(refused).cloned().collect(),
             mend,
-            hint: labels.refused_hint(spec),
+            hint: labels.refused_hint(options.task, spec),
         });
     }
     if examples.is_empty() {
@@ -323,7 +449,7 @@ pub fn read_dataset_noting(
     let dataset = Dataset {
         task: options.task,
         path: path.to_owned(),
-        sha256: format!("{:x}", Sha256::digest(&whole)),
+        sha256: format!("{:x}", Sha256::digest(whole)),
         examples,
         skipped,
     };
@@ -335,14 +461,17 @@ fn unusable(examples: &[Example], bad: &[BadRow], options: &ReadOptions<'_>) -> 
     if bad.is_empty() {
         return None;
     }
+    if options.labels == LabelColumn::Ignored {
+        return Some(Mend::Each);
+    }
     if examples.is_empty() {
         return Some(Mend::All);
     }
     match options.bad_rows {
-        BadRows::Error if options.labelled => Some(Mend::OrSkip),
+        BadRows::Error if options.labelled() => Some(Mend::OrSkip),
         BadRows::Error => Some(Mend::OrNeutral),
         BadRows::Skip => {
-            let nameless = !options.labelled && bad.iter().any(|row| row.id.is_none());
+            let nameless = !options.labelled() && bad.iter().any(|row| row.id.is_none());
             nameless.then_some(Mend::KeepIds)
         }
     }
@@ -357,7 +486,7 @@ fn rows_note(examples: &[Example], bad: &[BadRow], options: &ReadOptions<'_>) ->
             1 => "1 bad row".to_owned(),
             count => format!("{count} bad rows"),
         };
-        notes.push(if options.labelled {
+        notes.push(if options.labelled() {
             format!("skipped {rows} ({lines})")
         } else {
             format!(
@@ -376,10 +505,19 @@ fn rows_note(examples: &[Example], bad: &[BadRow], options: &ReadOptions<'_>) ->
     notes
 }
 
-fn example(fields: RawFields, id: String, options: &ReadOptions<'_>) -> Result<Example, String> {
+fn example(
+    fields: RawFields,
+    id: String,
+    options: &ReadOptions<'_>,
+    numbers: Option<LabelNumbers>,
+) -> Result<Example, String> {
     let spec = options.spec;
+    // An empty text can be predicted, and it is no example to learn from.
+    let may_be_empty = options.labels == LabelColumn::Ignored;
     let text = |field: Option<String>, name: &str| match field {
-        Some(text) if !text.trim().is_empty() => Ok(options.preprocess.apply(spec.inputs, &text)),
+        Some(text) if may_be_empty || !text.trim().is_empty() => {
+            Ok(options.preprocess.apply(spec.inputs, &text))
+        }
         _ => Err(format!("no {name}")),
     };
     let (text_a, text_b) = match spec.inputs {
@@ -394,7 +532,7 @@ fn example(fields: RawFields, id: String, options: &ReadOptions<'_>) -> Result<E
         id,
         text_a,
         text_b,
-        label: labels::parse(spec, &label, options.labelled)?,
+        label: labels::parse(spec, numbers, &label, options.labelled())?,
     })
 }
 

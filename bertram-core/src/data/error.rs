@@ -70,10 +70,58 @@ pub enum DataError {
         /// Line of the quote.
         line: u64,
     },
+    /// Numbers stand where labels have names, and which number is which label is open, or some are none.
+    #[error("{path}: {message}")]
+    LabelNumbers {
+        /// The file.
+        path: PathBuf,
+        /// What the numbers are, and what to do.
+        message: String,
+    },
+    /// A folder has no file of a task.
+    #[error(
+        "{dir}: there is no file of the {split} rows of {task} in it: it would be {looked}. Name one with tasks.{task}.{split} = \"FILE\""
+    )]
+    NoFile {
+        /// The folder.
+        dir: PathBuf,
+        /// The task.
+        task: TaskId,
+        /// `train`, `dev` or `test`.
+        split: &'static str,
+        /// The names that were looked for.
+        looked: String,
+    },
+    /// A folder has several files that may be a task's.
+    #[error("{dir}: {} may all have the {split} rows of {task}: name the right one with tasks.{task}.{split} = \"FILE\", or keep one", names.join(", "))]
+    SeveralFiles {
+        /// The folder.
+        dir: PathBuf,
+        /// The task.
+        task: TaskId,
+        /// `train`, `dev` or `test`.
+        split: &'static str,
+        /// Their names in the folder.
+        names: Vec<String>,
+    },
+    /// A file that a key names is not there.
+    #[error("{path}: {source}; tasks.{task}.{split} names it")]
+    Named {
+        /// The file.
+        path: PathBuf,
+        /// The task.
+        task: TaskId,
+        /// `train`, `dev` or `test`.
+        split: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The labels of a task that takes those of its training rows are no classes.
     #[error(
-        "{path}: {labels} labels in {rows} rows, which is no number of classes: \
-         name the column with tasks.{task}.columns = {{ label = \"...\" }}, say tasks.{task}.labels = [...], or for numbers on a scale tasks.{task}.score = [LOWEST, HIGHEST]"
+        "{path}: {} in {}, which is no number of classes: \
+         name the column with tasks.{task}.columns = {{ label = \"...\" }}, say tasks.{task}.labels = [...], or for numbers on a scale tasks.{task}.score = [LOWEST, HIGHEST]",
+        counted(*labels, "label"),
+        counted(*rows, "row")
     )]
     Labels {
         /// The file.
@@ -114,6 +162,8 @@ pub enum Mend {
     OrNeutral,
     /// Every row of the file is bad: with the bad ones left out there are none.
     All,
+    /// They are to be predicted, each of them.
+    Each,
     /// They are a test file's, and their identifiers cannot be read: without them its predictions would lack rows.
     KeepIds,
 }
@@ -141,6 +191,14 @@ const NAMED_ROWS: usize = 10;
 /// Names that a message lists; the others are counted. A file without a header may have a sentence for a name.
 const NAMED_COLUMNS: usize = 20;
 const NAME_CHARS: usize = 40;
+
+/// `1 row`, `2 rows`.
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
 
 fn missing_columns_message(error: &MissingColumns) -> String {
     let MissingColumns {
@@ -219,6 +277,7 @@ fn bad_rows_message(path: &Path, rows: &[BadRow], mend: Mend, hint: Option<&str>
         Mend::OrNeutral => {
             "\nMend them, or keep their places in the predictions with a neutral answer: data.bad-rows = \"skip\""
         }
+        Mend::Each => "\nMend them: every row gets a prediction",
         Mend::All => "\nMend them: there is no other row in the file",
         Mend::KeepIds => {
             "\nMend them: their ids cannot be read, and the predictions of a test file need all of its rows"

@@ -1,30 +1,22 @@
 //! A JSON object a line, with named fields.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::DataError;
-use super::dataset::{RawFields, RawFile, RawRow, ReadOptions};
+use super::dataset::{LabelColumn, RawFields, RawFile, RawRow, ReadOptions};
 use super::error::MissingColumns;
 use super::lines::LineCounter;
 use super::table;
 use crate::spec::{Inputs, LabelKind};
 
-/// Names of the fields that are read.
+/// Names of the fields that are read: of each list the first that an object has.
 struct Names {
-    id: String,
-    text_a: String,
-    text_b: Option<String>,
-    label: String,
-}
-
-/// The fields of the first object: of two standard names, the one that is there is read.
-fn keys(bytes: &[u8]) -> HashSet<String> {
-    let mut lines = bytes.split(|&byte| byte == b'\n');
-    let first = lines.find_map(|line| object(line).ok());
-    first.map_or_else(HashSet::new, |object| object.keys().cloned().collect())
+    id: Vec<String>,
+    text_a: Vec<String>,
+    text_b: Option<Vec<String>>,
+    label: Vec<String>,
 }
 
 /// Fields `sentence1`, `sentence2` and `label` (`sentence` and `label` for one sentence), and `id` where there is one;
@@ -35,22 +27,17 @@ pub(super) fn rows(
     options: &ReadOptions<'_>,
 ) -> Result<RawFile, DataError> {
     let columns = options.columns;
-    let known = keys(bytes);
-    let standard = table::Names::standard(options.spec);
-    let name = |own: &'_ Option<String>, standard: &[&str]| match own {
-        Some(own) => own.clone(),
-        None => {
-            let there = standard.iter().find(|name| known.contains(**name));
-            let name = there.or(standard.first()).copied();
-            name.unwrap_or_default().to_owned()
-        }
+    let standard = table::Names::of(options);
+    let named = |own: &Option<String>, standard: &[&str]| -> Vec<String> {
+        let names = table::candidates(own, standard, options);
+        names.into_iter().map(str::to_owned).collect()
     };
     let names = Names {
-        id: name(&columns.id, standard.id),
-        text_a: name(&columns.text_a, standard.text_a),
+        id: named(&columns.id, &standard.id),
+        text_a: named(&columns.text_a, &standard.text_a),
         text_b: (options.spec.inputs == Inputs::Pair)
-            .then(|| name(&columns.text_b, standard.text_b)),
-        label: name(&columns.label, standard.label),
+            .then(|| named(&columns.text_b, &standard.text_b)),
+        label: named(&columns.label, &standard.label),
     };
 
     let mut lines = LineCounter::new(bytes);
@@ -76,23 +63,21 @@ pub(super) fn rows(
             fields: object.and_then(|object| fields(&object, &names, options)),
         });
     }
-    if let Some(error) = not_json_lines(path, bytes, &rows, found.is_empty()) {
+    if let Some(error) = not_json_lines(path, bytes, &rows, found.is_empty(), options) {
         return Err(error);
     }
+    let asks_for_id = columns.id.is_some() && options.labels != LabelColumn::Ignored;
     let missing: Vec<(&'static str, String)> = [
         // An id that the config does not ask for may be missing: the line number stands in.
-        ("id", columns.id.as_deref()),
-        (table::text_key(options.spec), Some(names.text_a.as_str())),
-        ("text-b", names.text_b.as_deref()),
-        (
-            "label",
-            Some(names.label.as_str()).filter(|_| options.labelled),
-        ),
+        ("id", Some(&names.id).filter(|_| asks_for_id)),
+        (table::text_key(options.spec), Some(&names.text_a)),
+        ("text-b", names.text_b.as_ref()),
+        ("label", Some(&names.label).filter(|_| options.labelled())),
     ]
     .into_iter()
-    .filter_map(|(key, name)| Some((key, name?)))
-    .filter(|(_, name)| !found.iter().any(|known| known == name))
-    .map(|(key, name)| (key, name.to_owned()))
+    .filter_map(|(key, names)| Some((key, names?)))
+    .filter(|(_, names)| !names.iter().any(|name| found.contains(name)))
+    .map(|(key, names)| (key, names.first().cloned().unwrap_or_default()))
     .collect();
     if !missing.is_empty() && !found.is_empty() {
         return Err(DataError::MissingColumns(Box::new(MissingColumns {
@@ -101,11 +86,11 @@ pub(super) fn rows(
             line: None,
             missing,
             found,
-            hint: None,
+            hint: table::advice_to_predict(options),
         })));
     }
     // The id of a line that is no object is not known, unless no line has one.
-    let has_ids = found.contains(&names.id);
+    let has_ids = names.id.iter().any(|name| found.contains(name));
     for row in &mut rows {
         if row.id.is_none() && (row.fields.is_ok() || !has_ids) {
             row.id = Some(row.line.to_string());
@@ -133,12 +118,19 @@ fn object(line: &[u8]) -> Result<Map<String, Value>, String> {
     })
 }
 
+/// The first of some fields that is there.
+fn field<'a>(object: &'a Map<String, Value>, names: &'a [String]) -> Option<(&'a str, &'a Value)> {
+    names
+        .iter()
+        .find_map(|name| Some((name.as_str(), object.get(name)?)))
+}
+
 /// A field as text: numbers keep their JSON spelling.
-fn text(object: &Map<String, Value>, name: &str) -> Option<String> {
-    match object.get(name) {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(other) => Some(other.to_string()),
+fn text(object: &Map<String, Value>, names: &[String]) -> Option<String> {
+    match field(object, names)?.1 {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
     }
 }
 
@@ -147,12 +139,20 @@ fn fields(
     names: &Names,
     options: &ReadOptions<'_>,
 ) -> Result<RawFields, String> {
-    let sentence = |name: &str| match object.get(name) {
-        Some(Value::Array(_)) => Err(format!("field {name:?} is a list and not a text")),
-        Some(Value::Object(_)) => Err(format!("field {name:?} is an object and not a text")),
-        _ => Ok(text(object, name)),
+    let plain = |names: &[String], what: &str| match field(object, names) {
+        Some((name, Value::Array(_))) => Err(format!("field {name:?} is a list and not {what}")),
+        Some((name, Value::Object(_))) => {
+            Err(format!("field {name:?} is an object and not {what}"))
+        }
+        _ => Ok(text(object, names)),
     };
-    if let Some(truth @ Value::Bool(_)) = object.get(&names.label)
+    let sentence = |names: &Vec<String>| plain(names, "a text");
+    let label = match options.labels {
+        LabelColumn::Ignored => None,
+        LabelColumn::Required | LabelColumn::Optional => plain(&names.label, "a label")?,
+    };
+    if let Some((_, truth @ Value::Bool(_))) = field(object, &names.label)
+        && label.is_some()
         && options.spec.label != LabelKind::Binary
         && !options.spec.has_text_labels()
     {
@@ -162,8 +162,8 @@ fn fields(
     }
     Ok(RawFields {
         text_a: sentence(&names.text_a)?,
-        text_b: names.text_b.as_deref().map(sentence).transpose()?.flatten(),
-        label: text(object, &names.label),
+        text_b: names.text_b.as_ref().map(sentence).transpose()?.flatten(),
+        label,
     })
 }
 
@@ -173,6 +173,7 @@ fn not_json_lines(
     bytes: &[u8],
     rows: &[RawRow],
     no_fields: bool,
+    options: &ReadOptions<'_>,
 ) -> Option<DataError> {
     let (line, reason) = rows
         .iter()
@@ -181,21 +182,45 @@ fn not_json_lines(
     if !array && (!no_fields || rows.iter().any(|row| row.fields.is_ok())) {
         return None;
     }
-    let first = bytes.trim_ascii_start().split(|&byte| byte == b'\n').next();
-    let hint = if array {
-        Some("The file looks like one JSON array: write an object a line (jq -c '.[]' OLD > NEW)")
-    } else if first.is_some_and(|line| line.starts_with(b"{") && !line.trim_ascii().ends_with(b"}"))
-    {
-        Some("An object must be on one line (jq -c . OLD > NEW)")
-    } else if first.is_some_and(|line| line.contains(&b'\t')) {
-        Some("The file looks tab-separated: set data.format = \"cs224n\" or \"glue\"")
-    } else {
-        None
-    };
     Some(DataError::NotJsonLines {
         path: path.to_owned(),
         line,
         reason,
-        hint: hint.map(str::to_owned),
+        hint: other_kind(bytes, options),
+    })
+}
+
+/// What a file seems to be of which no line is an object, and what to do.
+fn other_kind(bytes: &[u8], options: &ReadOptions<'_>) -> Option<String> {
+    let first = bytes
+        .trim_ascii_start()
+        .split(|&byte| byte == b'\n')
+        .next()?;
+    if first.starts_with(b"[") {
+        return Some(
+            "The file looks like one JSON array: write an object a line (jq -c '.[]' OLD > NEW)"
+                .into(),
+        );
+    }
+    if first.starts_with(b"{") {
+        let cut = !first.trim_ascii().ends_with(b"}");
+        return cut.then(|| "An object must be on one line (jq -c . OLD > NEW)".into());
+    }
+    if first.contains(&b'\t') {
+        let tables: &[&str] = match options.spec.preset {
+            Some(preset) if preset.course.is_some() => &["cs224n", "glue"],
+            Some(_) => &["glue"],
+            None => &["tsv", "tsv-quoted"],
+        };
+        return Some(format!(
+            "The file looks tab-separated: {}",
+            options.say_format(tables)
+        ));
+    }
+    (first.contains(&b',') || first.contains(&b';')).then(|| {
+        format!(
+            "The file looks like a table with commas or semicolons: {}",
+            options.say_format(&["csv"])
+        )
     })
 }

@@ -1,5 +1,6 @@
 //! Labels: what a task takes, and scales that are another's.
 
+use super::label_numbers::LabelNumbers;
 use crate::spec::{LabelKind, TaskId, TaskSpec};
 
 /// Fewest labels from which a scale is guessed: a handful may lie anywhere by chance.
@@ -11,13 +12,27 @@ const NAMED_LABELS: usize = 10;
 const LABEL_CHARS: usize = 40;
 
 /// How a label stands for none in a test file, as `datasets` and the GLUE files on the hub have it.
-const UNLABELLED: f32 = -1.0;
+pub(super) const UNLABELLED: f32 = -1.0;
+
+/// The key of a config that names a task's labels.
+pub(super) fn labels_key(task: TaskId, spec: &TaskSpec) -> String {
+    match spec.label {
+        LabelKind::Binary => format!("tasks.{task}.binary"),
+        LabelKind::Classes { .. } => format!("tasks.{task}.labels"),
+        LabelKind::Score { .. } => format!("tasks.{task}.score"),
+    }
+}
 
 /// Reads a label. `None` for an empty one and, in a split that may lack labels, for -1.
 ///
-/// The labels of a yes-or-no task may be written `true` and `false`. Where labels have names of the config's, they are
-/// written by these, or by their numbers if no name is one.
-pub(super) fn parse(spec: &TaskSpec, text: &str, labelled: bool) -> Result<Option<f32>, String> {
+/// The labels of a yes-or-no task may be written `true` and `false`. Where labels have names, they are written by these, or
+/// by numbers, as `numbers` says.
+pub(super) fn parse(
+    spec: &TaskSpec,
+    numbers: Option<LabelNumbers>,
+    text: &str,
+    labelled: bool,
+) -> Result<Option<f32>, String> {
     let kind = spec.label;
     let text = text.trim();
     if text.is_empty() {
@@ -28,7 +43,7 @@ pub(super) fn parse(spec: &TaskSpec, text: &str, labelled: bool) -> Result<Optio
         };
     }
     if spec.has_text_labels() {
-        if let Some(class) = class(spec, text) {
+        if let Some(class) = class(spec, numbers, text) {
             return Ok(Some(class as f32));
         }
         if !labelled && text.parse() == Ok(UNLABELLED) {
@@ -66,7 +81,7 @@ pub(super) fn parse(spec: &TaskSpec, text: &str, labelled: bool) -> Result<Optio
 }
 
 /// The number of the class that a label names.
-fn class(spec: &TaskSpec, text: &str) -> Option<usize> {
+fn class(spec: &TaskSpec, counted: Option<LabelNumbers>, text: &str) -> Option<usize> {
     let names = &spec.labels;
     let find = |same: &dyn Fn(&str) -> bool| names.iter().position(|name| same(name));
     let number: Option<f32> = text.parse().ok();
@@ -76,7 +91,7 @@ fn class(spec: &TaskSpec, text: &str) -> Option<usize> {
         // `1.0` and `1` are the same name; where names are words, a number is a place among them.
         .or_else(|| match number {
             Some(number) if numbers => find(&|name| name.parse() == Ok(number)),
-            Some(number) => (0..names.len()).find(|class| *class as f32 == number),
+            Some(number) => counted.and_then(|counted| counted.class(spec, number)),
             None if spec.label == LabelKind::Binary => number_of_truth(text),
             None => None,
         })
@@ -118,37 +133,90 @@ fn number(kind: LabelKind, text: &str) -> Option<f32> {
 
 /// The labels of a file as they are written, whether the task takes them or not.
 #[derive(Clone, Debug, Default)]
-pub(super) struct WrittenLabels(Vec<f32>);
+pub(super) struct WrittenLabels {
+    values: Vec<f32>,
+    /// Those that are none of the task's names, each once.
+    unknown: Vec<String>,
+}
 
 impl WrittenLabels {
-    /// Adds a row's label, if it is a number and, in a split that may lack labels, does not stand for none.
-    pub(super) fn add(&mut self, spec: &TaskSpec, text: &str, labelled: bool) {
+    /// Adds a row's label, if there is one and, in a split that may lack labels, it does not stand for none.
+    pub(super) fn add(
+        &mut self,
+        spec: &TaskSpec,
+        numbers: Option<LabelNumbers>,
+        text: &str,
+        labelled: bool,
+    ) {
         let text = text.trim();
         let value = if spec.has_text_labels() {
-            class(spec, text).map(|class| class as f32)
+            let class = class(spec, numbers, text);
+            let is_label = !text.is_empty() && (labelled || text.parse() != Ok(UNLABELLED));
+            if class.is_none() && is_label {
+                self.add_unknown(text);
+            }
+            class.map(|class| class as f32)
         } else {
             number(spec.label, text)
         };
-        self.0
+        self.values
             .extend(value.filter(|label| label.is_finite() && (labelled || *label != UNLABELLED)));
     }
 
+    fn add_unknown(&mut self, text: &str) {
+        // One more than a message names says that there are more.
+        if self.unknown.len() <= NAMED_LABELS && !self.unknown.iter().any(|known| known == text) {
+            self.unknown.push(text.to_owned());
+        }
+    }
+
     fn all(&self, test: impl Fn(f32) -> bool) -> bool {
-        self.0.len() >= ENOUGH && self.0.iter().all(|&label| test(label))
+        self.values.len() >= ENOUGH && self.values.iter().all(|&label| test(label))
     }
 
     fn range(&self) -> (f32, f32) {
-        let all = self.0.iter().copied();
+        let all = self.values.iter().copied();
         (
             all.clone().fold(f32::INFINITY, f32::min),
             all.fold(f32::NEG_INFINITY, f32::max),
         )
     }
 
-    /// What refused labels seem to be, where more than a few strays are refused.
-    pub(super) fn refused_hint(&self, spec: &TaskSpec) -> Option<String> {
-        if spec.has_text_labels() {
+    /// Where the names come from of which a label is none, and how a label more is said.
+    fn unknown_hint(&self, task: TaskId, spec: &TaskSpec) -> Option<String> {
+        if self.unknown.is_empty() {
             return None;
+        }
+        let key = labels_key(task, spec);
+        let whence = match (spec.preset, spec.label) {
+            (Some(preset), _) if preset.labels == spec.labels => {
+                format!("The labels are those of {task}, which is known by its name")
+            }
+            (_, LabelKind::Classes { .. }) => format!(
+                "The labels are those of {key}, which \"auto\" takes from the training rows"
+            ),
+            _ => format!("The labels are those of {key}"),
+        };
+        let all: Vec<String> = spec
+            .labels
+            .iter()
+            .chain(&self.unknown)
+            .map(|name| format!("{name:?}"))
+            .collect();
+        let classes = matches!(spec.label, LabelKind::Classes { .. });
+        if classes && all.len() <= NAMED_LABELS && all.iter().all(|it| it.len() <= LABEL_CHARS) {
+            return Some(format!(
+                "{whence}; if there are more, say {key} = [{}]",
+                all.join(", ")
+            ));
+        }
+        Some(whence)
+    }
+
+    /// What refused labels seem to be, where more than a few strays are refused.
+    pub(super) fn refused_hint(&self, task: TaskId, spec: &TaskSpec) -> Option<String> {
+        if spec.has_text_labels() {
+            return self.unknown_hint(task, spec);
         }
         let kind = spec.label;
         let (low, high) = self.range();
@@ -184,12 +252,12 @@ impl WrittenLabels {
             LabelKind::Binary => None,
             LabelKind::Score { min, max } => {
                 let outside = self
-                    .0
+                    .values
                     .iter()
                     .filter(|label| !(min..=max).contains(*label))
                     .count();
                 // One slip of the keyboard is no scale.
-                if self.0.len() < ENOUGH || outside * 10 < self.0.len() {
+                if self.values.len() < ENOUGH || outside * 10 < self.values.len() {
                     return None;
                 }
                 let within = |from: f32, to: f32| low >= from && high <= to;
@@ -240,7 +308,7 @@ impl WrittenLabels {
                 })
             }
             // SICK's scale. Half of a real 0-to-5 file lies below its middle, and never is 1 the least of a hundred.
-            LabelKind::Score { min, max } if low == min + 1.0 && high == max && self.0.len() >= 100 => {
+            LabelKind::Score { min, max } if low == min + 1.0 && high == max && self.values.len() >= 100 => {
                 Some(format!(
                     "every label is between {low} and {high}, and the scale is {min} to {max}: \
                      if theirs starts at {low}, convert them"
@@ -266,7 +334,7 @@ mod tests {
         let mut written = WrittenLabels::default();
         labels
             .iter()
-            .for_each(|label| written.add(&spec(task), label, true));
+            .for_each(|label| written.add(&spec(task), None, label, true));
         written
     }
 
@@ -302,7 +370,7 @@ mod tests {
             (STS, "inf", false, Err("label inf is not between 0 and 5")),
             (STS, "3,5", true, Err("label \"3,5\" is not a number")),
         ] {
-            let found = parse(&spec(kind), text, labelled);
+            let found = parse(&spec(kind), None, text, labelled);
             assert_eq!(found, expected.map_err(str::to_owned), "{text:?}");
         }
     }
@@ -339,7 +407,7 @@ mod tests {
                 None,
             ),
         ] {
-            let found = written(kind, labels).refused_hint(&spec(kind));
+            let found = written(kind, labels).refused_hint(kind, &spec(kind));
             assert_eq!(found.is_some(), hint.is_some(), "{labels:?}: {found:?}");
             assert!(
                 found.unwrap_or_default().contains(hint.unwrap_or_default()),
@@ -435,12 +503,12 @@ mod tests {
             (&yes, "true", true, Ok(Some(1.0))),
             (&yes, "0", true, Ok(Some(0.0))),
         ] {
-            let found = parse(spec, text, labelled);
+            let found = parse(spec, Some(LabelNumbers::From0), text, labelled);
             assert_eq!(found, expected.map_err(str::to_owned), "{text:?}");
         }
         let mut written = WrittenLabels::default();
         for _ in 0..5 {
-            written.add(&nli, "neutral", true);
+            written.add(&nli, None, "neutral", true);
         }
         let note = written.note(SST, &nli).expect("a note");
         assert!(note.contains("every label is \"neutral\""), "{note}");

@@ -5,6 +5,7 @@ mod dataset;
 mod demo;
 mod error;
 mod json_lines;
+mod label_numbers;
 mod labels;
 mod lines;
 mod order;
@@ -16,11 +17,13 @@ mod tokenize;
 
 pub use batch::{Batcher, HostBatch, Packing, TaskBatch, TokenBatch, sequence_batch};
 pub use dataset::{
-    BadRows, Columns, Dataset, Example, Format, ReadOptions, Split, layout_file, read_dataset,
-    read_dataset_noting, written_labels,
+    BadRows, Columns, Dataset, Example, Format, FoundLabels, LabelColumn, ReadOptions, Split,
+    file_sha256, label_numbers, layout_file, read_dataset, read_dataset_noting, read_texts,
+    written_labels,
 };
 pub use demo::{DemoConfig, DemoCorpus, OWN_TASKS_CONFIG, write_own_tasks};
 pub use error::{BadRow, DataError, Mend, MissingColumns};
+pub use label_numbers::LabelNumbers;
 pub use lines::{TextError, text_lines};
 pub use order::{epoch_batches, sample_rows};
 pub use predictions::{

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::dataset::{RawFields, RawFile, RawRow, ReadOptions};
+use super::dataset::{LabelColumn, RawFields, RawFile, RawRow, ReadOptions};
 use super::error::MissingColumns;
 use super::lines::LineCounter;
 use super::quotes::QuotedSpans;
@@ -29,17 +29,33 @@ impl Dialect {
 }
 
 /// The columns of a format: names that are looked for, the first that is there first.
+#[derive(Default)]
 pub(super) struct Names {
-    pub id: &'static [&'static str],
-    pub text_a: &'static [&'static str],
-    pub text_b: &'static [&'static str],
-    pub label: &'static [&'static str],
+    pub id: Vec<&'static str>,
+    pub text_a: Vec<&'static str>,
+    pub text_b: Vec<&'static str>,
+    pub label: Vec<&'static str>,
 }
 
 impl Names {
-    /// The columns of a task in a format: a preset's in the course's and GLUE's files, else the standard ones.
-    pub fn of(format: Format, spec: &TaskSpec) -> Self {
-        let one = std::slice::from_ref;
+    /// The columns of a task in a format: a preset's in the course's and GLUE's files, else the standard ones. Rows to
+    /// predict may have any of these.
+    pub fn of(options: &ReadOptions<'_>) -> Self {
+        let mut names = Self::of_format(options.format, options.spec);
+        if options.labels == LabelColumn::Ignored {
+            names.add_texts(&Self::standard(options.spec));
+            match options.spec.inputs {
+                Inputs::Single => names.add_text_a(&["sentence", "text", "sentence1"]),
+                Inputs::Pair => {
+                    names.add_text_a(&["sentence1", "text-a", "text_a"]);
+                    names.add_text_b(&["sentence2", "text-b", "text_b"]);
+                }
+            }
+        }
+        names
+    }
+
+    fn of_format(format: Format, spec: &TaskSpec) -> Self {
         match (format, spec.preset) {
             (
                 Format::Cs224n,
@@ -48,40 +64,91 @@ impl Names {
                     ..
                 }),
             ) => Self {
-                id: &["id"],
-                text_a: one(&course.text_a),
-                text_b: one(&course.text_b),
-                label: one(&course.label),
+                id: vec!["id"],
+                text_a: vec![course.text_a],
+                text_b: vec![course.text_b],
+                label: vec![course.label],
             },
             (Format::Glue, Some(Preset { glue, .. })) => Self {
-                id: one(&glue.id),
-                text_a: one(&glue.text_a),
-                text_b: one(&glue.text_b),
-                label: one(&glue.label),
+                id: vec![glue.id],
+                text_a: vec![glue.text_a],
+                text_b: vec![glue.text_b],
+                label: vec![glue.label],
             },
             _ => Self::standard(spec),
         }
     }
 
-    /// The columns of a task without a layout of its own. Of presets they have been these two from the first version on,
-    /// and no others.
-    pub fn standard(spec: &TaskSpec) -> Self {
-        let own = spec.preset.is_none();
-        Self {
-            id: &["id"],
+    /// The columns of a task without a layout of its own. Of presets they have been these two from the first version on;
+    /// where they are not there, those of its own files do for texts.
+    fn standard(spec: &TaskSpec) -> Self {
+        let mut names = Self {
+            id: vec!["id"],
             text_a: match spec.inputs {
-                Inputs::Single if own => &["sentence", "text"],
-                Inputs::Single => &["sentence"],
-                Inputs::Pair if own => &["sentence1", "text-a", "text_a"],
-                Inputs::Pair => &["sentence1"],
+                Inputs::Single => vec!["sentence"],
+                Inputs::Pair => vec!["sentence1"],
             },
-            text_b: match own {
-                true => &["sentence2", "text-b", "text_b"],
-                false => &["sentence2"],
-            },
-            label: &["label"],
+            text_b: vec!["sentence2"],
+            label: vec!["label"],
+        };
+        let Some(preset) = spec.preset else {
+            match spec.inputs {
+                Inputs::Single => names.add_text_a(&["text"]),
+                Inputs::Pair => names.add_text_a(&["text-a", "text_a"]),
+            }
+            names.add_text_b(&["text-b", "text_b"]);
+            return names;
+        };
+        names.add_text_a(&[preset.glue.text_a]);
+        names.add_text_b(&[preset.glue.text_b]);
+        if let Some(course) = &preset.course {
+            names.add_text_a(&[course.text_a]);
+            names.add_text_b(&[course.text_b]);
+        }
+        names
+    }
+
+    fn add_texts(&mut self, other: &Names) {
+        self.add_text_a(&other.text_a);
+        self.add_text_b(&other.text_b);
+    }
+
+    fn add_text_a(&mut self, names: &[&'static str]) {
+        add(&mut self.text_a, names);
+    }
+
+    fn add_text_b(&mut self, names: &[&'static str]) {
+        add(&mut self.text_b, names);
+    }
+}
+
+/// Adds names that are not there yet. (A preset of single sentences has an empty one for the second.)
+fn add(to: &mut Vec<&'static str>, names: &[&'static str]) {
+    for name in names {
+        if !name.is_empty() && !to.contains(name) {
+            to.push(name);
         }
     }
+}
+
+/// The names under which a column may be: the config's own, or the standard ones; of rows to predict both.
+pub(super) fn candidates<'a>(
+    own: &'a Option<String>,
+    standard: &[&'a str],
+    options: &ReadOptions<'_>,
+) -> Vec<&'a str> {
+    let mut names: Vec<&str> = own.as_deref().into_iter().collect();
+    if own.is_none() || options.labels == LabelColumn::Ignored {
+        names.extend(standard);
+    }
+    names
+}
+
+/// What to do about columns of rows to predict: there is no config to name others in.
+pub(super) fn advice_to_predict(options: &ReadOptions<'_>) -> Option<String> {
+    (options.labels == LabelColumn::Ignored).then(|| {
+        "Rename them as the task has them; a file without a header, with a sentence a line, is read by --format lines".to_owned()
+    })
 }
 
 /// The key of `tasks.X.columns` that names the first text.
@@ -108,8 +175,8 @@ pub(super) fn rows(
     bytes: &[u8],
     options: &ReadOptions<'_>,
     dialect: Dialect,
-    names: Names,
 ) -> Result<RawFile, DataError> {
+    let names = Names::of(options);
     let quoting = dialect.quoting;
     let delimiter = match options.format {
         Format::Csv => csv_delimiter(bytes, options, &names),
@@ -128,7 +195,7 @@ pub(super) fn rows(
     }
     // Some files of GLUE have no header; their test files do.
     let headless = options.spec.preset.and_then(|preset| preset.glue.headless);
-    let headless = headless.filter(|_| options.format == Format::Glue && options.labelled);
+    let headless = headless.filter(|_| options.format == Format::Glue && options.labelled());
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .quoting(quoting)
@@ -156,25 +223,77 @@ pub(super) fn rows(
             path: path.to_owned(),
             task: options.task,
             line: Some(lines.line_of(start)),
-            hint: other_format(&bytes[start..], &missing, options, delimiter),
+            hint: other_format(&bytes[start..], &missing, options, delimiter)
+                .or_else(|| advice_to_predict(options)),
             missing,
-            found: header,
+            found: header.clone(),
         }))
     })?;
 
+    let twice = header
+        .iter()
+        .enumerate()
+        .find(|(at, name)| places.reads(*at) && header[at + 1..].contains(*name));
+    if let Some((_, name)) = twice {
+        notes.push(format!("there are two columns {name:?}: the first is read"));
+    }
+
     let mut rows = Vec::new();
+    let mut quoted_cells = 0;
     let mut record = csv::ByteRecord::new();
     while reader.read_byte_record(&mut record).map_err(io)? {
         // The reader's own line numbers count the records of a CRLF file, and no blank lines.
         let offset = record.position().map_or(0, csv::Position::byte);
         let line = lines.line_of(start_of_record(bytes, usize::try_from(offset).unwrap_or(0)));
+        quoted_cells += usize::from(record.iter().any(is_quoted));
+        let fields = places.fields(&record).map_err(|reason| {
+            // A quoted cell over several lines is a row too short for each, where quotes are characters.
+            let opens = !quoting && record.iter().any(opens_quote);
+            match opens {
+                true => format!(
+                    "{reason} (a cell begins with a quote: if cells are quoted, {})",
+                    options.say_format(&["tsv-quoted"])
+                ),
+                false => reason,
+            }
+        });
         rows.push(RawRow {
             line,
             id: places.id_of(&record, line),
-            fields: places.fields(&record),
+            fields,
         });
     }
+    // Texts that quote something are no rarity in GLUE's files, which are known not to be quoted.
+    if options.format == Format::Tsv && quoted_cells > 0 {
+        notes.push(format!(
+            "{quoted_cells} rows have cells in quotes with doubled quotes in them, which the format keeps: if cells are quoted, {}",
+            options.say_format(&["tsv-quoted"])
+        ));
+    }
     Ok(RawFile { rows, notes })
+}
+
+/// Whether a cell is as a writer of CSV makes of one with quotes: in quotes, with all within doubled.
+fn is_quoted(cell: &[u8]) -> bool {
+    let within = cell
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""));
+    within.is_some_and(|within| {
+        let without: Vec<&[u8]> = within.split(|&byte| byte == b'"').collect();
+        // `a ""b"" c` falls into a, nothing, b, nothing, c.
+        without.len() > 1
+            && without.len() % 2 == 1
+            && without
+                .iter()
+                .skip(1)
+                .step_by(2)
+                .all(|part| part.is_empty())
+    })
+}
+
+/// Whether a cell begins with a quote that it does not end with.
+fn opens_quote(cell: &[u8]) -> bool {
+    cell.starts_with(b"\"") && (cell.len() == 1 || !cell.ends_with(b"\""))
 }
 
 /// The delimiter under which a header has the columns; a comma where none does.
@@ -213,11 +332,10 @@ fn places(
 ) -> Result<Places, Vec<(&'static str, String)>> {
     let columns = options.columns;
     let place = |own: &Option<String>, names: &[&str]| {
-        let at = |name: &str| header.iter().position(|column| column == name);
-        match own {
-            Some(own) => at(own),
-            None => names.iter().find_map(|name| at(name)),
-        }
+        let names = candidates(own, names, options);
+        names
+            .iter()
+            .find_map(|name| header.iter().position(|column| column == name))
     };
     let mut missing = Vec::new();
     let mut required = |key, own: &Option<String>, names: &[&str]| {
@@ -230,18 +348,18 @@ fn places(
     };
     // An id that the config does not ask for may be missing: the line number stands in.
     let id = match &columns.id {
-        Some(_) => required("id", &columns.id, names.id),
-        None => place(&None, names.id),
+        Some(_) if options.labels != LabelColumn::Ignored => required("id", &columns.id, &names.id),
+        _ => place(&columns.id, &names.id),
     };
-    let text_a = required(text_key(options.spec), &columns.text_a, names.text_a);
+    let text_a = required(text_key(options.spec), &columns.text_a, &names.text_a);
     let text_b = match options.spec.inputs {
-        Inputs::Pair => required("text-b", &columns.text_b, names.text_b),
+        Inputs::Pair => required("text-b", &columns.text_b, &names.text_b),
         Inputs::Single => None,
     };
-    let label = if options.labelled {
-        required("label", &columns.label, names.label)
-    } else {
-        place(&columns.label, names.label)
+    let label = match options.labels {
+        LabelColumn::Required => required("label", &columns.label, &names.label),
+        LabelColumn::Optional => place(&columns.label, &names.label),
+        LabelColumn::Ignored => None,
     };
     match text_a {
         Some(text_a) if missing.is_empty() => Ok(Places {
@@ -256,6 +374,12 @@ fn places(
 }
 
 impl Places {
+    /// Whether a column is read.
+    fn reads(&self, column: usize) -> bool {
+        let columns = [self.id, Some(self.text_a), self.text_b, self.label];
+        columns.contains(&Some(column))
+    }
+
     fn fields(&self, record: &csv::ByteRecord) -> Result<RawFields, String> {
         if record.len() != self.width {
             return Err(format!(
@@ -315,58 +439,72 @@ fn other_format(
     options: &ReadOptions<'_>,
     delimiter: u8,
 ) -> Option<String> {
-    // The format of a preset's files is that of all its tasks; another task has its own.
-    let key = match options.spec.preset {
-        Some(_) => "data.format".to_owned(),
-        None => format!("tasks.{}.format", options.task),
-    };
     match bytes.first() {
         Some(b'{') => {
             return Some(format!(
-                "The file looks like JSON lines: set {key} = \"json-lines\""
+                "The file looks like JSON lines: {}",
+                options.say_format(&["json-lines"])
             ));
         }
         Some(b'[') => {
             return Some(format!(
-                "The file looks like one JSON array: write an object a line (jq -c '.[]' OLD > NEW) and set {key} = \"json-lines\""
+                "The file looks like one JSON array: write an object a line (jq -c '.[]' OLD > NEW) and {}",
+                options.say_format(&["json-lines"])
             ));
         }
         _ => {}
     }
     let line = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).next()?;
     let line = String::from_utf8_lossy(line);
-    let delimiters = [
-        ('\t', "tabs", Some("tsv\" or \"tsv-quoted")),
-        (',', "commas", Some("csv")),
-        (';', "semicolons", Some("csv")),
-        ('|', "bars", None),
-        (' ', "spaces", None),
-    ];
-    let others = delimiters
-        .into_iter()
-        .filter(|(other, ..)| *other as u8 != delimiter);
-    let (_, name, format) = others.into_iter().find(|(other, ..)| {
+    let names = Names::of(options);
+    let texts = candidates(&options.columns.text_a, &names.text_a, options);
+    let has_columns = |delimiter: char| {
         let columns: Vec<&str> = line
-            .split(*other)
+            .split(delimiter)
             .map(|column| column.trim().trim_matches('"'))
             .collect();
-        columns.len() > 1
-            && missing
-                .iter()
-                .any(|(_, name)| columns.contains(&name.as_str()))
-    })?;
-    let takes = if delimiter == b',' { "commas" } else { "tabs" };
-    Some(match format {
-        Some(format) if options.spec.preset.is_none() || delimiter == b',' => format!(
-            "The columns seem to be separated by {name}, and the format takes {takes}: set {key} = \"{format}\""
+        let missed = missing
+            .iter()
+            .any(|(_, name)| columns.contains(&name.as_str()));
+        // In a sentence without a header, spaces stand around any word.
+        let texts = || delimiter != ' ' && texts.iter().any(|name| columns.contains(name));
+        columns.len() > 1 && (missed || texts())
+    };
+    let own = char::from(delimiter);
+    if !Dialect::of(options.format).quoting && line.starts_with('"') && has_columns(own) {
+        return Some(format!(
+            "The columns' names are in quotes, which the format keeps: {}",
+            options.say_format(&["tsv-quoted"])
+        ));
+    }
+    let delimiters: [(char, &str, &[&str]); 5] = [
+        ('\t', "tabs", &["tsv", "tsv-quoted"]),
+        (',', "commas", &["csv"]),
+        (';', "semicolons", &["csv"]),
+        ('|', "bars", &[]),
+        (' ', "spaces", &[]),
+    ];
+    let (_, name, formats) = delimiters
+        .into_iter()
+        .filter(|(other, ..)| *other != own)
+        .find(|(other, ..)| has_columns(*other))?;
+    let (takes, saved) = match delimiter {
+        b',' => ("commas", "comma-separated"),
+        _ => ("tabs", "tab-separated"),
+    };
+    // Of the course's tasks tables with commas have other columns than those that are missing here.
+    let course = options
+        .spec
+        .preset
+        .is_some_and(|preset| preset.course.is_some());
+    let reads = !formats.is_empty() && (!course || options.labels == LabelColumn::Ignored);
+    Some(match reads {
+        true => format!(
+            "The columns seem to be separated by {name}, and the format takes {takes}: {}",
+            options.say_format(formats)
         ),
-        _ => format!(
-            "The columns seem to be separated by {name}, and the format takes {takes}: save the file {}",
-            if delimiter == b',' {
-                "comma-separated"
-            } else {
-                "tab-separated"
-            }
+        false => format!(
+            "The columns seem to be separated by {name}, and the format takes {takes}: save the file {saved}"
         ),
     })
 }

@@ -60,7 +60,7 @@ pub struct TaskSpec {
     pub labels: Vec<String>,
     /// The main score.
     pub metric: Metric,
-    /// The preset that the task is, which knows files of known layouts.
+    /// The preset that the task is, which knows files of known layouts ([`Preset::of_kind`]).
     pub preset: Option<&'static Preset>,
 }
 
@@ -75,9 +75,17 @@ impl TaskSpec {
         if matches!(self.label, LabelKind::Score { .. }) {
             return false;
         }
-        self.preset.is_none_or(|preset| {
-            preset.named || preset.label != self.label || preset.labels != self.labels
-        })
+        self.preset
+            .is_none_or(|preset| preset.named || preset.labels != self.labels)
+    }
+
+    /// The names in the order of their numbers: a preset's in files of the hub ([`Preset::hub_order`]), or their own.
+    pub fn numbered_labels(&self) -> Vec<&str> {
+        let preset = self.preset.filter(|preset| preset.labels == self.labels);
+        match preset.and_then(|preset| preset.hub_order) {
+            Some(order) => order.to_vec(),
+            None => self.labels.iter().map(String::as_str).collect(),
+        }
     }
 
     /// The name of a label as people read it: a class's name, or the number.

@@ -19,6 +19,9 @@ pub struct Preset {
     pub metric: Metric,
     /// Whether files have the labels by their names, and not by their numbers.
     pub named: bool,
+    /// The names in the order of their numbers in files of `glue` on the Hugging Face hub, where that is not the order of
+    /// `labels`. (GLUE's own files of these tasks have names.)
+    pub hub_order: Option<&'static [&'static str]>,
     /// Its files in the CS224N course, where it is one of the course's.
     pub course: Option<CourseFiles>,
     /// Its files in GLUE's layout.
@@ -103,6 +106,12 @@ impl Preset {
     pub fn of(task: TaskId) -> Option<&'static Preset> {
         PRESETS.iter().find(|preset| preset.name == task)
     }
+
+    /// The preset of this name, if a task with these inputs and labels is that task: one with others has other files and
+    /// other rows, whatever it is called.
+    pub fn of_kind(task: TaskId, inputs: Inputs, label: LabelKind) -> Option<&'static Preset> {
+        Self::of(task).filter(|preset| preset.inputs == inputs && preset.label == label)
+    }
 }
 
 static PRESETS: [Preset; 12] = [
@@ -121,6 +130,7 @@ static PRESETS: [Preset; 12] = [
         ],
         metric: Metric::Accuracy,
         named: false,
+        hub_order: None,
         course: Some(CourseFiles {
             stem: "ids-sst",
             text_a: "sentence",
@@ -140,6 +150,7 @@ static PRESETS: [Preset; 12] = [
         labels: &["not a paraphrase", "paraphrase"],
         metric: Metric::Accuracy,
         named: false,
+        hub_order: None,
         course: Some(CourseFiles {
             stem: "quora",
             text_a: "sentence1",
@@ -161,6 +172,7 @@ static PRESETS: [Preset; 12] = [
         labels: &["similarity"],
         metric: Metric::Pearson,
         named: false,
+        hub_order: None,
         course: Some(CourseFiles {
             stem: "sts",
             text_a: "sentence1",
@@ -247,6 +259,7 @@ static PRESETS: [Preset; 12] = [
     },
     Preset {
         named: true,
+        hub_order: Some(&["entailment", "not_entailment"]),
         glue: GlueFiles::new("QNLI", "question", "sentence", "label").submitted("QNLI"),
         ..glue(
             "qnli",
@@ -258,6 +271,7 @@ static PRESETS: [Preset; 12] = [
     },
     Preset {
         named: true,
+        hub_order: Some(&["entailment", "not_entailment"]),
         glue: GlueFiles::new("RTE", "sentence1", "sentence2", "label").submitted("RTE"),
         ..glue(
             "rte",
@@ -295,6 +309,7 @@ const fn glue(
         labels,
         metric,
         named: false,
+        hub_order: None,
         course: None,
         glue: GlueFiles::new("", "", "", ""),
     }

@@ -275,6 +275,7 @@ fn best_metric(s: &mut Source, tasks: &[TaskSettings]) -> BestMetric {
     let found = tasks.iter().find(|task| task.task.name() == said);
     match found {
         Some(task) => BestMetric::Task(task.task),
+        None if s.is_forgiven(&format!("tasks.{said}")) => BestMetric::Overall,
         None => {
             let names: Vec<&str> = tasks.iter().map(|task| task.task.name()).collect();
             s.problem(

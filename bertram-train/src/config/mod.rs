@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bertram_core::data::{BadRows, Columns, Format, Preprocess};
+use bertram_core::data::{BadRows, Columns, Format, LabelNumbers, Preprocess, Split};
 use bertram_core::encoder::Pooling;
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
@@ -249,11 +249,27 @@ pub struct TaskSettings {
     pub test: Option<PathBuf>,
     /// Format of these files; `data.format` where absent.
     pub format: Option<Format>,
+    /// What numbers mean where labels have names; absent where files must leave no doubt.
+    pub label_numbers: Option<LabelNumbers>,
     /// Names of columns.
     pub columns: Columns,
 }
 
 impl TaskSettings {
+    /// The file that the settings name for a split.
+    pub fn file(&self, split: Split) -> Option<&PathBuf> {
+        match split {
+            Split::Train => self.train.as_ref(),
+            Split::Dev => self.dev.as_ref(),
+            Split::Test => self.test.as_ref(),
+        }
+    }
+
+    /// Whether the settings name any file of the task.
+    pub fn names_files(&self) -> bool {
+        self.train.is_some() || self.dev.is_some() || self.test.is_some()
+    }
+
     /// How the task is modelled.
     pub fn model_config(&self) -> TaskConfig {
         TaskConfig {
@@ -448,6 +464,11 @@ impl Settings {
             of(&all, &["loss_weight"]);
         }
         measures
+    }
+
+    /// Whether the settings name data, and are not about the generated corpus alone.
+    pub fn has_own_data(&self) -> bool {
+        self.data.dir.is_some() || self.tasks.iter().any(TaskSettings::names_files)
     }
 
     /// Weight of a task's score in the overall one.

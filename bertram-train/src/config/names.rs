@@ -88,7 +88,9 @@ impl Known<'_> {
         let names = names.join(", ");
         match section {
             "" => format!("{what}; the sections are {names}"),
-            "tasks" => format!("{what}; the tasks are {names}"),
+            "tasks" => format!(
+                "{what}; a name is a small letter, then small letters, digits and _ (the tasks here are {names})"
+            ),
             section => format!("{what}; [{section}] has {names}"),
         }
     }

@@ -36,6 +36,9 @@ fn tasks(s: &mut Source, section: &str, trained: &[TaskId], default: &[TaskId]) 
         return both.copied().collect();
     };
     for task in said.iter().filter(|task| !trained.contains(task)) {
+        if s.is_forgiven(&format!("tasks.{task}")) {
+            continue;
+        }
         s.problem(
             &key,
             format!("{task} is not trained: there is no [tasks.{task}]"),

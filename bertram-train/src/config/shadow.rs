@@ -36,6 +36,15 @@ pub(super) fn warn(s: &mut Source, settings: &Settings, resolved: bool) {
                 .to_vec()
         });
     }
+    let is_course = |task: &TaskSettings| task.spec.preset.is_some_and(|it| it.course.is_some());
+    if let Some(said) = said(s, "data.format")
+        && !settings.tasks.iter().any(is_course)
+    {
+        let place = s.show_place(&said);
+        s.warn(format!(
+            "data.format ({place}) has no effect: it is of the files of sst, para and sts; others go by their endings or by tasks.NAME.format, and GLUE's by GLUE's layout"
+        ));
+    }
     for (key, winner) in switched_off(s, settings) {
         if let Some(said) = said(s, key) {
             without_use(s, key, &said, winner);

@@ -111,6 +111,8 @@ pub(super) struct Source {
     /// The sections in the order in which they were met: of the base first, of the command line last.
     order: Vec<String>,
     known: Vec<String>,
+    /// Sections that are wrong, and not read.
+    forgiven: Vec<String>,
     places: BTreeMap<String, Place>,
     problems: Vec<(Place, String, String)>,
 }
@@ -132,6 +134,7 @@ impl Source {
             tables: BTreeMap::new(),
             order: Vec::new(),
             known: Vec::new(),
+            forgiven: Vec::new(),
             places: BTreeMap::new(),
             problems: Vec::new(),
         };
@@ -489,7 +492,12 @@ impl Source {
                 })
                 .collect();
             match numbers[..] {
-                [min, max] if min < max && min.is_finite() && max.is_finite() => {
+                // Labels are f32: a scale that has no room there is none.
+                [min, max]
+                    if (min as f32) < max as f32
+                        && (min as f32).is_finite()
+                        && (max as f32).is_finite() =>
+                {
                     Ok((min as f32, max as f32))
                 }
                 _ => Err(format!(
@@ -504,8 +512,19 @@ impl Source {
     pub(super) fn forgive(&mut self, section: &str) {
         let prefix = format!("{section}.");
         self.known.push(section.to_owned());
+        self.forgiven.push(section.to_owned());
         self.leaves.retain(|key, _| !key.starts_with(&prefix));
         self.tables.retain(|key, _| !key.starts_with(&prefix));
+    }
+
+    /// Whether a section was taken out: what depends on it cannot be judged.
+    pub(super) fn is_forgiven(&self, section: &str) -> bool {
+        self.forgiven.iter().any(|known| known == section)
+    }
+
+    /// Whether a key that was read is said, be it right or wrong.
+    pub(super) fn is_said(&self, key: &str) -> bool {
+        self.places.contains_key(key)
     }
 
     /// Notes a problem with a whole section.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bertram_core::data::Columns;
+use bertram_core::data::{Columns, LabelNumbers};
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
 use bertram_core::task::{Inputs, LabelKind, Legal, Metric, Preset, TaskId, TaskSpec, names};
@@ -84,23 +84,7 @@ fn spec(s: &mut Source, task: TaskId) -> Option<Arc<TaskSpec>> {
     let inputs = inputs.or(preset.as_ref().map(|preset| preset.inputs));
     let has_label = label.is_some() || preset.is_some();
     let (Some(inputs), true) = (inputs, has_label) else {
-        let mut missing = Vec::new();
-        if inputs.is_none() {
-            missing.push("inputs = \"single\" or \"pair\"");
-        }
-        if !has_label {
-            missing.push("its labels: labels = [\"...\", ...] or \"auto\", binary = [\"NO\", \"YES\"], or score = [LOWEST, HIGHEST]");
-        }
-        let known: Vec<&str> = Preset::names().map(TaskId::name).collect();
-        s.forgive(&format!("tasks.{task}"));
-        s.problem_of_section(
-            &format!("tasks.{task}"),
-            format!(
-                "is a task of your own (known by name are {}): say {}",
-                known.join(", "),
-                missing.join(", and ")
-            ),
-        );
+        warn_of_own_task(s, task, inputs.is_some(), has_label);
         return None;
     };
     let mut spec = preset.unwrap_or_else(|| TaskSpec {
@@ -112,14 +96,31 @@ fn spec(s: &mut Source, task: TaskId) -> Option<Arc<TaskSpec>> {
         preset: None,
     });
     spec.inputs = inputs;
-    if let Some((kind, labels)) = label {
-        if kind != spec.label || spec.preset.is_none() {
-            spec.metric = Metric::of(kind)[0];
+    match label {
+        // Whether it is the preset would hang on the rows.
+        Some((kind, labels)) if labels.is_empty() && !is_score(kind) && spec.preset.is_some() => s
+            .problem(
+                &key("labels"),
+                format!(
+                    "\"auto\" is for tasks of your own, and {task} is known by its name: list the labels, or call the task otherwise"
+                ),
+            ),
+        Some((kind, labels)) => {
+            if kind != spec.label || spec.preset.is_none() {
+                spec.metric = Metric::of(kind)[0];
+            }
+            (spec.label, spec.labels) = (kind, labels);
+            if spec.labels.is_empty() && is_score(kind) {
+                spec.labels = vec![task.name().to_owned()];
+            }
         }
-        (spec.label, spec.labels) = (kind, labels);
-        if spec.labels.is_empty() && matches!(kind, LabelKind::Score { .. }) {
-            spec.labels = vec![task.name().to_owned()];
-        }
+        None => {}
+    }
+    // With other inputs or labels it is another task, and what the preset knows of files and rows is not true of it.
+    let known = spec.preset.take();
+    spec.preset = Preset::of_kind(task, spec.inputs, spec.label);
+    if known.is_some() && spec.preset.is_none() {
+        spec.title = task.name().to_owned();
     }
     spec.title = title.unwrap_or(spec.title);
     if let Some(metric) = metric {
@@ -131,6 +132,40 @@ fn spec(s: &mut Source, task: TaskId) -> Option<Arc<TaskSpec>> {
         }
     }
     Some(Arc::new(spec))
+}
+
+fn is_score(kind: LabelKind) -> bool {
+    matches!(kind, LabelKind::Score { .. })
+}
+
+/// Notes what is not said of a task that is no preset. What is said and wrong has a problem of its own.
+fn warn_of_own_task(s: &mut Source, task: TaskId, has_inputs: bool, has_label: bool) {
+    let said = |s: &Source, names: &[&str]| {
+        names
+            .iter()
+            .any(|name| s.is_said(&format!("tasks.{task}.{name}")))
+    };
+    let mut missing = Vec::new();
+    if !has_inputs && !said(s, &["inputs"]) {
+        missing.push("inputs = \"single\" or \"pair\"");
+    }
+    if !has_label && !said(s, &["labels", "binary", "score"]) {
+        missing.push("its labels: labels = [\"...\", ...] or \"auto\", binary = [\"NO\", \"YES\"], or score = [LOWEST, HIGHEST]");
+    }
+    let section = format!("tasks.{task}");
+    s.forgive(&section);
+    if missing.is_empty() {
+        return;
+    }
+    let known: Vec<&str> = Preset::names().map(TaskId::name).collect();
+    s.problem_of_section(
+        &section,
+        format!(
+            "is a task of your own (known by name are {}): say {}",
+            known.join(", "),
+            missing.join(", and ")
+        ),
+    );
 }
 
 /// The label kind that is said, and the names of the labels. No names of classes yet for `"auto"`.
@@ -221,6 +256,7 @@ fn task(
         );
     }
     let columns = columns(s, task, &spec);
+    let label_numbers = label_numbers(s, task, &spec);
     let path = |s: &mut Source, name: &str| paths::path(s, &key(name));
     let settings = TaskSettings {
         task,
@@ -248,6 +284,7 @@ fn task(
         dev: path(s, "dev"),
         test: path(s, "test"),
         format: s.choice(&key("format")),
+        label_numbers,
         columns,
     };
     check_files(s, &settings, data);
@@ -265,6 +302,16 @@ fn columns(s: &mut Source, task: TaskId, spec: &TaskSpec) -> Columns {
         label: s.text(&key("label")),
         text_a: text.clone().or(text_a.clone()),
     };
+    let names = [
+        ("id", &columns.id),
+        ("text-b", &columns.text_b),
+        ("label", &columns.label),
+        ("text", &text),
+        ("text-a", &text_a),
+    ];
+    for (name, _) in names.iter().filter(|(_, said)| said.as_deref() == Some("")) {
+        s.problem(&key(name), "is empty, and names no column");
+    }
     if text.is_some() && text_a.is_some() {
         s.problem(&key("text"), "stands beside text-a: keep one");
     } else if text.is_some() && spec.inputs == Inputs::Pair {
@@ -281,16 +328,38 @@ fn columns(s: &mut Source, task: TaskId, spec: &TaskSpec) -> Columns {
     columns
 }
 
+/// What numbers in files mean; of labels that have names, and are no numbers themselves.
+fn label_numbers(s: &mut Source, task: TaskId, spec: &TaskSpec) -> Option<LabelNumbers> {
+    let key = format!("tasks.{task}.label-numbers");
+    let said = s.choice(&key)?;
+    let is_number = |name: &String| name.parse::<f32>().is_ok();
+    if !spec.has_text_labels() || spec.labels.iter().any(is_number) {
+        s.problem(
+            &key,
+            "means something only where labels have names that are no numbers",
+        );
+    }
+    Some(said)
+}
+
 /// A task that is not the paper's has no generated rows, and its files must say what they are.
 fn check_files(s: &mut Source, task: &TaskSettings, data: &DataSettings) {
-    if TaskId::PAPER.contains(&task.task) {
+    let name = task.task;
+    if TaskId::PAPER.contains(&name) && task.spec.preset.is_some() {
         return;
     }
-    let name = task.task;
-    if data.dir.is_none() && task.train_on && task.train.is_none() {
+    let auto = task.spec.labels.is_empty();
+    if data.dir.is_none() && (task.train_on || auto) && task.train.is_none() {
+        let what = match Preset::of(name).filter(|_| task.spec.preset.is_none()) {
+            Some(preset) => format!(
+                "with other inputs or labels this is not the {name} that is known by its name ({}), and has none of its rows: ",
+                preset.title
+            ),
+            None => String::new(),
+        };
         s.problem(
             &format!("tasks.{name}.train"),
-            "is not said: name the file of its training rows (and dev, to score it), or a folder with data.dir",
+            format!("is not said: {what}name the file of its training rows (and dev, to score it), or a folder with data.dir"),
         );
     }
     if task.spec.preset.is_some() {

@@ -7,7 +7,7 @@ use bertram_core::loss::LossKind;
 use bertram_core::task::TaskId;
 use proptest::prelude::*;
 
-use super::{ConfigError, Limit, Override, PaperSplit, Settings};
+use super::{ConfigError, Limit, Loaded, Override, PaperSplit, Settings};
 use crate::regulariser::{RegulariserSettings, SmartConfig};
 use crate::schedule::ScheduleKind;
 use burn::backend::{Autodiff, NdArray};
@@ -837,4 +837,68 @@ fn what_a_task_of_ones_own_may_not_say() {
         assert!(error.contains(problem), "no {problem:?} in\n{error}");
         assert!(error.starts_with("1 problem in"), "{error}");
     }
+}
+
+#[test]
+fn a_wrong_key_of_a_task_is_one_problem() {
+    let rest = "[train]\nbest-metric = \"nli\"\n[regulariser.smart]\ntasks = [\"nli\"]\n";
+    for keys in [
+        "inputs = \"pair\"\nlabels = []\n",
+        "inputs = \"pair\"\nlabels = [\"a\", \"a\"]\n",
+        "inputs = \"pair\"\nlabels = \"Auto\"\n",
+        "inputs = \"pair\"\nbinary = [\"yes\", \"yes\"]\n",
+        "inputs = \"pair\"\nscore = [5, 0]\n",
+        // Labels are f32, which has no such number, and none between these.
+        "inputs = \"pair\"\nscore = [0.0, 1e39]\n",
+        "inputs = \"pair\"\nscore = [1e9, 1000000001]\n",
+        "inputs = \"triple\"\nlabels = [\"a\", \"b\"]\n",
+        "inputs = \"pair\"\nlabels = [\"a\", \"b\"]\ncolumns.text-a = \"\"\n",
+        "inputs = \"pair\"\nlabels = [\"1\", \"2\"]\nlabel-numbers = \"from-1\"\n",
+    ] {
+        let text = format!("[tasks.nli]\ntrain = \"a.csv\"\n{keys}{rest}");
+        let error = problems(&text, &[]);
+        assert!(error.starts_with("1 problem in x.toml"), "{error}");
+    }
+}
+
+#[test]
+fn a_presets_name_with_another_kind_of_label_is_another_task() {
+    let named = |keys: &str| {
+        let text = format!("[tasks.sst]\ntrain = \"a.csv\"\n{keys}\n");
+        let settings = parse(&text, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let again = Settings::from_text("y.toml", &settings.to_toml(), &[]).expect("reads back");
+        assert_eq!(again, settings);
+        settings.tasks[0].spec.clone()
+    };
+    for keys in [
+        "inputs = \"pair\"",
+        "labels = [\"neg\", \"pos\"]",
+        "score = [0, 4]",
+    ] {
+        let spec = named(keys);
+        assert_eq!((spec.preset, spec.title.as_str()), (None, "sst"), "{keys}");
+    }
+    let renamed = named("labels = [\"a\", \"b\", \"c\", \"d\", \"e\"]");
+    assert!(renamed.preset.is_some());
+}
+
+#[test]
+fn a_format_that_reaches_no_task_is_said() {
+    let text = "[data]\nformat = \"glue\"\ndir = \"d\"\n";
+    let warned = |tasks: &str| {
+        let loaded = load(&format!("{text}{tasks}"));
+        loaded.warnings.iter().any(|it| it.contains("data.format"))
+    };
+    assert!(warned("[tasks.rte]\n"));
+    assert!(warned(
+        "[tasks.nli]\ninputs = \"pair\"\nlabels = [\"a\", \"b\"]\n"
+    ));
+    assert!(!warned("[tasks.rte]\n[tasks.sst]\n"));
+}
+
+/// Settings of a file, with their warnings.
+fn load(text: &str) -> Loaded {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let path = write_in(folder.path(), "x.toml", text);
+    Settings::load_with(&path, &[]).expect("valid")
 }

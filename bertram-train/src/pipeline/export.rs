@@ -84,7 +84,7 @@ pub fn export_model<B: Backend>(
 }
 
 /// Reads the model that a finished run exported, and gives the run's settings with what the folder says of itself in their
-/// place: preprocessing, lengths, pooling, heads. A folder of an earlier version says less; the rest stays the config's.
+/// place: preprocessing, lengths, pooling, heads, labels. A folder of an earlier version says less; the rest stays the config's.
 ///
 /// # Errors
 /// Those of reading, of [`check_fit`], and [`PipelineError::NoHead`].
@@ -108,6 +108,8 @@ pub fn open_trained<B: Backend>(
             });
         };
         let config = head.config();
+        // Labels and their order are what the head was trained on, whatever the config says since.
+        task.spec = config.spec.clone();
         task.head = config.head;
         task.loss = config.loss;
         task.pooling = config.pooling;

@@ -1,6 +1,7 @@
 //! From settings to a finished run: start, resume, finish.
 
 mod card;
+mod evaluation;
 mod export;
 mod finish;
 mod fit;
@@ -9,6 +10,7 @@ mod prepare;
 mod resume;
 mod start;
 
+pub use evaluation::{EVALUATION_KEYS, settings_to_evaluate};
 pub use export::{TrainedModel, export_model, export_run, open_trained};
 pub(crate) use finish::{SplitPredictions, save_predictions};
 pub use finish::{Summary, Versions, finish, load_trained, predict_split};
@@ -193,6 +195,16 @@ pub enum PipelineError {
         was: String,
         /// Its value in the run's.
         is: String,
+    },
+    /// Settings that are not of where the data lies.
+    #[error(
+        "{} cannot be set for an evaluation; these can: {}",
+        keys.join(", "),
+        EVALUATION_KEYS.join(", ")
+    )]
+    NotOfEvaluation {
+        /// The keys.
+        keys: Vec<String>,
     },
     /// Settings that cannot change in the middle of a run.
     #[error(

@@ -13,7 +13,7 @@ use super::fit::check_fit;
 use super::start::{build_model, check_precision, update_state, warn_of_preprocessing};
 use super::{BURN_VERSION, PipelineError, Place, RunInfo, write_text};
 use crate::config::{Override, Settings};
-use crate::corpus::{TaskCorpus, data_files, read_corpus, tokenize_for_training};
+use crate::corpus::{TaskCorpus, changed_file, data_files, read_corpus, tokenize_for_training};
 use crate::device::DeviceWatch;
 use crate::learner::{StopFlag, TrainingSession};
 use crate::run_folder::{CheckpointState, CheckpointStore, RunFolder, write_json};
@@ -100,7 +100,9 @@ pub fn resume<B: AutodiffBackend>(
     }
     let mut info = run.read_info()?;
     warn_of_versions(&info);
-    let corpus = read_corpus(&settings, &[Split::Train, Split::Dev, Split::Test])?;
+    // Of a file that is another than the run's, what its rows have wrong is not what is wrong.
+    let corpus = read_corpus(&settings, &[Split::Train, Split::Dev, Split::Test])
+        .map_err(|error| data_changed(&settings, &info).unwrap_or(error.into()))?;
     check_unchanged(&info, &corpus)?;
     let tokenizer = BertTokenizer::from_folder(&run.base())?;
     let config = read_config(&run.base())?;
@@ -255,7 +257,7 @@ fn resumed_settings(
 }
 
 /// Whether a key is one of a pattern, in which `*` stands for one part.
-fn matches(pattern: &str, key: &str) -> bool {
+pub(super) fn matches(pattern: &str, key: &str) -> bool {
     let parts = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
     let (pattern, key) = (parts(pattern), parts(key));
     pattern.len() == key.len()
@@ -347,6 +349,16 @@ pub fn check_unchanged(info: &RunInfo, corpus: &[TaskCorpus]) -> Result<(), Pipe
         }
     }
     Ok(())
+}
+
+/// The error of a file that is not the run's, where there is one.
+fn data_changed(settings: &Settings, info: &RunInfo) -> Option<PipelineError> {
+    let (path, found, noted) = changed_file(settings, &info.data)?;
+    Some(PipelineError::DataChanged {
+        path,
+        found,
+        expected: noted.sha256.clone(),
+    })
 }
 
 /// What a message advises where a run diverged: rates to go on with.

@@ -304,7 +304,7 @@ fn similarity(rng: &mut ChaCha8Rng) -> Example {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{BadRows, Columns, Preprocess, ReadOptions, read_dataset};
+    use crate::data::{BadRows, Columns, LabelColumn, Preprocess, ReadOptions, read_dataset};
     use crate::spec::TaskSpec;
 
     const CONFIG: DemoConfig = DemoConfig {
@@ -333,7 +333,8 @@ mod tests {
                         columns: &Columns::default(),
                         bad_rows: BadRows::Error,
                         preprocess: Preprocess::Cs224n,
-                        labelled: split != Split::Test,
+                        labels: LabelColumn::of(split),
+                        label_numbers: None,
                     },
                 )
                 .expect("reads back");

@@ -52,7 +52,11 @@ impl Case {
                     BadRows::Error
                 },
                 preprocess: Preprocess::None,
-                labelled: !self.test,
+                labels: match self.test {
+                    true => LabelColumn::Optional,
+                    false => LabelColumn::Required,
+                },
+                label_numbers: None,
             },
         )
     }

@@ -32,7 +32,8 @@ fn read(
             columns,
             bad_rows,
             preprocess: Preprocess::None,
-            labelled: true,
+            labels: LabelColumn::Required,
+            label_numbers: None,
         },
     )
 }
@@ -149,7 +150,8 @@ fn files_that_are_not_there_or_empty_are_named() {
         columns: &Columns::default(),
         bad_rows: BadRows::Skip,
         preprocess: Preprocess::None,
-        labelled: true,
+        labels: LabelColumn::Required,
+        label_numbers: None,
     };
     let error = read_dataset(Path::new("no/such/file.csv"), &options).expect_err("not there");
     assert!(error.to_string().contains("no/such/file.csv"), "{error}");

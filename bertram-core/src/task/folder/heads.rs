@@ -245,13 +245,14 @@ fn spec(task: TaskId, entry: &Value) -> Result<Arc<TaskSpec>, String> {
     if !fits {
         return Err("`labels` do not go with `label`".into());
     }
+    let inputs = key(entry, "inputs")?;
     Ok(Arc::new(TaskSpec {
         title: key(entry, "title")?,
-        inputs: key(entry, "inputs")?,
+        inputs,
         label,
         labels,
         metric: key(entry, "metric")?,
-        preset: Preset::of(task),
+        preset: Preset::of_kind(task, inputs, label),
     }))
 }
 

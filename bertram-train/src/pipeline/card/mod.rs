@@ -70,8 +70,30 @@ fn base_model(facts: &CardFacts<'_>) -> Option<String> {
     Some(folder.as_os_str().to_string_lossy().into_owned())
 }
 
-/// Name of the file that a task was trained (or scored) on, without its folder and its ending.
+/// Text in a cell of a Markdown table, or in a heading: as it is, whatever signs are in it.
+fn cell(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('|', "\\|")
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace(['\n', '\r'], " ")
+}
+
+/// A task's name, with that for people where it is another.
+fn titled(task: &TaskConfig) -> String {
+    let name = task.task.name();
+    match task.spec.title.as_str() {
+        title if title == name => name.to_owned(),
+        title => format!("{name} ({})", cell(title)),
+    }
+}
+
+/// Name of the file that a preset was trained (or scored) on, without its folder and its ending; of another task its own
+/// and the run's: on the hub, `train` and `dev` are other people's data.
 fn data_name(facts: &CardFacts<'_>, task: &TaskConfig, split: &str) -> String {
+    if task.spec.preset.is_none() {
+        return format!("{}-{}", facts.run, task.task);
+    }
     let file = facts
         .info
         .data
@@ -117,6 +139,7 @@ fn front_matter(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     let data: BTreeSet<String> = facts
         .tasks
         .iter()
+        .filter(|task| task.spec.preset.is_some())
         .map(|task| data_name(facts, task, "train"))
         .collect();
     let scored: Vec<(&TaskConfig, &TaskScores)> = facts
@@ -145,7 +168,9 @@ fn front_matter(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     ] {
         writeln!(card, "- {tag}")?;
     }
-    writeln!(card, "datasets:")?;
+    if !data.is_empty() {
+        writeln!(card, "datasets:")?;
+    }
     for name in &data {
         writeln!(card, "- {}", quoted(name))?;
     }
@@ -195,9 +220,12 @@ fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     };
     writeln!(
         card,
-        "One BERT encoder ({} layers, {} wide) with a head for each of {} task(s), fine-tuned together by \
+        "One BERT encoder ({}, {} wide) with a head for each of {} task(s), fine-tuned together by \
          [bertram](https://github.com/bertram-rs/bertram) {} from {base}. {best}.\n",
-        facts.config.num_hidden_layers,
+        match facts.config.num_hidden_layers {
+            1 => "1 layer".to_owned(),
+            layers => format!("{layers} layers"),
+        },
         facts.config.hidden_size,
         facts.tasks.len(),
         facts.info.bertram,
@@ -220,10 +248,9 @@ fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
             });
         writeln!(
             card,
-            "| {} ({}) | {} | {} | {} | {} | {scores} |",
-            task.task,
-            task.spec.title,
-            snippet::labels(task),
+            "| {} | {} | {} | {} | {} | {scores} |",
+            titled(task),
+            cell(&snippet::labels(task)),
             name(&task.head),
             name(&task.pooling),
             name(&task.loss),
@@ -255,7 +282,7 @@ fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
         "Each snippet runs in this folder and gives what `bertram-cli predict` gives."
     )?;
     for task in facts.tasks {
-        writeln!(card, "\n### {} ({})\n", task.task, task.spec.title)?;
+        writeln!(card, "\n### {}\n", titled(task))?;
         if is_sequence_classifier(task) {
             writeln!(card, "{}\n", snippet::folder_text(task))?;
         }

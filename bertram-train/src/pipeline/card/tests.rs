@@ -108,3 +108,16 @@ fn a_card_of_each_architecture() {
         )
     );
 }
+
+#[test]
+fn signs_in_labels_and_titles_do_not_break_the_card_and_files_are_no_data_sets_of_the_hub() {
+    let text = card(
+        "[tasks.pipe]\ntitle = \"a | b\"\ninputs = \"single\"\nlabels = [\"a|b\", \"<script>\"]\ntrain = \"train.csv\"\n",
+    );
+    assert!(
+        text.contains("| pipe (a \\| b) | a\\|b, &lt;script> |"),
+        "{text}"
+    );
+    assert!(text.contains("### pipe (a \\| b)"), "{text}");
+    assert!(!text.contains("datasets:"), "{text}");
+}

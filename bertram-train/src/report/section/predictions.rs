@@ -250,23 +250,72 @@ fn calibration_table(name: &str, bins: &[CalibrationBin], ece: f64) -> Table {
     table
 }
 
+/// How the rows of a scatter table gather gold scores.
+enum GoldBins {
+    /// By the nearest whole number.
+    Whole,
+    /// In equal parts of a scale that is too short for whole numbers to tell scores apart.
+    Equal { low: f64, width: f64 },
+}
+
+impl GoldBins {
+    /// Number of equal parts.
+    const PARTS: i64 = 5;
+
+    fn of(points: &[[f64; 2]]) -> Self {
+        let golds = || points.iter().map(|point| point[0]);
+        let low = golds().fold(f64::INFINITY, f64::min);
+        let high = golds().fold(f64::NEG_INFINITY, f64::max);
+        if high - low >= 2.5 || golds().all(|gold| gold.fract() == 0.0) {
+            return GoldBins::Whole;
+        }
+        let width = (high - low) / Self::PARTS as f64;
+        GoldBins::Equal { low, width }
+    }
+
+    fn bin(&self, gold: f64) -> i64 {
+        match self {
+            GoldBins::Whole => gold.round() as i64,
+            // The highest score is in the last part; a single score has no width, and is in the first.
+            GoldBins::Equal { low, width } => {
+                (((gold - low) / width) as i64).clamp(0, Self::PARTS - 1)
+            }
+        }
+    }
+
+    fn name(&self, bin: i64) -> String {
+        match self {
+            GoldBins::Whole => bin.to_string(),
+            GoldBins::Equal { low, width } => {
+                let edge = |bin: i64| number::decimals(low + width * bin as f64, 2);
+                format!("{} to {}", edge(bin), edge(bin + 1))
+            }
+        }
+    }
+}
+
 fn scatter_table(name: &str, points: &[[f64; 2]]) -> Table {
+    let golds = GoldBins::of(points);
+    let rounded = match golds {
+        GoldBins::Whole => "rounded ",
+        GoldBins::Equal { .. } => "",
+    };
     let mut table = Table::new(
-        format!("{name}: predicted scores by rounded gold score."),
+        format!("{name}: predicted scores by {rounded}gold score."),
         ["Gold", "#Points", "#Mean predicted", "#Standard deviation"],
     );
-    let mut golds: Vec<i64> = points.iter().map(|point| point[0].round() as i64).collect();
-    golds.sort_unstable();
-    golds.dedup();
-    for gold in golds {
+    let mut bins: Vec<i64> = points.iter().map(|point| golds.bin(point[0])).collect();
+    bins.sort_unstable();
+    bins.dedup();
+    for bin in bins {
         let predicted: Vec<f64> = points
             .iter()
-            .filter(|point| point[0].round() as i64 == gold)
+            .filter(|point| golds.bin(point[0]) == bin)
             .map(|point| point[1])
             .collect();
         if let Some(statistic) = Statistic::new(&predicted) {
             table.row([
-                gold.to_string(),
+                golds.name(bin),
                 number::count(predicted.len() as u64),
                 number::decimals(statistic.mean, 2),
                 statistic
@@ -276,4 +325,26 @@ fn scatter_table(name: &str, points: &[[f64; 2]]) -> Table {
         }
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gold_scores_of_a_short_scale_are_told_apart() {
+        let golds = |golds: &[f64]| -> Vec<String> {
+            let points: Vec<[f64; 2]> = golds.iter().map(|gold| [*gold, 0.0]).collect();
+            let bins = GoldBins::of(&points);
+            let names = golds.iter().map(|gold| bins.name(bins.bin(*gold)));
+            names.collect()
+        };
+        assert_eq!(golds(&[0.0, 0.5, 2.5, 5.0]), ["0", "1", "3", "5"]);
+        assert_eq!(golds(&[0.0, 1.0]), ["0", "1"]);
+        assert_eq!(
+            golds(&[0.0, 0.3, 1.0]),
+            ["0.00 to 0.20", "0.20 to 0.40", "0.80 to 1.00"]
+        );
+        assert_eq!(golds(&[0.3, 0.3])[0], "0.30 to 0.30");
+    }
 }
