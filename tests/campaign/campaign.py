@@ -18,6 +18,7 @@ import time
 
 import crashes
 import faults
+import made
 import mutation
 from progress import KINDS, Progress
 from program import Program, bound_this_process
@@ -25,7 +26,7 @@ from program import Program, bound_this_process
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Cases, but for `long`: hits, so that a kill that came after the end of its process does not count.
 SHORT = {"kills": 20, "writes": 16, "disks": 6, "signals": 8, "mutate": 500}
-LONG = {"kills": 1000, "writes": 500, "disks": 100, "signals": 200, "mutate": 100_000}
+LONG = {"kills": 1000, "writes": 500, "disks": 100, "signals": 200, "made": made.COUNT, "mutate": 100_000}
 
 
 def arguments():
@@ -37,6 +38,7 @@ def arguments():
     parser.add_argument("--only", type=int, action="append", help="this case alone, as a failure's line says; can be given more than once")
     parser.add_argument("--target", help="mutate: only files whose target has this in its name")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    parser.add_argument("--nice", type=int, default=19, help="priority of its processes; at 19 a busy machine leaves them next to nothing")
     parser.add_argument("--minutes", type=float, help="stop after so many; go on with the same --progress")
     parser.add_argument("--progress", type=pathlib.Path, help="file of what was done, a JSON line a case; goes on from it")
     parser.add_argument("--scratch", type=pathlib.Path, help="folder for runs; without it, a new one in memory (/dev/shm) that is removed")
@@ -59,7 +61,7 @@ class Campaign:
     def prepare(self, kinds):
         if set(kinds) & set(crashes.CASES):
             self.laboratory.prepare()
-        if "mutate" in kinds:
+        if {"mutate", "made"} & set(kinds):
             self.bench.prepare()
 
     def case(self, kind, index):
@@ -69,12 +71,14 @@ class Campaign:
         try:
             if kind == "mutate":
                 outcome = self.bench.case(rng, folder)
+            elif kind == "made":
+                outcome = made.Made(self.bench).case(index, folder)
             else:
                 outcome = crashes.CASES[kind](self.laboratory, rng, folder, self.timed)
             record = {"kind": kind, "seed": self.options.seed, "index": index, "hits": int(outcome.hits)}
             if outcome.tolerated:
                 record["tolerated"] = outcome.tolerated
-            if kind == "mutate":
+            if kind in ("mutate", "made"):
                 record |= {"target": outcome.story[0], "codes": outcome.codes}
             if outcome.faults or self.options.only:
                 record |= {"story": outcome.story, "faults": outcome.faults}
@@ -129,7 +133,7 @@ def main():
     if options.what == "table":
         report(Progress(options.progress))
         return 0
-    bound_this_process()
+    bound_this_process(options.nice)
     # Small disks are unmounted and folders removed on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     base = options.scratch or pathlib.Path(tempfile.mkdtemp(prefix="campaign-", dir="/dev/shm" if pathlib.Path("/dev/shm").is_dir() else None))
@@ -137,11 +141,11 @@ def main():
     begun = time.monotonic()
     try:
         campaign = Campaign(options, base.resolve())
-        plan = {"short": SHORT, "long": LONG}.get(options.what) or {options.what: options.count or SHORT[options.what]}
+        plan = {"short": SHORT, "long": LONG}.get(options.what) or {options.what: options.count or SHORT.get(options.what, made.COUNT)}
         campaign.prepare(plan)
         print(f"prepared in {time.monotonic() - begun:.0f} s", flush=True)
         for kind, wanted in plan.items():
-            campaign.run(kind, wanted, by_hits=options.what == "long" and kind != "mutate")
+            campaign.run(kind, wanted, by_hits=options.what == "long" and kind not in ("made", "mutate"))
             print(f"{kind}: {time.monotonic() - begun:.0f} s", flush=True)
         report(campaign.progress)
         return 1 if campaign.progress.failed() else 0

@@ -5,7 +5,7 @@ import json
 import re
 import threading
 
-KINDS = ("kills", "writes", "disks", "signals", "mutate")
+KINDS = ("kills", "writes", "disks", "signals", "made", "mutate")
 FAULTS = ("lost", "differing", "log", "panic", "hang", "memory", "exit code", "message", "unsaid", "slow", "leftover")
 
 
