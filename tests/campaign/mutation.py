@@ -159,7 +159,7 @@ class Bench:
             (folder / "config.toml").write_text(text)
         for name, rows in tables.items():
             stem, split = re.match(r"(ids-sst|quora|sts)-(train|dev|test)", name).groups()
-            cells = [row.split("\t")[1:] if split != "test" else row.split("\t")[1:] for row in rows]
+            cells = [row.split("\t")[1:] for row in rows]
             header = cells[0]
             place = glue / "data" / parts[stem][0]
             place.mkdir(exist_ok=True)
@@ -209,12 +209,18 @@ class Bench:
         text = text[: text.index("[model.random]")] + text[text.index("[data]") :]
         # What a folder lacks makes other files of it count.
         kinds = {
-            "model": ((), ("config.json", "heads.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "model.safetensors")),
+            "model": (
+                (),
+                ("config.json", "heads.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "model.safetensors"),
+            ),
             "sentences": (
                 ("heads.json", "heads.safetensors"),
                 ("modules.json", "sentence_bert_config.json", "1_Pooling/config.json", "config_sentence_transformers.json", "config.json"),
             ),
-            "vocabulary": (("tokenizer.json", "heads.json", "heads.safetensors"), ("vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")),
+            "vocabulary": (
+                ("tokenizer.json", "heads.json", "heads.safetensors"),
+                ("vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+            ),
         }
         for kind, (lacking, hostile) in kinds.items():
             folder = self.home / kind

@@ -66,8 +66,11 @@ def move_chunk(rng, data):
 def splice_junk(rng, data):
     place = rng.randrange(len(data) + 1)
     junk = rng.choice(
-        (b"\0", b"\0" * 64, b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80", b"\xef\xbb\xbf", b"\xff\xfe", b"\r", b"\r\n", b"\n\n", b"\x1a",
-         b'"', b"'", b"'''", b'"""', b"\\", b"\\u0000", b"\\ud800", b"{", b"}", b"[", b"]", b",", b":", b"=", b"#", b"\t", bytes(rng.randrange(256) for _ in range(16)))
+        (
+            *(b"\0", b"\0" * 64, b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80", b"\xef\xbb\xbf", b"\xff\xfe"),
+            *(b"\r", b"\r\n", b"\n\n", b"\x1a", b'"', b"'", b"'''", b'"""', b"\\", b"\\u0000", b"\\ud800"),
+            *(b"{", b"}", b"[", b"]", b",", b":", b"=", b"#", b"\t", bytes(rng.randrange(256) for _ in range(16))),
+        )
     )
     return data[:place] + junk + data[place:]
 
@@ -79,7 +82,7 @@ def bad_utf8(rng, data):
 
 def another_encoding(rng, data):
     text = data.decode("utf-8", "replace")
-    return rng.choice((lambda: b"\xef\xbb\xbf" + data, lambda: text.encode("utf-16"), lambda: text.encode("utf-32"), lambda: text.encode("latin-1", "replace")))()
+    return rng.choice((b"\xef\xbb\xbf" + data, text.encode("utf-16"), text.encode("utf-32"), text.encode("latin-1", "replace")))
 
 
 def numbers_replaced(rng, data):
@@ -252,9 +255,16 @@ def toml_value(rng):
     if what == 3:
         return json.dumps(rng.choice(TEXTS))
     return rng.choice(
-        ("true", "false", "[]", "{}", "[1]", '["sst"]', '["sst", "sst"]', '"all"', '"auto"', '"pcgrad"', '"cosine"', '"bce"', '"mean"', '"f16"', '"fresh"', "1979-05-27", "'''x", "[[1]]",
-         "{a=1}", '{ labels = "auto" }', "[0, 1]", "[1, 0]", "[0, 0]", "[nan, inf]", '["a", "a"]', '["", ""]', '"json-lines"', '"csv"', '"bf16"', '"combined"', '"additive"', '"none"')
+        (
+            *("true", "false", "[]", "{}", "[1]", '["sst"]', '["sst", "sst"]', '"all"', '"auto"', "1979-05-27", "'''x", "[[1]]"),
+            *('"pcgrad"', '"cosine"', '"bce"', '"mean"', '"f16"', '"bf16"', '"fresh"', '"json-lines"', '"csv"', '"combined"'),
+            *('"additive"', '"none"', "{a=1}", '{ labels = "auto" }', "[0, 1]", "[1, 0]", "[0, 0]", "[nan, inf]", '["a", "a"]', '["", ""]'),
+        )
     )
+
+
+SECTIONS = """[train] [model] [model.random] [model.dropout] [data] [data.demo] [tasks] [tasks.sst] [tasks.sst.columns] [tasks.x]
+[tasks.mnli] [[tasks]] [aggregator] [optimizer] [baseline] [regulariser.smart] [experiment] [experiment.paper] [a.b.c] ['']""".split()
 
 
 def toml_changed(rng, data, keys=()):
@@ -268,13 +278,13 @@ def toml_changed(rng, data, keys=()):
         elif what < 8 and keys:
             lines.insert(rng.randrange(len(lines) + 1), f"{rng.choice(keys)} = {toml_value(rng)}")
         elif what == 8:
-            sections = ("[train]", "[model]", "[model.random]", "[data]", "[data.demo]", "[tasks.sst]", "[tasks.x]", "[tasks.mnli]", "[aggregator]", "[regulariser.smart]", "[baseline]", "[experiment]",
-                        "[[tasks]]", "[tasks]", "[a.b.c]", "[tasks.sst.columns]", "[experiment.paper]", "[optimizer]", "[model.dropout]", "['']")
-            lines.insert(rng.randrange(len(lines) + 1), rng.choice(sections))
+            lines.insert(rng.randrange(len(lines) + 1), rng.choice(SECTIONS))
         elif said:
             index = rng.choice(said)
             key, _, value = lines[index].partition("=")
-            lines[index] = rng.choice((lines[index] + "\n" + lines[index], f"{key.strip()}.x ={value}", f"{key.strip().upper()} ={value}", f'"{key.strip()}" ={value}', f"{key}"))
+            key = key.strip()
+            twice = lines[index] + "\n" + lines[index]
+            lines[index] = rng.choice((twice, f"{key}.x ={value}", f"{key.upper()} ={value}", f'"{key}" ={value}', key))
     return "\n".join(lines).encode("utf-8", "surrogatepass")
 
 
@@ -334,10 +344,12 @@ def safetensors_changed(rng, data):
         header[name]["dtype"] = rng.choice(("F16", "BF16", "F64", "I8", "I64", "U8", "BOOL", "F8_E4M3", "f32", "", "X"))
     elif what == 5 and names:
         shape = header[name].get("shape", [])
-        header[name]["shape"] = rng.choice(([], [0], shape[::-1], shape + [1], [1] + shape, [1 << 40], [1 << 32, 1 << 32], [(1 << 64) - 1, 2], [-1], [Raw(number(rng))]))
+        mad = ([1 << 40], [1 << 32, 1 << 32], [(1 << 64) - 1, 2], [-1], [Raw(number(rng))])
+        header[name]["shape"] = rng.choice(([], [0], shape[::-1], shape + [1], [1] + shape, *mad))
     elif what == 6 and names:
         begin, end = header[name].get("data_offsets", (0, 0))
-        header[name]["data_offsets"] = rng.choice(([end, begin], [begin, end + 4], [begin + 4, end], [0, 0], [begin, (1 << 64) - 1], [Raw(number(rng)), Raw(number(rng))], [begin]))
+        mad = ([begin, (1 << 64) - 1], [Raw(number(rng)), Raw(number(rng))], [begin])
+        header[name]["data_offsets"] = rng.choice(([end, begin], [begin, end + 4], [begin + 4, end], [0, 0], *mad))
     elif what == 7 and names:
         header[rng.choice((name + "x", "", "x" * 5000, "bert." + name, name.upper(), rng.choice(names)))] = header.pop(name)
     elif what == 8 and names:
