@@ -75,6 +75,8 @@ class Campaign:
                 outcome = made.Made(self.bench).case(index, folder)
             else:
                 outcome = crashes.CASES[kind](self.laboratory, rng, folder, self.timed)
+            if self.program.stopped:
+                return
             record = {"kind": kind, "seed": self.options.seed, "index": index, "hits": int(outcome.hits)}
             if outcome.tolerated:
                 record["tolerated"] = outcome.tolerated
@@ -123,7 +125,11 @@ class Campaign:
                         over = True
                     elif self.options.only or not self.progress.has(kind, self.options.seed, index):
                         waiting.add(pool.submit(self.case, kind, index))
-                done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
+                try:
+                    done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
+                except KeyboardInterrupt:
+                    self.program.stop()
+                    raise
                 for future in done:
                     future.result()
 

@@ -1,5 +1,6 @@
 """Inputs that no mutation makes: very long, very many, and what is no file. Each is read once."""
 
+import gzip
 import os
 import re
 import shutil
@@ -60,6 +61,12 @@ class Made:
 
     def case_a_header_of_a_million_columns(self, folder):
         return self.course(folder, lambda data: data.replace(b"\t", b"\tx" * 1_000_000 + b"\t", 1))
+
+    def case_a_packed_file_of_four_gigabytes(self, folder):
+        shutil.copytree(self.bench.home / "packed", folder / "own")
+        # gzip files may be joined, and are one file then.
+        (folder / "own" / "nli" / "train.csv.gz").write_bytes(gzip.compress(b"a,b,c\n" * (16 * MEGABYTE // 6)) * 256)
+        return ["config", "validate", folder / "own" / "own-tasks.toml", "--data", folder / "own"], {}
 
     def config(self, folder, text):
         (folder / "config.toml").write_text(text)

@@ -42,6 +42,7 @@ class Program:
 
     def __init__(self, path, scratch):
         self.path = str(pathlib.Path(path).resolve())
+        self.running, self.stopped = set(), False
         self.environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(scratch),
@@ -63,6 +64,7 @@ class Program:
         process = subprocess.Popen(
             command, stdin=given, stdout=out, stderr=said, cwd=folder, env=self.environment, start_new_session=True
         )
+        self.running.add(process.pid)
         hung = False
         watch = os.pidfd_open(process.pid)
         try:
@@ -79,6 +81,7 @@ class Program:
             waited = starved(process.pid)
             _, status, usage = os.wait4(process.pid, 0)
         finally:
+            self.running.discard(process.pid)
             os.close(watch)
             if stdin:
                 given.close()
@@ -87,6 +90,12 @@ class Program:
         return Ending(
             command, process.returncode, text_of(out), text_of(said), seconds, usage.ru_maxrss * 1024, hung, waited
         )
+
+    def stop(self):
+        """Ends what is running: what it would have come to is not known."""
+        self.stopped = True
+        for process in list(self.running):
+            os.killpg(process, signal.SIGKILL)
 
 
 def ended(watch, seconds):
@@ -134,5 +143,5 @@ def bound_this_process(priority):
     """Limits that all children inherit: no core files, and an end to what would take the machine down."""
     os.nice(max(0, priority - os.nice(0)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (4 * GIB, 4 * GIB))
+    resource.setrlimit(resource.RLIMIT_AS, (3 * GIB, 3 * GIB))
     resource.setrlimit(resource.RLIMIT_FSIZE, (4 * GIB, 4 * GIB))
