@@ -81,7 +81,9 @@ def content(run):
     for name in ("config.toml", "run.json", "analysis.json", "summary.json", "checkpoints/best.safetensors"):
         add(name, run / name)
     for path in sorted(checkpoints(run)[-1][2].iterdir()):
-        add(f"newest checkpoint/{path.name}", path)
+        # What it says follows from the others, of which one has times.
+        if path.name != "SHA256SUMS":
+            add(f"newest checkpoint/{path.name}", path)
     for number, line in enumerate(lines_of(run)):
         files[f"metrics.jsonl line {number + 1}"] = without_times(line)
     return files
