@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -11,9 +11,10 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::error::{CliResult, input};
+use crate::error::{CliResult, work};
+use crate::out;
 
-static RUN_LOG: OnceLock<Mutex<File>> = OnceLock::new();
+static RUN_LOG: OnceLock<LogFile> = OnceLock::new();
 static DASHBOARD: AtomicBool = AtomicBool::new(false);
 static QUIET: AtomicBool = AtomicBool::new(false);
 
@@ -63,16 +64,20 @@ pub fn log_to_file(path: &Path) -> CliResult {
         .create(true)
         .append(true)
         .open(path)
-        .map_err(|error| input(anyhow::anyhow!("{}: {error}", path.display())))?;
+        .map_err(|error| work(anyhow::anyhow!("{}: {error}", path.display())))?;
     // A process has one run.
-    let _ = RUN_LOG.set(Mutex::new(file));
+    let _ = RUN_LOG.set(LogFile {
+        path: path.to_owned(),
+        file: Mutex::new(file),
+        is_incomplete: AtomicBool::new(false),
+    });
     Ok(())
 }
 
 /// A line in the run's log, if there is one, and nowhere else. Never waits: a panic may come from a thread that is
 /// just writing there.
 pub fn note_in_run_log(line: &str) {
-    if let Some(Ok(mut file)) = RUN_LOG.get().map(Mutex::try_lock) {
+    if let Some(Ok(mut file)) = RUN_LOG.get().map(|log| log.file.try_lock()) {
         // There is nowhere left to say that this failed.
         let _ = writeln!(file, "{line}");
     }
@@ -109,10 +114,35 @@ impl<'a> MakeWriter<'a> for RunLog {
 
 struct RunLogWriter;
 
+/// A run's log, which a run can do without: what cannot be written is said once, on standard error.
+struct LogFile {
+    path: PathBuf,
+    file: Mutex<File>,
+    is_incomplete: AtomicBool,
+}
+
+impl LogFile {
+    fn write(&self, bytes: &[u8]) {
+        let written = match self.file.lock() {
+            Ok(mut file) => file.write_all(bytes),
+            // Another thread panicked while it wrote, which has been said.
+            Err(_) => return,
+        };
+        if let Err(error) = written
+            && !self.is_incomplete.swap(true, Ordering::SeqCst)
+        {
+            out::note(&format!(
+                "warning: {}: {error}; the log of this run is not complete",
+                self.path.display()
+            ));
+        }
+    }
+}
+
 impl Write for RunLogWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if let Some(Ok(mut file)) = RUN_LOG.get().map(Mutex::lock) {
-            file.write_all(bytes)?;
+        if let Some(log) = RUN_LOG.get() {
+            log.write(bytes);
         }
         Ok(bytes.len())
     }

@@ -185,6 +185,15 @@ fn a_run_goes_on_as_what_it_is_or_says_what_is_different() {
     let state = format!("checkpoints/{newest}/state.json");
     let whole = bytes(&dir.join("run").join(&state));
     let mut value: serde_json::Value = serde_json::from_slice(&whole).expect("JSON");
+    std::fs::write(dir.join("run").join(&state), value.to_string()).expect("write");
+    let text = refused(&resume());
+    assert!(
+        text.contains("state.json") && text.contains("is not what was written"),
+        "{text}"
+    );
+    // Checkpoints of 0.1.0 say no hashes.
+    let sums = dir.join("run/checkpoints").join(&newest).join("SHA256SUMS");
+    std::fs::remove_file(sums).expect("remove");
     value["optimizer_steps"] = serde_json::json!([]);
     std::fs::write(dir.join("run").join(&state), value.to_string()).expect("write");
     let text = refused(&resume());

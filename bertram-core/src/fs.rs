@@ -1,7 +1,7 @@
-//! Files that are there whole or not at all.
+//! Files that are written whole or not at all, and read up to a bound.
 
 use std::fs::{File, Metadata, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// How the names of files begin that are being written. One that stays is of a process that was killed.
@@ -50,6 +50,73 @@ pub fn atomic_write_with(
         path: path.to_owned(),
         source,
     })
+}
+
+/// Most bytes of a file of a model or a run that is read whole and is no table of numbers: 256 MiB. Tokenizers are the
+/// largest, with some tens of megabytes.
+pub const READ_LIMIT: u64 = 256 << 20;
+
+/// Reads a whole regular file of at most `limit` bytes.
+///
+/// # Errors
+/// Besides those of the file system, [`io::ErrorKind::InvalidData`] for a pipe or a device, which may never end, and for
+/// more bytes.
+pub fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path)?;
+    // A folder is what the system calls it.
+    if !metadata.is_file() && !metadata.is_dir() {
+        return Err(invalid(
+            "is a pipe or a device, and a file is wanted".into(),
+        ));
+    }
+    if metadata.len() > limit && metadata.is_file() {
+        return Err(too_large(limit));
+    }
+    read_stream(path, limit)
+}
+
+/// As [`read_file`], for UTF-8 text.
+///
+/// # Errors
+/// Those of [`read_file`], and [`io::ErrorKind::InvalidData`] for other bytes.
+pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
+    text(read_file(path, limit)?)
+}
+
+/// As [`read_text`], for what a user named: a pipe or a device (`/dev/stdin`) is read to its end.
+///
+/// # Errors
+/// Those of [`read_text`].
+pub fn read_text_of_any_kind(path: &Path, limit: u64) -> io::Result<String> {
+    text(read_stream(path, limit)?)
+}
+
+fn read_stream(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > limit {
+        true => Err(too_large(limit)),
+        false => Ok(bytes),
+    }
+}
+
+fn text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to();
+        invalid(format!("is not UTF-8 text (from byte {place} on)"))
+    })
+}
+
+fn too_large(limit: u64) -> io::Error {
+    invalid(format!(
+        "has more than {} MiB, which such a file may not have",
+        limit >> 20
+    ))
+}
+
+fn invalid(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
 /// Flushes what a folder lists to the disk: names that were made, renamed or removed in it outlive a power cut from then on.
@@ -161,10 +228,27 @@ mod tests {
         assert!(error.to_string().contains("directory"), "{error}");
     }
 
+    #[test]
+    fn files_are_read_up_to_a_bound() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("file");
+        std::fs::write(&path, "12345678").expect("write");
+        assert_eq!(read_text(&path, 8).expect("text"), "12345678");
+        for read in [read_text, read_text_of_any_kind] {
+            let error = read(&path, 7).expect_err("too large");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            assert!(error.to_string().contains("more than"), "{error}");
+        }
+        std::fs::write(&path, b"a\xff").expect("write");
+        let error = read_text(&path, 8).expect_err("no text");
+        assert!(error.to_string().contains("not UTF-8"), "{error}");
+        let missing = read_text(&dir.path().join("no"), 8).expect_err("nothing");
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    }
+
     #[cfg(unix)]
     mod unix {
         use super::*;
-        use std::io::Read;
         use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 
         fn mode(path: &Path) -> u32 {
@@ -203,6 +287,20 @@ mod tests {
             }
             symlink("loop", dir.path().join("loop")).expect("link");
             assert!(atomic_write(&dir.path().join("loop"), b"x").is_err());
+        }
+
+        #[test]
+        fn what_never_ends_is_not_waited_for() {
+            let dir = tempfile::tempdir().expect("temp dir");
+            let pipe = dir.path().join("pipe");
+            let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+            assert!(made.expect("mkfifo").success());
+            for path in [&pipe, Path::new("/dev/zero")] {
+                let error = read_file(path, 8).expect_err("no file");
+                assert!(error.to_string().contains("a pipe or a device"), "{error}");
+            }
+            let error = read_text_of_any_kind(Path::new("/dev/zero"), 8).expect_err("no end");
+            assert!(error.to_string().contains("more than"), "{error}");
         }
 
         #[test]

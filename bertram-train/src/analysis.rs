@@ -60,7 +60,56 @@ pub struct CalibrationBin {
     pub positives: Option<f64>,
 }
 
+impl Analysis {
+    /// Whether its numbers hang together: what a report draws from is counted with and looked up by index.
+    ///
+    /// # Errors
+    /// A sentence that names the task and the field.
+    pub fn check(&self) -> Result<(), String> {
+        for (task, analysis) in &self.tasks {
+            analysis
+                .check()
+                .map_err(|message| format!("{task}: {message}"))?;
+        }
+        Ok(())
+    }
+}
+
 impl TaskAnalysis {
+    fn check(&self) -> Result<(), String> {
+        match self {
+            TaskAnalysis::Confusion { counts } => {
+                if counts.iter().any(|row| row.len() != counts.len()) {
+                    return Err(format!(
+                        "counts has {} rows, and not each has {0} numbers",
+                        counts.len()
+                    ));
+                }
+                sum(counts.iter().flatten()).map(|_| ())
+            }
+            TaskAnalysis::Calibration { bins, ece, rows } => {
+                check_share("ece", Some(*ece))?;
+                bins.iter().try_for_each(CalibrationBin::check)?;
+                let counted = sum(bins.iter().map(|bin| &bin.count))?;
+                match counted == *rows {
+                    true => Ok(()),
+                    false => Err(format!("rows is {rows}, and its bins have {counted}")),
+                }
+            }
+            TaskAnalysis::Scatter { points, rows } => {
+                let most = MOST_POINTS.min(usize::try_from(*rows).unwrap_or(MOST_POINTS));
+                if points.len() > most {
+                    return Err(format!("points has {}, and may have {most}", points.len()));
+                }
+                let place = |number: f64| number.is_finite() && number.abs() < f64::from(f32::MAX);
+                match points.iter().flatten().all(|number| place(*number)) {
+                    true => Ok(()),
+                    false => Err("points has a number that is no place on a scale".into()),
+                }
+            }
+        }
+    }
+
     /// Looks at `logits` and `labels` of each row of a split, in the same order.
     pub fn new(config: &TaskConfig, logits: &[Vec<f32>], labels: &[f32]) -> Self {
         let rows = logits.iter().zip(labels);
@@ -99,6 +148,37 @@ impl TaskAnalysis {
             }
         }
     }
+}
+
+impl CalibrationBin {
+    fn check(&self) -> Result<(), String> {
+        check_share("mean_probability", self.mean_probability)?;
+        check_share("positives", self.positives)?;
+        match 0.0 <= self.from && self.from < self.to && self.to <= 1.0 {
+            true => Ok(()),
+            false => Err(format!(
+                "a bin goes from {} to {}, and probabilities from 0 to 1",
+                self.from, self.to
+            )),
+        }
+    }
+}
+
+fn check_share(field: &str, share: Option<f64>) -> Result<(), String> {
+    match share {
+        Some(share) if !(0.0..=1.0).contains(&share) => {
+            Err(format!("{field} is {share}, and must be from 0 to 1"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A sum of counts of rows; there are never as many as a number holds.
+fn sum<'a>(mut counts: impl Iterator<Item = &'a u64>) -> Result<u64, String> {
+    let total = counts.try_fold(0u64, |total, count| total.checked_add(*count));
+    total
+        .filter(|total| *total < 1 << 53)
+        .ok_or_else(|| "counts has more rows than there can be".into())
 }
 
 /// At most `most` of the items, at even distances.
@@ -224,6 +304,77 @@ mod tests {
         };
         assert_eq!((points.len(), rows), (2000, 4001));
         assert_eq!((points[0], points[1]), ([0.0, 2.5], [2.0, 2.5]));
+    }
+
+    #[test]
+    fn numbers_that_do_not_hang_together_are_refused_by_field() {
+        let check = |json: &str| {
+            let analysis: Analysis = serde_json::from_str(json).expect("JSON");
+            analysis.check()
+        };
+        let bin = |bin: &str, ece: &str, rows: u64| {
+            let bins = format!("[{{\"count\":2,{bin}}}]");
+            let kind = "\"kind\":\"calibration\"";
+            format!("{{\"para\":{{{kind},\"bins\":{bins},\"ece\":{ece},\"rows\":{rows}}}}}")
+        };
+        let good = r#""from":0,"to":1,"mean_probability":0.5,"positives":1"#;
+        let whole = [
+            r#"{"sst":{"kind":"confusion","counts":[[1,2],[3,4]]}}"#.to_owned(),
+            r#"{"sst":{"kind":"confusion","counts":[]}}"#.to_owned(),
+            r#"{"sts":{"kind":"scatter","points":[[1,2.5]],"rows":1}}"#.to_owned(),
+            bin(good, "0.5", 2),
+        ];
+        for json in whole {
+            check(&json).unwrap_or_else(|message| panic!("{json}: {message}"));
+        }
+        for (json, field) in [
+            (
+                r#"{"sst":{"kind":"confusion","counts":[[1,2],[3]]}}"#.to_owned(),
+                "counts",
+            ),
+            (
+                r#"{"sst":{"kind":"confusion","counts":[[1,2]]}}"#.to_owned(),
+                "counts",
+            ),
+            (
+                r#"{"sst":{"kind":"confusion","counts":[[18446744073709551615,2],[3,4]]}}"#
+                    .to_owned(),
+                "counts",
+            ),
+            (
+                r#"{"sts":{"kind":"scatter","points":[[1,1e308]],"rows":1}}"#.to_owned(),
+                "points",
+            ),
+            (
+                r#"{"sts":{"kind":"scatter","points":[[1,1],[2,2]],"rows":1}}"#.to_owned(),
+                "points",
+            ),
+            (bin(good, "2", 2), "ece"),
+            (bin(good, "0.5", 3), "rows"),
+            (
+                bin(&good.replace("0.5", "1e39"), "0.5", 2),
+                "mean_probability",
+            ),
+            (
+                bin(
+                    &good.replace("\"positives\":1", "\"positives\":-1"),
+                    "0.5",
+                    2,
+                ),
+                "positives",
+            ),
+            (
+                bin(&good.replace("\"to\":1", "\"to\":1e308"), "0.5", 2),
+                "bin",
+            ),
+            (
+                bin(&good.replace("\"from\":0", "\"from\":1"), "0.5", 2),
+                "bin",
+            ),
+        ] {
+            let message = check(&json).expect_err(&json);
+            assert!(message.contains(field), "{json}: {message}");
+        }
     }
 
     #[test]

@@ -65,6 +65,7 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag, begun: Instant)
     .map_err(PipelineError::from)
     .map_err(pipeline_error)?;
     let _lock = lock(&run)?;
+    interrupt::run_starts(&run);
     run.remove_leftovers().map_err(work)?;
     log_to_file(&run.log())?;
     begin(Start {
@@ -153,6 +154,7 @@ fn resume(
         .map_err(PipelineError::from)
         .map_err(pipeline_error)?;
     let _lock = lock(&run)?;
+    interrupt::run_starts(&run);
     run.remove_leftovers().map_err(work)?;
     let state = run.state_behind_lock().map_err(PipelineError::from);
     if state.map_err(pipeline_error)? == RunState::NotBegun {
@@ -329,7 +331,7 @@ impl BackendJob for Start {
             self.model_dir.as_deref(),
             &place,
             command_line(),
-            self.stop,
+            self.stop.clone(),
         )
         .map_err(pipeline_error);
         let session = match session {
@@ -342,7 +344,7 @@ impl BackendJob for Start {
                 return Err(error);
             }
         };
-        complete::<B>(show(session, self.dashboard), &self.run, &place)
+        complete::<B>(show(session, self.dashboard), &self.run, &place, &self.stop)
     }
 }
 
@@ -368,12 +370,12 @@ impl BackendJob for Resume {
             device,
         };
         let (session, changes) =
-            pipeline::resume::<B>(self.run.clone(), &self.overrides, &place, self.stop)
+            pipeline::resume::<B>(self.run.clone(), &self.overrides, &place, self.stop.clone())
                 .map_err(pipeline_error)?;
         for change in &changes {
             out::progress(&change.to_string());
         }
-        complete::<B>(show(session, self.dashboard), &self.run, &place)
+        complete::<B>(show(session, self.dashboard), &self.run, &place, &self.stop)
     }
 }
 
@@ -382,7 +384,7 @@ fn show<B: TrainBackend>(
     session: TrainingSession<B>,
     dashboard: Dashboard,
 ) -> Result<Outcome, TrainError> {
-    interrupt::run_begins(session.run.path());
+    interrupt::run_begins(&session.run);
     dashboard_has_terminal(dashboard == Dashboard::Tui);
     let outcome = train(session, dashboard);
     dashboard_has_terminal(false);
@@ -393,6 +395,7 @@ fn complete<B: TrainBackend>(
     outcome: Result<Outcome, TrainError>,
     run: &RunFolder,
     place: &Place<B::Device>,
+    stop: &StopFlag,
 ) -> CliResult {
     let outcome = outcome
         .map_err(|error| match &error {
@@ -414,6 +417,15 @@ fn complete<B: TrainBackend>(
             "stopped at epoch {}, update {}; go on with: bertram-cli train --resume {}",
             outcome.state.epoch,
             outcome.state.updates,
+            run.path().display()
+        ));
+        return Err(CliError::Status(interrupt::INTERRUPTED));
+    }
+    // What was asked for after the last step is done with: what is left is long, and --resume does it.
+    interrupt::run_finishes(run);
+    if stop.is_set() {
+        out::note(&format!(
+            "stopped after the last update; what is left is to score and export: bertram-cli train --resume {}",
             run.path().display()
         ));
         return Err(CliError::Status(interrupt::INTERRUPTED));

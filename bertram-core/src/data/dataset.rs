@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::error::{BadRow, DataError, Mend, name_rows};
 use super::label_numbers::{self, LabelNumbers};
 use super::labels::{self, WrittenLabels};
-use super::lines::text_bytes;
+use super::lines::{MOST_TEXT, text_bytes};
 use super::order::sample_rows;
 use super::predictions::neutral_prediction;
 use super::table::{self, Dialect};
@@ -328,17 +328,35 @@ fn unpacked<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, DataError
     if !bytes.starts_with(b"\x1F\x8B") {
         return Ok(Cow::Borrowed(bytes));
     }
-    let mut unpacked = Vec::new();
-    MultiGzDecoder::new(bytes)
-        .read_to_end(&mut unpacked)
+    unpacked_up_to(bytes, most_unpacked(bytes.len()))
+        .map(Cow::Owned)
         .map_err(|error| DataError::Io {
             path: path.to_owned(),
             source: std::io::Error::new(
                 error.kind(),
                 format!("a gzip file that cannot be unpacked: {error}"),
             ),
-        })?;
-    Ok(Cow::Owned(unpacked))
+        })
+}
+
+/// Most bytes that a packed file of so many may hold. Sentences are packed to a fifth or a tenth of their length; a file
+/// that is packed to a thousandth is made to fill a machine's memory.
+fn most_unpacked(packed: usize) -> u64 {
+    (packed as u64).saturating_mul(200).max(64 << 20)
+}
+
+fn unpacked_up_to(bytes: &[u8], most: u64) -> std::io::Result<Vec<u8>> {
+    let mut unpacked = Vec::new();
+    MultiGzDecoder::new(bytes)
+        .take(most.saturating_add(1))
+        .read_to_end(&mut unpacked)?;
+    match unpacked.len() as u64 > most {
+        true => Err(std::io::Error::other(format!(
+            "it holds more than {} MiB, 200 times its size; unpack it first if it is right",
+            most >> 20
+        ))),
+        false => Ok(unpacked),
+    }
 }
 
 fn raw_rows(path: &Path, whole: &[u8], options: &ReadOptions<'_>) -> Result<RawFile, DataError> {
@@ -515,6 +533,10 @@ fn example(
     // An empty text can be predicted, and it is no example to learn from.
     let may_be_empty = options.labels == LabelColumn::Ignored;
     let text = |field: Option<String>, name: &str| match field {
+        Some(text) if text.len() > MOST_TEXT => Err(format!(
+            "the {name} has {} bytes, and may have {MOST_TEXT}",
+            text.len()
+        )),
         Some(text) if may_be_empty || !text.trim().is_empty() => {
             Ok(options.preprocess.apply(spec.inputs, &text))
         }
@@ -570,5 +592,59 @@ pub fn layout_file(dir: &Path, format: Format, task: TaskId, split: Split) -> Pa
         Format::JsonLines => dir.join(format!("{task}-{}.jsonl", split.name())),
         Format::Csv => dir.join(format!("{task}-{}.csv", split.name())),
         Format::Tsv | Format::TsvQuoted => dir.join(format!("{task}-{}.tsv", split.name())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    #[test]
+    fn what_is_packed_is_unpacked_up_to_a_bound() {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+        packer.write_all(&[b'a'; 10_000]).expect("packs");
+        let packed = packer.finish().expect("packs");
+        assert_eq!(unpacked_up_to(&packed, 10_000).expect("fits").len(), 10_000);
+        let error = unpacked_up_to(&packed, 9_999).expect_err("too much");
+        assert!(error.to_string().contains("200 times"), "{error}");
+        assert_eq!(
+            most_unpacked(1000),
+            64 << 20,
+            "small files may be packed well"
+        );
+        assert_eq!(most_unpacked(1 << 20), 200 << 20);
+    }
+
+    #[test]
+    fn a_text_longer_than_any_sentence_is_a_bad_row() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("rows.csv");
+        let long = "film ".repeat(MOST_TEXT / 5 + 1);
+        std::fs::write(
+            &path,
+            format!("\tid\tsentence\tsentiment\n0\ta\tgood\t1\n1\tb\t{long}\t1\n"),
+        )
+        .expect("write");
+        let spec = TaskSpec::preset(TaskId::SST).expect("a preset");
+        let options = ReadOptions {
+            task: TaskId::SST,
+            spec: &spec,
+            format: Format::Cs224n,
+            columns: &Columns::default(),
+            bad_rows: BadRows::Error,
+            preprocess: Preprocess::None,
+            labelled: true,
+        };
+        let error = read_dataset(&path, &options).expect_err("too long");
+        let text = error.to_string();
+        assert!(
+            text.contains("line 3: the sentence has 1048580 bytes"),
+            "{text}"
+        );
     }
 }

@@ -3,6 +3,10 @@
 /// A byte order mark. Editors and spreadsheets write one at the start of a file; it is no part of the text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
+/// Most bytes of a text that a model is to read: 1 MiB. A model reads some hundred tokens of it; much more is a file that
+/// is no list of sentences, and takes minutes and gigabytes to cut into tokens.
+pub(super) const MOST_TEXT: usize = 1 << 20;
+
 /// Why a file is no UTF-8 text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
@@ -13,6 +17,16 @@ pub enum TextError {
         kind: &'static str,
         /// What to do.
         remedy: &'static str,
+    },
+    /// A line is longer than any sentence.
+    #[error(
+        "line {line}: has {bytes} bytes, and a text may have {MOST_TEXT}; put each sentence on a line of its own"
+    )]
+    TooLong {
+        /// The line, counted from 1.
+        line: u64,
+        /// Its length.
+        bytes: usize,
     },
     /// A line has a byte that UTF-8 has not.
     #[error("line {line}: broken UTF-8 at byte {byte} of the line")]
@@ -129,6 +143,10 @@ pub fn text_lines(bytes: &[u8]) -> Result<Vec<String>, TextError> {
         .into_iter()
         .zip(1..)
         .map(|(line, number)| match std::str::from_utf8(line) {
+            _ if line.len() > MOST_TEXT => Err(TextError::TooLong {
+                line: number,
+                bytes: line.len(),
+            }),
             Ok(line) => Ok(line.trim_end_matches('\r').to_owned()),
             Err(error) => Err(TextError::Utf8 {
                 line: number,
@@ -199,6 +217,17 @@ mod tests {
             text_lines(b"a\nb\xFF\n"),
             Err(TextError::Utf8 { line: 2, byte: 1 })
         );
+        let mut long = b"a\n".to_vec();
+        long.extend(std::iter::repeat_n(b'b', MOST_TEXT + 1));
+        assert_eq!(
+            text_lines(&long),
+            Err(TextError::TooLong {
+                line: 2,
+                bytes: MOST_TEXT + 1
+            })
+        );
+        long.pop();
+        assert_eq!(lines(&long)[1].len(), MOST_TEXT);
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
+use super::memory;
 use super::{Bert, BertEmbeddings, BertLayer, BertPooler, HiddenAct};
 
 /// Shape and hyper-parameters of a [`Bert`], in the naming and with the defaults of Hugging Face's `BertConfig`
@@ -122,6 +123,113 @@ impl BertConfig {
         key.and_then(serde_json::Value::as_bool) != Some(false)
     }
 
+    /// Most layers, rows of a table, and width of anything that a model may have: far beyond any there is, and little
+    /// enough that their products are numbers.
+    pub const MOST_LAYERS: usize = 1024;
+    /// Most rows of the tables of words and of positions.
+    pub const MOST_ROWS: usize = 1 << 28;
+    /// Widest hidden states and feed-forward layers.
+    pub const MOST_WIDTH: usize = 1 << 20;
+    /// Most token types.
+    pub const MOST_TYPES: usize = 1 << 16;
+
+    /// The sizes by their keys, and the most that each may be.
+    fn sizes(&self) -> [(&'static str, usize, usize); 7] {
+        [
+            ("vocab_size", self.vocab_size, Self::MOST_ROWS),
+            ("hidden_size", self.hidden_size, Self::MOST_WIDTH),
+            (
+                "num_hidden_layers",
+                self.num_hidden_layers,
+                Self::MOST_LAYERS,
+            ),
+            (
+                "num_attention_heads",
+                self.num_attention_heads,
+                Self::MOST_WIDTH,
+            ),
+            (
+                "intermediate_size",
+                self.intermediate_size,
+                Self::MOST_WIDTH,
+            ),
+            (
+                "max_position_embeddings",
+                self.max_position_embeddings,
+                Self::MOST_ROWS,
+            ),
+            ("type_vocab_size", self.type_vocab_size, Self::MOST_TYPES),
+        ]
+    }
+
+    /// Number of parameters; `None` where it is no number.
+    pub fn parameters(&self) -> Option<u64> {
+        let parts = self.parameters_by_key()?;
+        parts
+            .into_iter()
+            .try_fold(0u64, |total, (_, count)| total.checked_add(count))
+    }
+
+    /// The parameters, by the key that there are most of them for.
+    fn parameters_by_key(&self) -> Option<[(&'static str, u64); 5]> {
+        let of = |size: usize| u64::try_from(size).ok();
+        let (hidden, inner) = (of(self.hidden_size)?, of(self.intermediate_size)?);
+        let rows = |rows: usize| of(rows)?.checked_mul(hidden);
+        // Query, key, value and output, the pooler is like one of them; biases, scales and shifts are those of the table.
+        let matrix = hidden.checked_mul(hidden)?.checked_add(hidden)?;
+        let attention = matrix.checked_mul(4)?.checked_add(hidden.checked_mul(4)?)?;
+        let feed_forward = hidden.checked_mul(inner)?.checked_mul(2)?;
+        let feed_forward = feed_forward.checked_add(inner)?.checked_add(hidden)?;
+        let layers = attention
+            .checked_add(feed_forward)?
+            .checked_mul(of(self.num_hidden_layers)?)?;
+        Some([
+            ("vocab_size", rows(self.vocab_size)?),
+            (
+                "max_position_embeddings",
+                rows(self.max_position_embeddings)?,
+            ),
+            ("type_vocab_size", rows(self.type_vocab_size)?),
+            ("num_hidden_layers", layers),
+            ("hidden_size", matrix.checked_add(hidden.checked_mul(2)?)?),
+        ])
+    }
+
+    /// Sizes outside their ranges, and a model that does not fit into so many bytes.
+    fn check_sizes(&self, memory: u64, problems: &mut Vec<String>) {
+        let before = problems.len();
+        for (key, value, most) in self.sizes() {
+            if value == 0 {
+                problems.push(format!("`{key}` is 0; it must be at least 1"));
+            } else if value > most {
+                problems.push(format!("`{key}` is {value}; it may be at most {most}"));
+            }
+        }
+        // What follows from a size that is none is no news.
+        if problems.len() > before {
+            return;
+        }
+        let bytes = self.parameters().and_then(|count| count.checked_mul(4));
+        if bytes.is_some_and(|bytes| bytes <= memory) {
+            return;
+        }
+        let parts = self.parameters_by_key().into_iter().flatten();
+        let largest = parts.max_by_key(|(_, count)| *count);
+        let (key, value, _) = self
+            .sizes()
+            .into_iter()
+            .find(|(key, ..)| largest.is_some_and(|(largest, _)| largest == *key))
+            .unwrap_or(("hidden_size", self.hidden_size, 0));
+        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        let wanted = bytes.map_or("more memory than there can be".to_owned(), |bytes| {
+            format!("{:.1} GiB", gib(bytes))
+        });
+        problems.push(format!(
+            "its weights take {wanted}, most of them for `{key}` {value}, and this machine has {:.1} GiB of memory",
+            gib(memory)
+        ));
+    }
+
     /// Width of one attention head.
     pub fn head_size(&self) -> usize {
         self.hidden_size / self.num_attention_heads.max(1)
@@ -130,24 +238,13 @@ impl BertConfig {
     /// Checks that a BERT of this shape can be built.
     ///
     /// # Errors
-    /// [`BertConfigError`] lists every problem: a zero size, heads that do not divide the hidden size, a probability
+    /// [`BertConfigError`] lists every problem: a size of zero or beyond any model, weights that this machine's memory
+    /// does not hold, heads that do not divide the hidden size, a probability
     /// outside `[0, 1)`, a non-positive epsilon, and variants that compute something else than BERT (relative
     /// positions, a decoder, another `model_type`).
     pub fn validate(&self) -> Result<(), BertConfigError> {
         let mut problems = Vec::new();
-        for (key, value) in [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("intermediate_size", self.intermediate_size),
-            ("max_position_embeddings", self.max_position_embeddings),
-            ("type_vocab_size", self.type_vocab_size),
-        ] {
-            if value == 0 {
-                problems.push(format!("`{key}` is 0; it must be at least 1"));
-            }
-        }
+        self.check_sizes(memory::total(), &mut problems);
         if self.num_attention_heads > 0
             && !self.hidden_size.is_multiple_of(self.num_attention_heads)
         {
@@ -326,6 +423,70 @@ mod tests {
         let error = serde_json::from_str::<BertConfig>(r#"{"hidden_act": "silu"}"#).unwrap_err();
         assert!(error.to_string().contains("silu"), "{error}");
         assert!(error.to_string().contains("gelu_new"), "{error}");
+    }
+
+    #[test]
+    fn the_parameters_are_counted() {
+        let config = BertConfig {
+            vocab_size: 11,
+            hidden_size: 4,
+            num_hidden_layers: 3,
+            num_attention_heads: 2,
+            intermediate_size: 6,
+            max_position_embeddings: 5,
+            ..BertConfig::default()
+        };
+        let model = config.init::<burn::backend::Flex>(&Default::default());
+        assert_eq!(config.parameters(), Some(model.num_params() as u64));
+        assert_eq!(BertConfig::default().parameters(), Some(109_482_240));
+    }
+
+    #[test]
+    fn a_model_that_cannot_be_is_refused_by_its_sizes() {
+        type Change = fn(&mut BertConfig);
+        let changes: [(&str, Change); 8] = [
+            ("num_hidden_layers", |it| {
+                it.num_hidden_layers = 2_147_483_647
+            }),
+            ("num_hidden_layers", |it| it.num_hidden_layers = 100_000),
+            ("type_vocab_size", |it| it.type_vocab_size = 1 << 63),
+            ("vocab_size", |it| it.vocab_size = usize::MAX),
+            ("max_position_embeddings", |it| {
+                it.max_position_embeddings = 1 << 62
+            }),
+            ("intermediate_size", |it| it.intermediate_size = 1 << 62),
+            ("hidden_size", |it| it.hidden_size = 12 << 58),
+            ("num_attention_heads", |it| {
+                it.num_attention_heads = usize::MAX
+            }),
+        ];
+        for (key, change) in changes {
+            let mut config = BertConfig::default();
+            change(&mut config);
+            let text = config.validate().expect_err(key).to_string();
+            assert!(text.contains(&format!("`{key}` is")), "{text}");
+        }
+        // Within the ranges, and too large for a machine.
+        let mut config = BertConfig {
+            vocab_size: 1 << 28,
+            ..BertConfig::default()
+        };
+        let mut problems = Vec::new();
+        config.check_sizes(16 << 30, &mut problems);
+        let said = "its weights take 768.3 GiB, most of them for `vocab_size` 268435456, and this machine has 16.0 GiB of memory";
+        assert_eq!(problems, [said]);
+        problems.clear();
+        config.hidden_size = 1 << 20;
+        config.intermediate_size = 1 << 20;
+        config.num_hidden_layers = 1024;
+        config.check_sizes(1 << 40, &mut problems);
+        assert!(
+            problems[0].contains("`num_hidden_layers` 1024"),
+            "{problems:?}"
+        );
+        problems.clear();
+        BertConfig::default().check_sizes(1 << 30, &mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod config;
 mod embeddings;
 mod kernel;
 mod layer;
+mod memory;
 mod pooler;
 pub mod weights;
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::TokenizerError;
 use super::added::malformed;
+use crate::fs::{READ_LIMIT, read_file};
 
 /// The whole tokenizer, as the `tokenizers` library writes it.
 pub(super) const TOKENIZER: &str = "tokenizer.json";
@@ -87,7 +88,7 @@ impl TokenizerFiles {
 
 /// The bytes of a file, where there is one.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
-    match std::fs::read(path) {
+    match read_file(path, READ_LIMIT) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(TokenizerError::Io {

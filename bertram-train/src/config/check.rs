@@ -1,7 +1,7 @@
 //! From keys to settings: defaults, ranges, and what goes together.
 
 use bertram_core::data::{BadRows, Format, Preprocess};
-use bertram_core::encoder::Pooling;
+use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_core::task::{LabelKind, TaskId};
 
 use super::source::{ConfigError, Source};
@@ -96,6 +96,19 @@ pub(super) fn size(s: &mut Source, key: &str, default: usize) -> usize {
     s.count(key, 1).map_or(default, |count| count as usize)
 }
 
+/// Most of anything that is counted through or multiplied with others: more than a run can have, and few enough that
+/// products are numbers.
+const MOST: usize = 1_000_000_000;
+
+/// Most rows of a generated split: they are made in memory.
+const MOST_DEMO_ROWS: usize = 10_000_000;
+
+/// A whole number from 1 to `most`.
+pub(super) fn size_up_to(s: &mut Source, key: &str, default: usize, most: usize) -> usize {
+    s.count_up_to(key, 1, most as u64)
+        .map_or(default, |count| count as usize)
+}
+
 fn limit(s: &mut Source, key: &str) -> Option<usize> {
     s.count(key, 1).map(|count| count as usize)
 }
@@ -127,13 +140,14 @@ fn model(s: &mut Source) -> ModelSettings {
 }
 
 fn random(s: &mut Source) -> RandomModel {
+    let (width, rows) = (BertConfig::MOST_WIDTH, BertConfig::MOST_ROWS);
     let random = RandomModel {
-        hidden_size: size(s, "model.random.hidden-size", 128),
-        layers: size(s, "model.random.layers", 2),
-        heads: size(s, "model.random.heads", 2),
-        intermediate_size: size(s, "model.random.intermediate-size", 512),
-        max_positions: size(s, "model.random.max-positions", 128),
-        vocab_size: size(s, "model.random.vocab-size", 2000),
+        hidden_size: size_up_to(s, "model.random.hidden-size", 128, width),
+        layers: size_up_to(s, "model.random.layers", 2, BertConfig::MOST_LAYERS),
+        heads: size_up_to(s, "model.random.heads", 2, width),
+        intermediate_size: size_up_to(s, "model.random.intermediate-size", 512, width),
+        max_positions: size_up_to(s, "model.random.max-positions", 128, rows),
+        vocab_size: size_up_to(s, "model.random.vocab-size", 2000, rows),
         dropout: s
             .number("model.random.dropout", PROBABILITY, is_probability)
             .unwrap_or(0.1),
@@ -160,7 +174,7 @@ fn data(s: &mut Source) -> DataSettings {
         preprocess: s.choice("data.preprocess").unwrap_or(Preprocess::Cs224n),
         bad_rows: s.choice("data.bad-rows").unwrap_or(BadRows::Error),
         max_length: s
-            .count("data.max-length", 4)
+            .count_up_to("data.max-length", 4, BertConfig::MOST_ROWS as u64)
             .map_or(128, |count| count as usize),
         limit: limit(s, "data.limit"),
         rows_scale: s.number("data.rows-scale", "a share above 0, up to 1", |share| {
@@ -170,14 +184,14 @@ fn data(s: &mut Source) -> DataSettings {
         limit_draw: s.choice("data.limit-draw").unwrap_or(LimitDraw::Fixed),
         length_buckets: s.flag("data.length-buckets").unwrap_or(true),
         pad_to_multiple_of: s
-            .count("data.pad-to-multiple-of", 1)
+            .count_up_to("data.pad-to-multiple-of", 1, BertConfig::MOST_ROWS as u64)
             .map(|count| count as usize),
         demo: DemoSettings {
             seed: s.count("data.demo.seed", 0).unwrap_or(7),
-            sst: size(s, "data.demo.sst", 2000),
-            para: size(s, "data.demo.para", 2000),
-            sts: size(s, "data.demo.sts", 2000),
-            dev: size(s, "data.demo.dev", 400),
+            sst: size_up_to(s, "data.demo.sst", 2000, MOST_DEMO_ROWS),
+            para: size_up_to(s, "data.demo.para", 2000, MOST_DEMO_ROWS),
+            sts: size_up_to(s, "data.demo.sts", 2000, MOST_DEMO_ROWS),
+            dev: size_up_to(s, "data.demo.dev", 400, MOST_DEMO_ROWS),
         },
     }
 }
@@ -209,11 +223,11 @@ fn train(s: &mut Source, tasks: &[TaskSettings]) -> TrainSettings {
     }
     TrainSettings {
         epochs: s
-            .count("train.epochs", 0)
+            .count_up_to("train.epochs", 0, MOST as u64)
             .map_or(10, |count| count as usize),
         seed: s.count("train.seed", 0).unwrap_or(DEFAULT_SEED),
-        batch_size: size(s, "train.batch-size", 8),
-        eval_batch_size: size(s, "train.eval-batch-size", 32),
+        batch_size: size_up_to(s, "train.batch-size", 8, MOST),
+        eval_batch_size: size_up_to(s, "train.eval-batch-size", 32, MOST),
         learning_rate,
         head_learning_rate: s
             .number("train.head-learning-rate", "a number above 0", positive)
@@ -233,7 +247,7 @@ fn train(s: &mut Source, tasks: &[TaskSettings]) -> TrainSettings {
                 not_negative,
             )
             .unwrap_or(0.0),
-        accumulate: size(s, "train.accumulate", 1),
+        accumulate: size_up_to(s, "train.accumulate", 1, MOST),
         schedule,
         order,
         score_rows: size(s, "train.score-rows", 1000),

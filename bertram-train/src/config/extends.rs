@@ -5,12 +5,16 @@
 
 use std::path::{Path, PathBuf};
 
+use bertram_core::fs::read_text;
 use toml_edit::{Document, Item};
 
 use super::source::ConfigError;
 
 /// Sections that stay where they are said.
 pub(super) const OWN_SECTIONS: &[&str] = &["experiment", KEY];
+
+/// Most bytes of a config: 16 MiB.
+pub(super) const MOST_BYTES: u64 = 16 << 20;
 
 /// The key.
 pub(super) const KEY: &str = "extends";
@@ -41,7 +45,7 @@ impl File {
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
+        match read_text(path, MOST_BYTES) {
             Ok(text) => Self::parse(&name, &text),
             Err(error) => Err(ConfigError::Unreadable {
                 name,
@@ -101,8 +105,22 @@ pub(super) fn chain(name: &str, text: &str, is_file: bool) -> Result<Vec<File>, 
 }
 
 /// The line of an offset, counted from 1.
-pub(super) fn line_of(text: &str, offset: usize) -> usize {
-    text[..offset.min(text.len())].matches('\n').count() + 1
+fn line_of(text: &str, offset: usize) -> usize {
+    Lines::of(text).line_of(offset)
+}
+
+/// Where the lines of a text end: a config may have so many keys that nobody counts from its start for each.
+pub(super) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.match_indices('\n').map(|(end, _)| end).collect())
+    }
+
+    /// The line of an offset, counted from 1.
+    pub(super) fn line_of(&self, offset: usize) -> usize {
+        self.0.partition_point(|end| *end < offset) + 1
+    }
 }
 
 /// Whether an item of a base is taken over.

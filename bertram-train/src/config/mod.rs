@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use bertram_core::data::{BadRows, Columns, Format, LabelNumbers, Preprocess, Split};
 use bertram_core::encoder::Pooling;
+use bertram_core::fs::read_text_of_any_kind;
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
 use bertram_core::metric::{SplitScores, TaskScores};
@@ -418,7 +419,8 @@ impl Settings {
     /// As [`load`](Self::load), with arguments of any kind; keeps the warnings.
     pub fn load_with(path: &Path, overrides: &[Override]) -> Result<Loaded, ConfigError> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+        let text = read_text_of_any_kind(path, extends::MOST_BYTES);
+        let text = text.map_err(|error| ConfigError::Unreadable {
             name: name.clone(),
             message: error.to_string(),
         })?;

@@ -3,7 +3,7 @@
 use bertram_core::task::TaskId;
 use bertram_kernels::Precision;
 
-use super::check::{not_negative, positive, size};
+use super::check::{not_negative, positive, size_up_to};
 use super::source::Source;
 use crate::regulariser::{
     BregmanConfig, PerturbationNorm, RDropConfig, RegulariserSettings, SmartConfig, SmartVariant,
@@ -17,6 +17,9 @@ pub(super) fn regulariser(s: &mut Source, trained: &[TaskId]) -> RegulariserSett
         bregman: bregman(s, trained),
     }
 }
+
+/// Most ascent steps: each is a pass through the model.
+const MOST_STEPS: usize = 10_000;
 
 const SHARE: &str = "a share from 0 to 1";
 
@@ -84,7 +87,7 @@ fn smart(s: &mut Source, trained: &[TaskId]) -> Option<SmartConfig> {
         norm: s
             .choice("regulariser.smart.norm")
             .unwrap_or(PerturbationNorm::Linf),
-        steps: size(s, "regulariser.smart.steps", default.steps),
+        steps: size_up_to(s, "regulariser.smart.steps", default.steps, MOST_STEPS),
         epsilon: match variant {
             Some(SmartVariant::MtDnn) => None,
             _ => epsilon.or(default.epsilon),

@@ -1,6 +1,6 @@
 //! A config file as a flat list of keys with their lines, and the problems found in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use toml_edit::{Item, Value};
 
-use super::extends::{self, File, line_of};
+use super::extends::{self, File, Lines};
 use super::{Limit, Override, names};
 
 /// Errors of a config.
@@ -61,17 +61,25 @@ pub struct Problem {
     pub message: String,
 }
 
+/// Problems that a message names; the others are counted.
+const NAMED_PROBLEMS: usize = 20;
+
 fn list(name: &str, problems: &[Problem]) -> String {
     let count = match problems.len() {
         1 => format!("1 problem in {name}"),
         count => format!("{count} problems in {name}"),
     };
-    problems.iter().fold(count, |text, problem| {
+    let named = problems.iter().take(NAMED_PROBLEMS);
+    let mut text = named.fold(count, |text, problem| {
         format!(
             "{text}\n  {}: {}: {}",
             problem.place, problem.key, problem.message
         )
-    })
+    });
+    if problems.len() > NAMED_PROBLEMS {
+        text.push_str(&format!("\n  and {} more", problems.len() - NAMED_PROBLEMS));
+    }
+    text
 }
 
 #[derive(Clone, Debug)]
@@ -110,6 +118,8 @@ pub(super) struct Source {
     tables: BTreeMap<String, Place>,
     /// The sections in the order in which they were met: of the base first, of the command line last.
     order: Vec<String>,
+    /// The same, to look them up.
+    ordered: HashSet<String>,
     known: Vec<String>,
     /// Sections that are wrong, and not read.
     forgiven: Vec<String>,
@@ -133,6 +143,7 @@ impl Source {
             leaves: BTreeMap::new(),
             tables: BTreeMap::new(),
             order: Vec::new(),
+            ordered: HashSet::new(),
             known: Vec::new(),
             forgiven: Vec::new(),
             places: BTreeMap::new(),
@@ -140,6 +151,7 @@ impl Source {
         };
         // The base first: what comes later goes over it.
         for (number, File { text, document, .. }) in files.iter().enumerate().rev() {
+            let lines = Lines::of(text);
             for (key, item) in document.iter() {
                 if key == extends::KEY || (number > 0 && !extends::is_inherited(key, item)) {
                     continue;
@@ -147,7 +159,7 @@ impl Source {
                 let place_of = |item: &Item, above: &Place| {
                     item.span().map_or_else(
                         || above.clone(),
-                        |span| Place::Line(number, line_of(text, span.start)),
+                        |span| Place::Line(number, lines.line_of(span.start)),
                     )
                 };
                 source.flatten(key, item, &place_of, &Place::Line(number, 1));
@@ -197,7 +209,7 @@ impl Source {
 
     fn add_table(&mut self, path: &str, place: Place) {
         self.tables.insert(path.to_owned(), place);
-        if !self.order.iter().any(|known| known == path) {
+        if self.ordered.insert(path.to_owned()) {
             self.order.push(path.to_owned());
         }
     }
@@ -392,6 +404,25 @@ impl Source {
         })
     }
 
+    /// A whole number from `least` to `most`.
+    pub(super) fn count_up_to(&mut self, key: &str, least: u64, most: u64) -> Option<u64> {
+        self.read(key, |value| {
+            let number = value
+                .as_integer()
+                .and_then(|number| u64::try_from(number).ok());
+            match number {
+                Some(number) if number > most => {
+                    Err(format!("{number} is more than it may be: {most}"))
+                }
+                Some(number) if number >= least => Ok(number),
+                _ => Err(format!(
+                    "{} is not a whole number of at least {least}",
+                    show(value)
+                )),
+            }
+        })
+    }
+
     /// A whole number of at least 1, or `"all"`.
     pub(super) fn limit(&mut self, key: &str) -> Option<Limit> {
         self.read(key, |value| {
@@ -550,8 +581,15 @@ impl Source {
                 wrong.insert(culprit.to_owned(), place);
             }
         }
-        for (key, place) in wrong {
-            let message = names::Known(&self.known).explain(&key);
+        let mut wrong: Vec<(Place, String)> =
+            wrong.into_iter().map(|(key, place)| (place, key)).collect();
+        wrong.sort();
+        for (number, (place, key)) in wrong.into_iter().enumerate() {
+            // What a key was meant to be is looked for among all there are, for those that a message names.
+            let message = match number < NAMED_PROBLEMS {
+                true => names::Known(&self.known).explain(&key),
+                false => "unknown key".into(),
+            };
             self.problem_at(place, &key, message);
         }
         if self.problems.is_empty() {

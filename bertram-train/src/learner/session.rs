@@ -62,17 +62,33 @@ pub enum TrainError {
 
 /// Asks a training to stop after its current update; shared with signal handlers.
 #[derive(Clone, Debug, Default)]
-pub struct StopFlag(Arc<AtomicBool>);
+pub struct StopFlag(Arc<Flags>);
+
+#[derive(Debug, Default)]
+struct Flags {
+    stop: AtomicBool,
+    update_made: AtomicBool,
+}
 
 impl StopFlag {
     /// Asks to stop. Gives whether it was asked before.
     pub fn stop(&self) -> bool {
-        self.0.swap(true, Ordering::SeqCst)
+        self.0.stop.swap(true, Ordering::SeqCst)
     }
 
     /// Whether a stop was asked for.
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.stop.load(Ordering::SeqCst)
+    }
+
+    /// Whether this process has made an update, which a training that is stopped keeps. Without one, nothing is lost with
+    /// the process.
+    pub fn update_was_made(&self) -> bool {
+        self.0.update_made.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn update_made(&self) {
+        self.0.update_made.store(true, Ordering::SeqCst);
     }
 }
 

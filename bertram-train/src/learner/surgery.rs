@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::run_folder::SurgeryState;
 use crate::step::Merged;
 
 /// Sums over the updates whose Gram matrix was computed: every one under gradient surgery, the logged one under plain
@@ -15,6 +16,37 @@ pub(super) struct Surgery {
 }
 
 impl Surgery {
+    /// Goes on where a checkpoint kept it.
+    pub(super) fn resumed(state: &SurgeryState) -> Self {
+        // JSON has no numbers that are not finite.
+        let read = |number: Option<f64>| number.unwrap_or(f64::NAN);
+        let all = |sums: &BTreeMap<String, Option<f64>>| {
+            let sums = sums.iter().map(|(key, sum)| (key.clone(), read(*sum)));
+            sums.collect()
+        };
+        Self {
+            updates: state.updates,
+            cosines: all(&state.cosines),
+            norms: all(&state.norms),
+            conflicts: read(state.conflicts),
+        }
+    }
+
+    /// What a checkpoint keeps of it.
+    pub(super) fn state(&self) -> SurgeryState {
+        let write = |number: f64| Some(number).filter(|number| number.is_finite());
+        let all = |sums: &BTreeMap<String, f64>| {
+            let sums = sums.iter().map(|(key, sum)| (key.clone(), write(*sum)));
+            sums.collect()
+        };
+        SurgeryState {
+            updates: self.updates,
+            cosines: all(&self.cosines),
+            norms: all(&self.norms),
+            conflicts: write(self.conflicts),
+        }
+    }
+
     pub(super) fn add(&mut self, merged: &Merged) {
         self.updates += 1;
         self.conflicts += merged.gram.conflict_share();

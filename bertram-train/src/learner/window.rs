@@ -1,16 +1,18 @@
 //! What is gathered between two logged steps.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bertram_core::task::{TaskId, TaskMap};
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 use serde_json::{Map, Value, json};
 
 use super::surgery::Surgery;
 use crate::read::read_scalars;
 use crate::regulariser::OverUpdates;
+use crate::run_folder::{SumState, WindowState};
 use crate::step::UpdateOutput;
 
 /// A number of a task, summed over updates on the device.
@@ -23,7 +25,7 @@ struct Gathered<B: Backend> {
 /// Losses, measures and tokens since the last logged step, on the device.
 pub(super) struct Window<B: Backend> {
     losses: TaskMap<Gathered<B>>,
-    measures: BTreeMap<&'static str, TaskMap<Gathered<B>>>,
+    measures: BTreeMap<Cow<'static, str>, TaskMap<Gathered<B>>>,
     gradient_norm: Option<Tensor<B, 1>>,
     surgery: Surgery,
     tokens: usize,
@@ -33,7 +35,7 @@ pub(super) struct Window<B: Backend> {
 /// A window's numbers, on the host.
 pub(super) struct WindowNumbers {
     pub(super) losses: TaskMap<f64>,
-    pub(super) measures: BTreeMap<&'static str, TaskMap<f64>>,
+    pub(super) measures: BTreeMap<Cow<'static, str>, TaskMap<f64>>,
     pub(super) gradient_norms: BTreeMap<String, f64>,
     pub(super) cosines: Option<BTreeMap<String, f64>>,
     pub(super) conflict_share: Option<f64>,
@@ -52,6 +54,57 @@ impl<B: Backend> Window<B> {
         }
     }
 
+    /// A window that goes on where a checkpoint kept it. Seconds and tokens count from here: the speed is that of this
+    /// process.
+    pub(super) fn resumed(state: &WindowState, device: &B::Device) -> Self {
+        let measures = state.measures.iter();
+        Self {
+            losses: Gathered::resumed(&state.losses, device),
+            measures: measures
+                .map(|(name, of_tasks)| {
+                    let of_tasks = Gathered::resumed(of_tasks, device);
+                    (Cow::Owned(name.clone()), of_tasks)
+                })
+                .collect(),
+            gradient_norm: state.gradient_norm.map(|norm| scalar(norm, device)),
+            surgery: Surgery::resumed(&state.surgery),
+            ..Self::new()
+        }
+    }
+
+    /// What a checkpoint keeps of it, read from the device in one go; `None` where nothing was gathered yet.
+    pub(super) fn state(&self) -> Option<WindowState> {
+        if self.losses.is_empty() {
+            return None;
+        }
+        let mut sums = self.sums().into_iter();
+        let mut state = |of_tasks: &TaskMap<Gathered<B>>| -> TaskMap<SumState> {
+            let of_tasks = of_tasks.iter();
+            of_tasks
+                .map(|(task, it)| (*task, it.state(sums.next().unwrap_or(f64::NAN))))
+                .collect()
+        };
+        let losses = state(&self.losses);
+        let measures = self.measures.iter();
+        let measures = measures
+            .map(|(name, of_tasks)| (name.to_string(), state(of_tasks)))
+            .collect();
+        Some(WindowState {
+            losses,
+            measures,
+            gradient_norm: self.gradient_norm.as_ref().and(sums.next()),
+            surgery: self.surgery.state(),
+        })
+    }
+
+    /// The sums of the losses, of the measures, and the norm, in one read.
+    fn sums(&self) -> Vec<f64> {
+        let measured = self.measures.values().flat_map(TaskMap::values);
+        let gathered = self.losses.values().chain(measured);
+        let sums = gathered.map(|it| &it.sum).chain(&self.gradient_norm);
+        read_scalars(sums.cloned().collect())
+    }
+
     pub(super) fn add(&mut self, output: &UpdateOutput<B>) {
         self.tokens += output.tokens;
         if let Some(merged) = &output.merged {
@@ -64,7 +117,7 @@ impl<B: Backend> Window<B> {
             gather(&mut self.losses, *task, loss, OverUpdates::Mean);
         }
         for (task, measure) in &output.measures {
-            let of_tasks = self.measures.entry(measure.name).or_default();
+            let of_tasks = self.measures.entry(measure.name.into()).or_default();
             gather(of_tasks, *task, &measure.value, measure.over_updates);
         }
     }
@@ -72,10 +125,7 @@ impl<B: Backend> Window<B> {
     /// Reads everything from the device, in one go.
     pub(super) fn read(self) -> WindowNumbers {
         let tokens_per_second = self.tokens as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
-        let measured = self.measures.values().flat_map(TaskMap::values);
-        let gathered = self.losses.values().chain(measured);
-        let sums = gathered.map(|it| &it.sum).chain(&self.gradient_norm);
-        let mut sums = read_scalars(sums.cloned().collect()).into_iter();
+        let mut sums = self.sums().into_iter();
         let mut next = || sums.next().unwrap_or(f64::NAN);
         let losses = self.losses.into_iter();
         let losses = losses.map(|(task, it)| (task, it.over_updates(next())));
@@ -122,7 +172,34 @@ fn gather<B: Backend>(
     );
 }
 
+/// A number on the device.
+fn scalar<B: Backend>(number: f64, device: &B::Device) -> Tensor<B, 1> {
+    Tensor::from_data(TensorData::from([number]), device)
+}
+
 impl<B: Backend> Gathered<B> {
+    fn resumed(of_tasks: &TaskMap<SumState>, device: &B::Device) -> TaskMap<Self> {
+        let of_tasks = of_tasks.iter().map(|(task, state)| {
+            let gathered = Self {
+                // A sum that was not finite stays none.
+                sum: scalar(state.sum.unwrap_or(f64::NAN), device),
+                count: state.count,
+                over_updates: state.over_updates,
+            };
+            (*task, gathered)
+        });
+        of_tasks.collect()
+    }
+
+    /// What a checkpoint keeps of it, given the sum.
+    fn state(&self, sum: f64) -> SumState {
+        SumState {
+            sum: Some(sum).filter(|sum| sum.is_finite()),
+            count: self.count,
+            over_updates: self.over_updates,
+        }
+    }
+
     /// What a sum that was read says of the updates.
     fn over_updates(&self, sum: f64) -> f64 {
         match self.over_updates {
@@ -141,7 +218,7 @@ impl WindowNumbers {
         fields.insert("gradient_cosine".into(), json!(self.cosines));
         fields.insert("conflict_share".into(), json!(self.conflict_share));
         for (name, values) in &self.measures {
-            fields.insert((*name).into(), json!(by_name(values)));
+            fields.insert(name.to_string(), json!(by_name(values)));
         }
         fields
     }

@@ -76,6 +76,7 @@ pub fn resume<B: AutodiffBackend>(
             false => PipelineError::NoCheckpoint(run.path().to_owned()),
         });
     };
+    CheckpointStore::check_files(&newest)?;
     let state = CheckpointStore::state(&newest)?;
     check_config(&run, &newest, &before)?;
     let done = state.epoch.saturating_sub(1);

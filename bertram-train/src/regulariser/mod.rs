@@ -16,7 +16,7 @@ use bertram_core::loss::OutputKind;
 use bertram_core::task::TaskId;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A model and a batch, seen as "embed, then classify": all that a regulariser may know of them.
 pub trait Classifier<B: AutodiffBackend> {
@@ -76,7 +76,8 @@ pub struct Measure<B: Backend> {
 }
 
 /// How a number of several updates becomes one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OverUpdates {
     /// Their mean.
     Mean,

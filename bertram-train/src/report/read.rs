@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use bertram_core::fs::{READ_LIMIT, read_text};
 use bertram_core::metric::TaskScores;
 use bertram_core::task::{TaskId, TaskMap};
 use serde::Deserialize;
@@ -214,10 +215,16 @@ fn read_run(run: &RunFolder, name: String) -> Result<RunRecord, ReportError> {
             .transpose()?,
         training,
         evaluations,
-        analysis: optional(run.analysis())
-            .map(|path| read_json(&path))
-            .transpose()?,
+        analysis: optional(run.analysis()).map(read_analysis).transpose()?,
     })
+}
+
+fn read_analysis(path: PathBuf) -> Result<Analysis, RunError> {
+    let analysis: Analysis = read_json(&path)?;
+    match analysis.check() {
+        Ok(()) => Ok(analysis),
+        Err(message) => Err(RunError::Malformed { path, message }),
+    }
 }
 
 /// What a `train` line holds; numbers that were not finite are `null` in JSON.
@@ -233,7 +240,7 @@ struct RawTrainLine {
 }
 
 fn read_metrics(path: &Path) -> Result<(Vec<TrainLine>, Vec<DevLine>), RunError> {
-    let text = std::fs::read_to_string(path).map_err(RunError::io(path))?;
+    let text = read_text(path, READ_LIMIT).map_err(RunError::io(path))?;
     let (mut training, mut evaluations) = (Vec::new(), Vec::new());
     let present = |numbers: BTreeMap<String, Option<f64>>| {
         numbers

@@ -10,7 +10,8 @@ use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde::{Deserialize, Serialize};
 
-use super::{RunError, read_json, write_json};
+use super::window::WindowState;
+use super::{RunError, read_json, sums, write_json};
 use crate::loss_scale::LossScale;
 use crate::optim::{AdamW, AdamWConfig, AdamWState};
 use crate::regulariser::Teacher;
@@ -62,6 +63,50 @@ pub struct CheckpointState {
     /// The scale of the losses, where there is one.
     #[serde(default)]
     pub loss_scale: Option<LossScale>,
+    /// What was gathered since the last logged step, in the middle of an epoch; checkpoints of 0.1.0 have none.
+    #[serde(default)]
+    pub window: Option<WindowState>,
+}
+
+impl CheckpointState {
+    /// Whether it is the state of some run: what a damaged disk or an edit leaves is found here, and not by what it leads
+    /// to.
+    ///
+    /// # Errors
+    /// A sentence that names the key.
+    fn check(&self) -> Result<(), String> {
+        if self.updates_in_epoch > self.updates {
+            return Err(format!(
+                "updates_in_epoch is {}, and the run has made {} updates",
+                self.updates_in_epoch, self.updates
+            ));
+        }
+        let steps = [
+            ("optimizer_steps", &self.optimizer_steps),
+            ("surgery_steps", &self.surgery_steps),
+            ("weighting_steps", &self.weighting_steps),
+        ];
+        // Each optimiser makes at most one step an update.
+        for (key, steps) in steps {
+            if let Some(steps) = steps.iter().find(|steps| **steps as usize > self.updates) {
+                return Err(format!(
+                    "{key} has {steps}, and the run has made {} updates",
+                    self.updates
+                ));
+            }
+        }
+        for (key, seconds) in [
+            ("seconds", self.seconds),
+            ("training_seconds", self.training_seconds),
+        ] {
+            if !(0.0..1e12).contains(&seconds) {
+                return Err(format!("{key} is {seconds}, which is no time"));
+            }
+        }
+        self.window
+            .as_ref()
+            .map_or(Ok(()), |window| window.check(self.updates))
+    }
 }
 
 /// A checkpoint read back.
@@ -144,6 +189,8 @@ impl CheckpointStore {
         if let Some(config) = &self.config {
             atomic_write(&partial.join(CONFIG), config.as_bytes())?;
         }
+        sums::write(&partial)?;
+        sync_folder(&partial).map_err(RunError::io(&partial))?;
         let target = self.folder.join(name);
         std::fs::rename(&partial, &target).map_err(RunError::io(&target))?;
         sync_folder(&self.folder).map_err(RunError::io(&self.folder))?;
@@ -177,8 +224,7 @@ impl CheckpointStore {
             )?;
         }
         state.loss_scale = update_state.loss_scale;
-        write_json(&partial.join(STATE), &state)?;
-        sync_folder(partial).map_err(RunError::io(partial))
+        write_json(&partial.join(STATE), &state)
     }
 
     /// The newest checkpoint's folder, if there is one.
@@ -197,8 +243,25 @@ impl CheckpointStore {
     }
 
     /// The place in its run of the checkpoint in a folder.
+    ///
+    /// # Errors
+    /// [`RunError::Malformed`], where it is that of no run; those of reading.
     pub fn state(folder: &Path) -> Result<CheckpointState, RunError> {
-        read_json(&folder.join(STATE))
+        let path = folder.join(STATE);
+        let state: CheckpointState = read_json(&path)?;
+        match state.check() {
+            Ok(()) => Ok(state),
+            Err(message) => Err(RunError::Malformed { path, message }),
+        }
+    }
+
+    /// Whether the files of the checkpoint in a folder are those that were written, by their SHA-256; those of 0.1.0 do
+    /// not say.
+    ///
+    /// # Errors
+    /// [`RunError::Malformed`] names the first file that is another; those of reading.
+    pub fn check_files(folder: &Path) -> Result<(), RunError> {
+        sums::check(folder)
     }
 
     /// Reads a checkpoint into a model of the same shape. `fresh` is the state that the run began with: it says what there
@@ -430,6 +493,87 @@ mod tests {
             let found = read.expect("loads").update_state.loss_scale;
             assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn a_state_that_is_that_of_no_run_is_refused_by_key() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let whole = CheckpointState {
+            epoch: 1,
+            updates: 3,
+            updates_in_epoch: 3,
+            optimizer_steps: vec![3, 0],
+            ..CheckpointState::default()
+        };
+        let state_of = |value: &serde_json::Value| {
+            std::fs::write(dir.path().join(STATE), value.to_string()).expect("write");
+            CheckpointStore::state(dir.path())
+        };
+        let value = serde_json::to_value(&whole).expect("JSON");
+        assert_eq!(state_of(&value).expect("a state"), whole);
+        let loss = |count: u64| serde_json::json!({"losses": {"sst": {"sum": 1.0, "count": count, "over_updates": "mean"}}});
+        for (key, wrong) in [
+            ("optimizer_steps", serde_json::json!([3, 4_294_967_295u32])),
+            ("surgery_steps", serde_json::json!([4])),
+            ("weighting_steps", serde_json::json!([4])),
+            ("updates_in_epoch", serde_json::json!(4)),
+            ("training_seconds", serde_json::json!(-1.0)),
+            ("seconds", serde_json::json!(1e300)),
+            ("window", loss(0)),
+            ("window", loss(4)),
+            ("window", serde_json::json!({"surgery": {"updates": 4}})),
+        ] {
+            let mut value = value.clone();
+            value[key] = wrong;
+            let error = state_of(&value).expect_err(key);
+            assert!(matches!(error, RunError::Malformed { .. }), "{error}");
+            let text = error.to_string();
+            assert!(text.contains("state.json") && text.contains(key), "{text}");
+        }
+        // One of 0.1.0 has neither a window nor what came after it.
+        let mut old = value;
+        let keys = old.as_object_mut().expect("an object");
+        keys.retain(|key, _| !["window", "aggregator", "loss_scale"].contains(&key.as_str()));
+        assert_eq!(state_of(&old).expect("a state"), whole);
+    }
+
+    #[test]
+    fn a_checkpoint_whose_files_were_changed_is_refused_by_name() {
+        let device = Default::default();
+        let model = tiny_model(&device);
+        let dir = tempfile::tempdir().expect("temp dir");
+        let store = CheckpointStore::new(dir.path().to_owned(), 1).with_config("a = 1\n".into());
+        let update_state = UpdateState::<B>::plain(AdamWConfig::default());
+        store
+            .save(&model, &update_state, CheckpointState::default())
+            .expect("saves");
+        let folder = store.newest().expect("reads").expect("one");
+        CheckpointStore::check_files(&folder).expect("as written");
+        let names = [
+            MODEL,
+            "first_moments.safetensors",
+            "second_moments.safetensors",
+            STATE,
+            CONFIG,
+        ];
+        for name in names {
+            let path = folder.join(name);
+            let whole = std::fs::read(&path).expect(name);
+            let mut bytes = whole.clone();
+            let last = bytes.last_mut().expect("not empty");
+            *last ^= 1;
+            std::fs::write(&path, &bytes).expect("write");
+            let changed = CheckpointStore::check_files(&folder).expect_err(name);
+            std::fs::remove_file(&path).expect("remove");
+            let missing = CheckpointStore::check_files(&folder).expect_err(name);
+            for error in [changed, missing] {
+                assert!(matches!(error, RunError::Malformed { .. }), "{error}");
+                assert!(error.to_string().contains(name), "{error}");
+            }
+            std::fs::write(&path, whole).expect("write");
+        }
+        std::fs::remove_file(folder.join(sums::FILE)).expect("remove");
+        CheckpointStore::check_files(&folder).expect("those of 0.1.0 do not say");
     }
 
     #[test]

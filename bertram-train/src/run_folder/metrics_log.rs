@@ -19,20 +19,11 @@ impl MetricsLog {
     /// Opens the log, keeping the lines up to and including update `update`: what a killed run wrote after its last
     /// checkpoint is written again by the run that goes on from there.
     pub fn open(path: &Path, update: usize) -> Result<Self, RunError> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => {
-                let kept: String = text
-                    .lines()
-                    .filter(|line| {
-                        serde_json::from_str::<Value>(line)
-                            .ok()
-                            .and_then(|value| value.get("update")?.as_u64())
-                            .is_some_and(|logged| logged <= update as u64)
-                    })
-                    .flat_map(|line| [line, "\n"])
-                    .collect();
-                if kept != text {
-                    atomic_write(path, kept.as_bytes())?;
+        match std::fs::read(path) {
+            Ok(bytes) => {
+                let kept = lines_up_to(&bytes, update);
+                if kept != bytes {
+                    atomic_write(path, &kept)?;
                 }
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -65,6 +56,22 @@ impl MetricsLog {
     }
 }
 
+/// The whole lines up to and including an update. What is no line, as a power cut leaves it (cut off, zeros, junk), goes.
+fn lines_up_to(bytes: &[u8], update: usize) -> Vec<u8> {
+    bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| {
+            serde_json::from_slice::<Value>(line)
+                .ok()
+                .and_then(|value| value.get("update")?.as_u64())
+                .is_some_and(|logged| logged <= update as u64)
+        })
+        .flat_map(|line| [line, b"\n"])
+        .flatten()
+        .copied()
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,12 +85,10 @@ mod tests {
         for update in [10, 20, 30] {
             log.write(&json!({ "update": update })).expect("write");
         }
-        // A line cut off by a kill.
-        std::fs::write(
-            &path,
-            std::fs::read_to_string(&path).expect("read") + "{\"upd",
-        )
-        .expect("cut");
+        // A line cut off by a kill, and what a power cut may leave.
+        let mut text = std::fs::read(&path).expect("read");
+        text.extend(b"{\"update\":11\n\xff\0\0\n{\"upd");
+        std::fs::write(&path, text).expect("cut");
         let mut log = MetricsLog::open(&path, 20).expect("open again");
         log.write(&json!({ "update": 25 })).expect("write");
         let text = std::fs::read_to_string(&path).expect("read");

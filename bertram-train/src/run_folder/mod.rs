@@ -15,14 +15,17 @@
 
 mod checkpoint;
 mod metrics_log;
+mod sums;
+mod window;
 
 pub use checkpoint::{BestSoFar, Checkpoint, CheckpointState, CheckpointStore};
 pub use metrics_log::MetricsLog;
+pub use window::{SumState, SurgeryState, WindowState};
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use bertram_core::fs::{TEMPORARY_PREFIX, WriteError, atomic_write};
+use bertram_core::fs::{READ_LIMIT, TEMPORARY_PREFIX, WriteError, atomic_write, read_text};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -77,9 +80,16 @@ impl From<WriteError> for RunError {
 
 impl RunError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        move |source| RunError::Io {
-            path: path.to_owned(),
-            source,
+        move |source| match source.kind() {
+            // Bytes that are no text, or more than a file of a run has: what it says is at fault, and not the disk.
+            std::io::ErrorKind::InvalidData => RunError::Malformed {
+                path: path.to_owned(),
+                message: source.to_string(),
+            },
+            _ => RunError::Io {
+                path: path.to_owned(),
+                source,
+            },
         }
     }
 }
@@ -253,6 +263,21 @@ impl RunFolder {
         Ok(())
     }
 
+    /// Removes the folder of a run that was stopped before it had a config, if there is nothing in it but what such a run
+    /// leaves; what cannot be removed stays, and the next start takes it.
+    pub fn remove_start(&self) {
+        for entry in std::fs::read_dir(&self.path)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if is_of_a_start(&entry.file_name()) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        let _ = std::fs::remove_dir(&self.path);
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
@@ -359,7 +384,7 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunError> 
 
 /// Reads a value that [`write_json`] wrote.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
-    let text = std::fs::read_to_string(path).map_err(RunError::io(path))?;
+    let text = read_text(path, READ_LIMIT).map_err(RunError::io(path))?;
     serde_json::from_str(&text).map_err(|error| RunError::Malformed {
         path: path.to_owned(),
         message: error.to_string(),
@@ -380,6 +405,39 @@ mod tests {
         let a = RunFolder::create_numbered(dir.path(), "x").expect("new");
         let b = RunFolder::create_numbered(dir.path(), "x").expect("numbered");
         assert!(a.path().ends_with("x") && b.path().ends_with("x-2"));
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_the_fault_of_what_it_says() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("run.json");
+        std::fs::write(&path, b"{\"a\": \"\xff\"}").expect("write");
+        let error = read_json::<serde_json::Value>(&path).expect_err("no text");
+        assert!(matches!(error, RunError::Malformed { .. }), "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains("run.json") && text.contains("UTF-8"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn of_a_start_nothing_is_left_and_of_all_else_everything() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let run = RunFolder::create(dir.path().join("run")).expect("new");
+        let start = || {
+            std::fs::create_dir_all(run.path()).expect("folder");
+            for name in [".lock", "train.log", ".partial-a1b2c3"] {
+                std::fs::write(run.path().join(name), "").expect("write");
+            }
+        };
+        start();
+        run.remove_start();
+        assert!(!run.path().exists());
+        start();
+        std::fs::write(run.path().join("notes.txt"), "mine").expect("write");
+        run.remove_start();
+        assert!(run.path().join("notes.txt").is_file());
     }
 
     #[test]

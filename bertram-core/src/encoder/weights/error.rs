@@ -227,10 +227,18 @@ impl fmt::Display for TensorProblem {
     }
 }
 
-/// The problems, one a line.
+/// Problems that a message names; the others are counted.
+const NAMED_PROBLEMS: usize = 20;
+
+/// The first problems, one a line, and how many there are besides.
 fn list(problems: &[TensorProblem]) -> String {
-    problems
-        .iter()
-        .map(|problem| format!("\n  - {problem}"))
-        .collect()
+    let named = problems.iter().take(NAMED_PROBLEMS);
+    let mut lines: String = named.map(|problem| format!("\n  - {problem}")).collect();
+    if problems.len() > NAMED_PROBLEMS {
+        lines.push_str(&format!(
+            "\n  - and {} more",
+            problems.len() - NAMED_PROBLEMS
+        ));
+    }
+    lines
 }

@@ -12,7 +12,7 @@ use super::finite;
 use super::prefix;
 use super::remap::{self, Layout, Meaning};
 use super::tensors::host_data;
-use super::walk::{ModulePath, parse, read, restore, shapes};
+use super::walk::{ModulePath, parse, read, read_json, restore, shapes};
 use super::{CONFIG_FILE, INDEX_FILE, TensorProblem, WEIGHTS_FILE, WeightsError};
 use crate::encoder::config::Materialise;
 use crate::encoder::{Bert, BertConfig};
@@ -46,10 +46,11 @@ pub fn read_config(dir: &Path) -> Result<BertConfig, WeightsError> {
             dir: dir.to_owned(),
         });
     }
-    let config = BertConfig::from_json(&read(&path)?).map_err(|source| WeightsError::Json {
-        path: path.clone(),
-        source,
-    })?;
+    let config =
+        BertConfig::from_json(&read_json(&path)?).map_err(|source| WeightsError::Json {
+            path: path.clone(),
+            source,
+        })?;
     config
         .validate()
         .map_err(|source| WeightsError::InvalidConfig { path, source })?;
@@ -276,7 +277,7 @@ fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, WeightsError> {
         weight_map: BTreeMap<String, String>,
     }
     let parsed: Index =
-        serde_json::from_slice(&read(&index)?).map_err(|source| WeightsError::Json {
+        serde_json::from_slice(&read_json(&index)?).map_err(|source| WeightsError::Json {
             path: index.clone(),
             source,
         })?;

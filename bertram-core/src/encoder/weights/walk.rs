@@ -10,7 +10,7 @@ use burn::tensor::{Bool, Int, Tensor, TensorData, backend::Backend};
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView, View};
 
 use super::WeightsError;
-use crate::fs::{WriteError, atomic_write_with};
+use crate::fs::{READ_LIMIT, WriteError, atomic_write_with, read_file};
 
 /// The names of the modules one is inside of; joined by dots it is the path of a parameter.
 #[derive(Debug, Default)]
@@ -138,9 +138,18 @@ pub(super) fn restore<B: Backend, const D: usize>(
     param
 }
 
-/// Reads a whole file.
+/// Reads a whole file of tensors, however large.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, WeightsError> {
-    std::fs::read(path).map_err(|source| WeightsError::Read {
+    read_up_to(path, u64::MAX)
+}
+
+/// Reads a whole file of JSON.
+pub(super) fn read_json(path: &Path) -> Result<Vec<u8>, WeightsError> {
+    read_up_to(path, READ_LIMIT)
+}
+
+fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, WeightsError> {
+    read_file(path, limit).map_err(|source| WeightsError::Read {
         path: path.to_owned(),
         source,
     })

@@ -130,7 +130,8 @@ fn label(task: &TaskConfig) -> Value {
 pub(super) fn read(dir: &Path) -> Result<Stated, ModelFolderError> {
     let path = dir.join(FILE);
     let fault = |message: String| ModelFolderError::file(&path, message);
-    let text = std::fs::read_to_string(&path).map_err(|error| fault(error.to_string()))?;
+    let text = crate::fs::read_text(&path, crate::fs::READ_LIMIT)
+        .map_err(|error| fault(error.to_string()))?;
     let value: Value = serde_json::from_str(&text).map_err(|error| fault(error.to_string()))?;
     parse(&value).map_err(fault)
 }

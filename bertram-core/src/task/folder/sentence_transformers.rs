@@ -11,6 +11,7 @@ use super::{ModelExport, ModelFolderError, heads, make_folder, write_json};
 use crate::data::Preprocess;
 use crate::encoder::Pooling;
 use crate::encoder::weights::{WEIGHTS_FILE, save_dense_pooler};
+use crate::fs::{READ_LIMIT, read_text};
 
 const MODULES: &str = "modules.json";
 const MODEL_CONFIG: &str = "config_sentence_transformers.json";
@@ -379,7 +380,6 @@ fn lack(encoding: &mut Encoding, what: String) {
 }
 
 fn read_json(path: &Path) -> Result<Value, ModelFolderError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| ModelFolderError::file(path, error))?;
+    let text = read_text(path, READ_LIMIT).map_err(|error| ModelFolderError::file(path, error))?;
     serde_json::from_str(&text).map_err(|error| ModelFolderError::file(path, error))
 }

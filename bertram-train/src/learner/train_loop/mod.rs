@@ -210,7 +210,11 @@ impl<B: TrainBackend> TrainLoop<B> {
         interrupter: &Interrupter,
     ) -> Result<bool, TrainError> {
         let train = self.settings.train.clone();
-        let mut window = Window::new();
+        // What was gathered since the last logged step of an epoch that goes on: its next line is to say the same.
+        let mut window = match self.state.window.take() {
+            Some(window) => Window::resumed(&window, &self.device),
+            None => Window::new(),
+        };
         let begun = Instant::now();
         let seconds_before = self.state.training_seconds;
         while self.state.updates_in_epoch < epoch.updates.len() {
@@ -244,6 +248,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             self.state.updates += 1;
             self.state.updates_in_epoch += 1;
             self.state.tokens += output.tokens as u64;
+            self.stop.update_made();
             window.add(&output);
             if self.watch.awaits_first_update() {
                 // Once in a process: so that it is known when a run has begun to move.
@@ -276,14 +281,14 @@ impl<B: TrainBackend> TrainLoop<B> {
 
             if self.stop.is_set() || interrupter.should_stop() {
                 self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
-                self.checkpoint_after(model, &parts)?;
+                self.checkpoint_after(model, &parts, &window)?;
                 return Ok(true);
             }
             let due = train.checkpoint_every > 0
                 && self.state.updates.is_multiple_of(train.checkpoint_every);
             if due && !last {
                 self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
-                self.checkpoint_after(model, &parts)?;
+                self.checkpoint_after(model, &parts, &window)?;
             }
         }
         Ok(false)
@@ -378,6 +383,7 @@ impl<B: TrainBackend> TrainLoop<B> {
         &mut self,
         model: &Option<MultitaskModel<B>>,
         parts: &[TaskPart<B>],
+        window: &Window<B::InnerBackend>,
     ) -> Result<(), TrainError> {
         self.check_finite()?;
         let Some(valid) = model.as_ref().map(AutodiffModule::valid) else {
@@ -390,7 +396,11 @@ impl<B: TrainBackend> TrainLoop<B> {
                 what: NotFiniteValue::Predictions(task),
             }));
         }
-        self.checkpoint(model)
+        self.state.window = window.state();
+        let saved = self.checkpoint(model);
+        // It is the window's own; at an epoch's end there is none.
+        self.state.window = None;
+        saved
     }
 
     /// A checkpoint of a model that was just found finite: by an evaluation, or by [`checkpoint_after`](Self::checkpoint_after).

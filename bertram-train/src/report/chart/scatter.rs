@@ -33,13 +33,28 @@ pub(in super::super) fn scatter(
             Ink::Muted,
             1.2,
         )?;
+        // Far outside of the picture is as good as anywhere outside, and has coordinates that are numbers.
+        let span = scale.1 - scale.0;
+        let near = |score: f64| score.clamp(range.0 - span, range.1 + span);
         for &[gold, predicted] in points {
             area.draw(&Circle::new(
-                at(gold, predicted),
+                at(near(gold), near(predicted)),
                 units(2.2),
                 Ink::Accent.fill(0.38),
             ))?;
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_far_outside_of_the_scale_are_drawn_outside_of_the_picture() {
+        let points = [[1.0, 2.0], [0.0, 1e38], [5.0, -1e38], [1e9, 1e9]];
+        let picture = scatter("A title", &points, (0.0, 5.0), None).expect("a picture");
+        assert!(picture.contains("<svg"), "{picture}");
+    }
 }
