@@ -638,7 +638,8 @@ mod tests {
             columns: &Columns::default(),
             bad_rows: BadRows::Error,
             preprocess: Preprocess::None,
-            labelled: true,
+            labels: LabelColumn::Required,
+            label_numbers: None,
         };
         let error = read_dataset(&path, &options).expect_err("too long");
         let text = error.to_string();
