@@ -598,7 +598,7 @@ fn config() -> impl Strategy<Value = String> {
         key("loss", &["\"mse\"", "\"bce\""]),
         key("weight", &["0.1", "3"]),
         key("dev", &["\"dev \\\"1\\\".tsv\""]),
-        key("columns", &["{ text-a = \"q\", label = \"\" }"]),
+        key("columns", &["{ text-a = \"q\", label = \"gold 1\" }"]),
     );
     let train = (
         key("learning-rate", &["1e-5", "3.0000000000000004e-5"]),
