@@ -260,6 +260,10 @@ pub fn use_tuned(found: &[TunedProduct]) {
 }
 
 /// What was found for a shape.
+#[cfg_attr(
+    not(feature = "cube"),
+    allow(dead_code, reason = "GPU backends use it")
+)]
 pub(crate) fn tuned(shape: &ProductShape) -> Option<ProductStrategy> {
     TUNED.get()?.get(&shape.class()).copied()
 }
@@ -281,6 +285,10 @@ pub fn products_of(work: impl FnOnce()) -> Vec<ProductShape> {
 }
 
 /// Notes a product, if somebody asked.
+#[cfg_attr(
+    not(feature = "cube"),
+    allow(dead_code, reason = "GPU backends use it")
+)]
 pub(crate) fn note(shape: &ProductShape) {
     if RECORDING.load(Ordering::Relaxed) {
         let mut recorded = RECORDED.lock().unwrap_or_else(PoisonError::into_inner);
