@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use common::{bertram, stderr, stdout};
+use common::{bertram, copy_folder, stderr, stdout};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
@@ -131,19 +131,6 @@ fn make_old(run: &Path) {
     std::fs::remove_dir_all(run.join("model/para")).expect("removed");
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("made");
-    for entry in std::fs::read_dir(from).expect("there") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("copied");
-        }
-    }
-}
-
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).expect("there") {
@@ -208,7 +195,7 @@ fn a_run_and_its_model_say_the_same() {
 
     // As a sentence-transformers folder, and copied to another place.
     let moved = dir.path().join("moved");
-    copy(&original.join("model"), &moved);
+    copy_folder(&original.join("model"), &moved);
     std::fs::remove_file(moved.join("heads.json")).expect("removed");
     assert_eq!(own, vectors(&["encode", "--model", &text(&moved)]));
 
@@ -243,7 +230,7 @@ fn a_run_and_its_model_say_the_same() {
 
     // A model of bertram 0.1.0: the config says what the folder does not, and export brings it up to date.
     let old = dir.path().join("old");
-    copy(&original, &old);
+    copy_folder(&original, &old);
     make_old(&old);
     assert_eq!(own, vectors(&["encode", "--model", &text(&old)]));
     for task in ["sst", "para", "sts"] {
@@ -290,7 +277,7 @@ fn a_run_and_its_model_say_the_same() {
     // Faults of what can be edited.
     let fresh = |name: &str| {
         let copy_of = dir.path().join(name);
-        copy(&original, &copy_of);
+        copy_folder(&original, &copy_of);
         copy_of
     };
     let evaluate_and_predict = |run_folder: &Path, parts: &[&str]| {
@@ -448,7 +435,7 @@ fn a_sentence_transformers_folder_is_taken_by_what_it_says() {
 
     // Another's folder: the dense layer is the pooler, whatever the encoder's own is.
     let theirs = dir.path().join("theirs");
-    copy(&run_folder.join("model"), &theirs);
+    copy_folder(&run_folder.join("model"), &theirs);
     std::fs::remove_file(theirs.join("heads.json")).expect("removed");
     rewrite(&theirs.join("model.safetensors"), |name, data| {
         if name.starts_with("pooler") {
@@ -460,9 +447,9 @@ fn a_sentence_transformers_folder_is_taken_by_what_it_says() {
 
     // The old layout.
     let old = dir.path().join("old");
-    copy(&theirs, &old.join("0_Transformer"));
+    copy_folder(&theirs, &old.join("0_Transformer"));
     for (from, to) in [("1_Pooling", "1_Pooling"), ("2_Dense", "2_Dense")] {
-        copy(&old.join("0_Transformer").join(from), &old.join(to));
+        copy_folder(&old.join("0_Transformer").join(from), &old.join(to));
     }
     std::fs::rename(
         old.join("0_Transformer/modules.json"),

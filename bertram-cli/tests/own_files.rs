@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
-use common::{bertram, stderr, stdout};
+use common::{bertram, copy_folder, stderr, stdout};
 use serde_json::Value;
 
 /// A finished run of the generated tasks, `own` with their files and `run`; made once, and left as it is.
@@ -64,23 +64,10 @@ fn write(dir: &Path, files: &[(&str, &str)]) {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("folder");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("copied");
-        }
-    }
-}
-
 /// A copy of the finished run, to change.
 fn finished() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("temp dir");
-    copy(FINISHED.path(), dir.path());
+    copy_folder(FINISHED.path(), dir.path());
     let path = dir.path().to_owned();
     (dir, path)
 }

@@ -85,16 +85,12 @@ impl fmt::Display for ProductShape {
 pub enum Pipeline {
     /// One block after the other.
     Simple,
-    /// The same, more rows to a plane.
-    SimpleRows,
     /// The next block is read while one is multiplied.
     Double,
-    /// The same, by planes that do nothing else.
-    DoubleLoaders,
     /// The same, with asynchronous copies.
     DoubleAsync,
-    /// The left block stays in registers; so many planes.
-    Ordered(u8),
+    /// The left block stays in registers of eight planes.
+    Ordered,
     /// Planes that only read, asynchronously, beside planes that only multiply.
     Specialized,
     /// [`Simple`](Self::Simple) with the tensor memory accelerator of NVIDIA's Hopper and later.
@@ -108,29 +104,18 @@ pub enum Pipeline {
 impl Pipeline {
     /// Whether it copies asynchronously, several numbers at once.
     pub fn is_asynchronous(self) -> bool {
-        match self {
-            Pipeline::Simple
-            | Pipeline::SimpleRows
-            | Pipeline::Double
-            | Pipeline::DoubleLoaders
-            | Pipeline::Ordered(_) => false,
-            Pipeline::DoubleAsync
-            | Pipeline::Specialized
-            | Pipeline::TmaSimple
-            | Pipeline::TmaDouble
-            | Pipeline::TmaSpecialized => true,
-        }
+        !matches!(
+            self,
+            Pipeline::Simple | Pipeline::Double | Pipeline::Ordered
+        )
     }
 }
 
-const PIPELINES: [(Pipeline, &str); 11] = [
+const PIPELINES: [(Pipeline, &str); 8] = [
     (Pipeline::Simple, "simple"),
-    (Pipeline::SimpleRows, "simple-rows"),
     (Pipeline::Double, "double"),
-    (Pipeline::DoubleLoaders, "double-loaders"),
     (Pipeline::DoubleAsync, "double-async"),
-    (Pipeline::Ordered(4), "ordered-4"),
-    (Pipeline::Ordered(8), "ordered-8"),
+    (Pipeline::Ordered, "ordered-8"),
     (Pipeline::Specialized, "specialized"),
     (Pipeline::TmaSimple, "tma-simple"),
     (Pipeline::TmaDouble, "tma-double"),

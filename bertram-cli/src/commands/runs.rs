@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::bench::right_align;
 use crate::args::{RunFoldersArgs, RunFoldersCommand, RunsCleanArgs, RunsListArgs};
-use crate::error::{CliError, CliResult, input, work};
+use crate::error::{CliResult, input, work};
 use crate::out;
 
 /// Runs the command.
@@ -68,6 +68,11 @@ impl Run {
             Ok(RunState::Finished) => self.checkpoints(),
             _ => Vec::new(),
         }
+    }
+
+    /// Bytes of what is removable.
+    fn removable_bytes(&self) -> u64 {
+        self.removable().iter().map(|path| bytes(path)).sum()
     }
 
     fn state(&self) -> String {
@@ -151,7 +156,7 @@ fn list(args: &RunsListArgs) -> CliResult {
     let (mut all, mut removable) = (0, 0);
     for run in &runs {
         let whole = bytes(run.folder.path());
-        let freed = run.removable().iter().map(|path| bytes(path)).sum();
+        let freed = run.removable_bytes();
         all += whole;
         removable += freed;
         let overall = run.summary["dev"]["overall"].as_f64();
@@ -189,9 +194,8 @@ fn line(run: &Run) -> Value {
     let mut line = Map::new();
     line.insert("run".to_owned(), json!(run.folder.path()));
     line.insert("state".to_owned(), json!(run.state()));
-    let freed: u64 = run.removable().iter().map(|path| bytes(path)).sum();
     line.insert("bytes".to_owned(), json!(bytes(run.folder.path())));
-    line.insert("bytes_to_be_freed".to_owned(), json!(freed));
+    line.insert("bytes_to_be_freed".to_owned(), json!(run.removable_bytes()));
     for key in [
         "seed",
         "backend",
@@ -263,11 +267,11 @@ fn next(run: &Run) -> Vec<String> {
                 format!("bertram-cli evaluate --run {path} --split dev"),
                 format!("bertram-cli export --run {path} --out FOLDER"),
             ];
-            let removable: u64 = run.removable().iter().map(|path| bytes(path)).sum();
-            if removable > 0 {
+            let freed = run.removable_bytes();
+            if freed > 0 {
                 lines.push(format!(
                     "bertram-cli runs clean {path}      # frees {}",
-                    size(removable)
+                    size(freed)
                 ));
             }
             lines
@@ -294,16 +298,21 @@ fn clean(args: &RunsCleanArgs) -> CliResult {
     if removable.is_empty() {
         return out::line("nothing to remove");
     }
-    let freed: u64 = removable.iter().map(|path| bytes(path)).sum();
+    let mut freed = 0;
     for path in &removable {
-        out::line(&format!("{}  {}", path.display(), size(bytes(path))))?;
+        let bytes = bytes(path);
+        out::line(&format!("{}  {}", path.display(), size(bytes)))?;
+        freed += bytes;
     }
     if !args.yes && !agreed(freed)? {
         return out::line("nothing was removed");
     }
     for run in finished {
-        // A process that goes on with the run meanwhile keeps its checkpoints.
         let _lock = run.folder.lock().map_err(work)?;
+        // A run that another process took further meanwhile keeps its checkpoints.
+        if run.folder.state_behind_lock().map_err(work)? != RunState::Finished {
+            continue;
+        }
         for path in run.removable() {
             std::fs::remove_dir_all(&path)
                 .map_err(|error| work(anyhow!("{}: {error}", path.display())))?;
@@ -315,7 +324,9 @@ fn clean(args: &RunsCleanArgs) -> CliResult {
 /// Asks on the terminal.
 fn agreed(freed: u64) -> CliResult<bool> {
     if !std::io::stdin().is_terminal() {
-        return Err(no_terminal());
+        return Err(input(anyhow!(
+            "there is no terminal to ask on: look at the list above, and add --yes to remove it"
+        )));
     }
     let mut error = std::io::stderr().lock();
     let question = format!(
@@ -331,10 +342,4 @@ fn agreed(freed: u64) -> CliResult<bool> {
         .read_line(&mut answer)
         .map_err(work)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-fn no_terminal() -> CliError {
-    input(anyhow!(
-        "there is no terminal to ask on: look at the list above, and add --yes to remove it"
-    ))
 }

@@ -619,33 +619,4 @@ mod tests {
         );
         assert_eq!(most_unpacked(1 << 20), 200 << 20);
     }
-
-    #[test]
-    fn a_text_longer_than_any_sentence_is_a_bad_row() {
-        let dir = tempfile::tempdir().expect("temp dir");
-        let path = dir.path().join("rows.csv");
-        let long = "film ".repeat(MOST_TEXT / 5 + 1);
-        std::fs::write(
-            &path,
-            format!("\tid\tsentence\tsentiment\n0\ta\tgood\t1\n1\tb\t{long}\t1\n"),
-        )
-        .expect("write");
-        let spec = TaskSpec::preset(TaskId::SST).expect("a preset");
-        let options = ReadOptions {
-            task: TaskId::SST,
-            spec: &spec,
-            format: Format::Cs224n,
-            columns: &Columns::default(),
-            bad_rows: BadRows::Error,
-            preprocess: Preprocess::None,
-            labels: LabelColumn::Required,
-            label_numbers: None,
-        };
-        let error = read_dataset(&path, &options).expect_err("too long");
-        let text = error.to_string();
-        assert!(
-            text.contains("line 3: the sentence has 1048580 bytes"),
-            "{text}"
-        );
-    }
 }

@@ -162,6 +162,25 @@ fn files_that_are_not_there_or_empty_are_named() {
     }
 }
 
+#[test]
+fn a_text_longer_than_any_sentence_is_a_bad_row() {
+    let long = "film ".repeat(super::lines::MOST_TEXT / 5 + 1);
+    let file = format!("\tid\tsentence\tsentiment\n0\ta\tgood\t1\n1\tb\t{long}\t1\n");
+    let columns = Columns::default();
+    let read = read(
+        file.as_bytes(),
+        TaskId::SST,
+        Format::Cs224n,
+        BadRows::Error,
+        &columns,
+    );
+    let text = read.expect_err("too long").to_string();
+    assert!(
+        text.contains("line 3: the sentence has 1048580 bytes"),
+        "{text}"
+    );
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), with_header: bool) {

@@ -5,13 +5,10 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::client::ComputeClient;
 use cubecl::prelude::*;
-use cubek::matmul::components::tile::TileMatmulKind;
 use cubek::matmul::definition::{MatmulElems, MatmulGlobalElems, MatmulSetupError};
 use cubek::matmul::launch::{Strategy, launch_ref};
 use cubek::matmul::routines::BlueprintStrategy::Inferred;
-use cubek::matmul::routines::double_buffering::DoubleBufferingArgs;
 use cubek::matmul::routines::ordered_double_buffering::OrderedSelectionArgs;
-use cubek::matmul::routines::simple::SimpleArgs;
 use cubek::std::InputBinding;
 
 use crate::products::{Instruction, Pipeline, ProductShape, ProductStrategy};
@@ -101,9 +98,9 @@ fn is_round<R: CubeRuntime>(matrix: &CubeTensor<R>) -> bool {
 
 /// As CubeK names it; `None` for what it does not have.
 fn cubek(strategy: ProductStrategy) -> Option<Strategy> {
-    let tile_matmul = match strategy.instruction {
-        Instruction::Cooperative => TileMatmulKind::Cmma,
-        Instruction::Manual => TileMatmulKind::Mma,
+    let manual = match strategy.instruction {
+        Instruction::Manual => true,
+        Instruction::Cooperative => false,
         Instruction::Ordinary => {
             return match strategy.pipeline {
                 Pipeline::Simple => Some(Strategy::SimpleUnit(Default::default())),
@@ -112,34 +109,19 @@ fn cubek(strategy: ProductStrategy) -> Option<Strategy> {
             };
         }
     };
-    let manual = strategy.instruction == Instruction::Manual;
-    let simple = |multi_rows| {
-        Inferred(SimpleArgs {
-            tile_matmul,
-            multi_rows,
-        })
-    };
-    let double = |specialized| DoubleBufferingArgs {
-        tile_matmul,
-        specialized,
-    };
     Some(match strategy.pipeline {
-        Pipeline::Simple if manual => Strategy::SimpleCyclicMma(simple(false)),
-        Pipeline::Simple => Strategy::SimpleCyclicCmma(simple(false)),
-        Pipeline::SimpleRows if manual => Strategy::SimpleCyclicMma(simple(true)),
-        Pipeline::SimpleRows => Strategy::SimpleCyclicCmma(simple(true)),
-        Pipeline::Double if manual => Strategy::DoubleCyclicMma(Inferred(double(false))),
-        Pipeline::Double => Strategy::DoubleCyclicCmma(Inferred(double(false))),
-        Pipeline::DoubleLoaders if manual => Strategy::DoubleCyclicMma(Inferred(double(true))),
-        Pipeline::DoubleLoaders => Strategy::DoubleCyclicCmma(Inferred(double(true))),
+        Pipeline::Simple if manual => Strategy::SimpleCyclicMma(Default::default()),
+        Pipeline::Simple => Strategy::SimpleCyclicCmma(Default::default()),
+        Pipeline::Double if manual => Strategy::DoubleCyclicMma(Default::default()),
+        Pipeline::Double => Strategy::DoubleCyclicCmma(Default::default()),
         Pipeline::DoubleAsync if manual => Strategy::DoubleAsyncCyclicMma(Default::default()),
         Pipeline::DoubleAsync => Strategy::DoubleAsyncCyclicCmma(Default::default()),
-        Pipeline::Ordered(planes) => {
+        Pipeline::Ordered => {
             let args = Inferred(OrderedSelectionArgs {
-                tile_matmul,
                 partition_k: Some(2),
-                row_count: Some(planes.into()),
+                row_count: Some(8),
                 rows_per_plane: Some(2),
+                ..Default::default()
             });
             match manual {
                 true => Strategy::OrderedDoubleMma(args),
