@@ -92,10 +92,15 @@ fn other_data_takes_the_place_of_files_that_the_config_names() {
     assert_eq!(rows(&own, "nli"), Some(20));
     let kept = std::fs::read_to_string(dir.join("run/predictions/nli-dev.csv")).expect("table");
 
-    for (task, ending) in [("nli", "csv"), ("reviews", "jsonl"), ("similarity", "tsv")] {
+    for (task, ending) in [("nli", "csv"), ("reviews", "jsonl")] {
         let text = first_lines(&dir.join(format!("own/{task}/dev.{ending}")), 11);
         write(&dir, &[(&format!("other/{task}-dev.{ending}"), &text)]);
     }
+    let table: String = (0..10)
+        .map(|row| format!("a {row}\tb\t0.{row}\n"))
+        .collect();
+    let table = format!("left\tright\tlikeness\n{table}");
+    write(&dir, &[("other/similarity-dev.tsv", &table)]);
     let other = scores(&dir, &["--data", "other"]);
     assert_eq!(
         [
@@ -186,7 +191,7 @@ fn predict(dir: &Path, line: &str) -> Vec<Value> {
 fn a_file_of_the_task_is_predicted_by_its_header() {
     let (_guard, dir) = finished();
     for (task, file) in [
-        ("similarity", "own/similarity/test.tsv"),
+        ("similarity", "own/similarity/test.parquet"),
         ("nli", "own/nli/test.csv"),
         ("reviews", "own/reviews/test.jsonl"),
     ] {

@@ -247,11 +247,14 @@ fn looked_for(task: TaskId, split: Split) -> String {
 }
 
 /// The format of a task's file: its own; of a preset the data folder's, or GLUE's where the course has no such task; of
-/// another task that of the file's ending.
+/// another task that of the file's ending. The ending of Parquet files goes over all but the task's own.
 fn format_of(settings: &Settings, task: &TaskSettings, path: Option<&Path>) -> Format {
+    let ending = path.and_then(Format::of_ending);
     let implied = match task.spec.preset {
+        // No layout has a file of this ending that is anything else.
+        _ if ending == Some(Format::Parquet) => ending,
         Some(preset) => preset.course.is_none().then_some(Format::Glue),
-        None => path.and_then(Format::of_ending),
+        None => ending,
     };
     task.format.or(implied).unwrap_or(settings.data.format)
 }
@@ -287,7 +290,7 @@ pub fn options_to_predict<'a>(
         .map(|_| format_of(settings, task, Some(path)))
         .filter(|format| format.is_table());
     let format = format.or(match by_ending {
-        Some(Format::JsonLines) => by_ending,
+        Some(Format::JsonLines | Format::Parquet) => by_ending,
         _ => by_task.or(by_ending),
     })?;
     Some(ReadOptions {
@@ -383,6 +386,7 @@ fn take_labels(settings: &Settings, task: &mut TaskSettings) -> Result<(), DataE
         if let Some(mend) = mend.filter(|_| !found.bad.is_empty()) {
             return Err(DataError::BadRows {
                 path,
+                place: options.format.place(),
                 rows: found.bad,
                 mend,
                 hint: None,

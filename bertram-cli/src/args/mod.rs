@@ -262,6 +262,8 @@ pub enum TextFormat {
     Cs224n,
     /// A table as GLUE has them.
     Glue,
+    /// Columns of a Parquet file.
+    Parquet,
 }
 
 impl TextFormat {
@@ -275,6 +277,7 @@ impl TextFormat {
             TextFormat::TsvQuoted => Some(Format::TsvQuoted),
             TextFormat::Cs224n => Some(Format::Cs224n),
             TextFormat::Glue => Some(Format::Glue),
+            TextFormat::Parquet => Some(Format::Parquet),
         }
     }
 }

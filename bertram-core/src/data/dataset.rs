@@ -48,22 +48,33 @@ pub enum Format {
     Tsv,
     /// A table with tabs, and CSV quoting.
     TsvQuoted,
+    /// Columns of a Parquet file.
+    Parquet,
 }
 
 impl Format {
     /// Endings of files' names, each with the format that it says.
-    pub const ENDINGS: [(&str, Format); 6] = [
+    pub const ENDINGS: [(&str, Format); 7] = [
         ("csv", Format::Csv),
         ("tsv", Format::Tsv),
         ("tab", Format::Tsv),
         ("jsonl", Format::JsonLines),
         ("ndjson", Format::JsonLines),
         ("json", Format::JsonLines),
+        ("parquet", Format::Parquet),
     ];
 
-    /// Whether it is a table with a header.
+    /// Whether it is a table of text with a header.
     pub fn is_table(self) -> bool {
-        self != Format::JsonLines
+        !matches!(self, Format::JsonLines | Format::Parquet)
+    }
+
+    /// What the numbers of rows count ([`BadRow::line`]): `line`, or `row`.
+    pub fn place(self) -> &'static str {
+        match self {
+            Format::Parquet => "row",
+            _ => "line",
+        }
     }
 
     /// The format that the ending of a file's name says; `.gz` after it says nothing of the format.
@@ -207,7 +218,9 @@ impl ReadOptions<'_> {
         }
         let key = match self.spec.preset {
             // The format of the course's files is that of all its tasks; another task has its own.
-            Some(preset) if preset.course.is_some() => "data.format".to_owned(),
+            Some(preset) if preset.course.is_some() && formats != ["parquet"] => {
+                "data.format".to_owned()
+            }
             _ => format!("tasks.{}.format", self.task),
         };
         let formats: Vec<String> = formats.iter().map(|name| format!("{name:?}")).collect();
@@ -341,7 +354,7 @@ fn unpacked<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, DataError
 
 /// Most bytes that a packed file of so many may hold. Sentences are packed to a fifth or a tenth of their length; a file
 /// that is packed to a thousandth is made to fill a machine's memory.
-fn most_unpacked(packed: usize) -> u64 {
+pub(super) fn most_unpacked(packed: usize) -> u64 {
     (packed as u64).saturating_mul(200).max(64 << 20)
 }
 
@@ -361,6 +374,15 @@ fn unpacked_up_to(bytes: &[u8], most: u64) -> std::io::Result<Vec<u8>> {
 
 fn raw_rows(path: &Path, whole: &[u8], options: &ReadOptions<'_>) -> Result<RawFile, DataError> {
     let unpacked = unpacked(path, whole)?;
+    if options.format == Format::Parquet {
+        return parquet_rows(path, &unpacked, options);
+    }
+    if unpacked.starts_with(b"PAR1") {
+        return Err(DataError::Parquet {
+            path: path.to_owned(),
+            message: format!("a Parquet file: {}", options.say_format(&["parquet"])),
+        });
+    }
     let bytes = text_bytes(&unpacked).map_err(|source| DataError::Text {
         path: path.to_owned(),
         source,
@@ -369,6 +391,19 @@ fn raw_rows(path: &Path, whole: &[u8], options: &ReadOptions<'_>) -> Result<RawF
         Format::JsonLines => json_lines::rows(path, bytes, options),
         table => table::rows(path, bytes, options, Dialect::of(table)),
     }
+}
+
+#[cfg(feature = "parquet")]
+use super::parquet::rows as parquet_rows;
+
+/// Says that this build reads no Parquet files.
+#[cfg(not(feature = "parquet"))]
+fn parquet_rows(path: &Path, _: &[u8], _: &ReadOptions<'_>) -> Result<RawFile, DataError> {
+    Err(DataError::Parquet {
+        path: path.to_owned(),
+        message: "this build reads no Parquet files: build with --features parquet, or export the file as JSON lines"
+            .to_owned(),
+    })
 }
 
 /// Reads a file. What is odd about it and no fault is said as a warning.
@@ -448,6 +483,7 @@ fn read_rows(
         let refused = |row: &&BadRow| mend != Mend::KeepIds || row.id.is_none();
         return Err(DataError::BadRows {
             path: path.to_owned(),
+            place: options.format.place(),
             rows: skipped.iter().filter(refused).cloned().collect(),
             mend,
             hint: labels.refused_hint(options.task, spec),
@@ -499,7 +535,7 @@ fn unusable(examples: &[Example], bad: &[BadRow], options: &ReadOptions<'_>) -> 
 fn rows_note(examples: &[Example], bad: &[BadRow], options: &ReadOptions<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     if !bad.is_empty() {
-        let lines = name_rows(bad, NOTED_ROWS).join("; ");
+        let lines = name_rows(options.format.place(), bad, NOTED_ROWS).join("; ");
         let rows = match bad.len() {
             1 => "1 bad row".to_owned(),
             count => format!("{count} bad rows"),
@@ -563,7 +599,7 @@ fn example(
 /// - `cs224n`: `ids-sst-train.csv`, `quora-dev.csv`, `sts-test-student.csv` and so on
 /// - `glue`: `SST-5/train.tsv`, `QQP/dev.tsv`, `STS-B/test.tsv` and so on
 /// - `json-lines`: `sst-train.jsonl`, `para-dev.jsonl`, `sts-test.jsonl` and so on
-/// - `csv`, `tsv`, `tsv-quoted`: `sst-train.csv`, `sst-train.tsv` and so on
+/// - `csv`, `tsv`, `tsv-quoted`, `parquet`: `sst-train.csv`, `sst-train.tsv`, `sst-train.parquet` and so on
 ///
 /// Tasks that are no presets go by their names: `nli-train.csv`, `nli/train.tsv`.
 pub fn layout_file(dir: &Path, format: Format, task: TaskId, split: Split) -> PathBuf {
@@ -591,6 +627,7 @@ pub fn layout_file(dir: &Path, format: Format, task: TaskId, split: Split) -> Pa
         }
         Format::JsonLines => dir.join(format!("{task}-{}.jsonl", split.name())),
         Format::Csv => dir.join(format!("{task}-{}.csv", split.name())),
+        Format::Parquet => dir.join(format!("{task}-{}.parquet", split.name())),
         Format::Tsv | Format::TsvQuoted => dir.join(format!("{task}-{}.tsv", split.name())),
     }
 }

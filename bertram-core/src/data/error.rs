@@ -8,7 +8,7 @@ use crate::spec::TaskId;
 /// A row that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRow {
-    /// Line of the file on which the row starts, counted from 1.
+    /// Line of the file on which the row starts, or of a Parquet file its number; counted from 1.
     pub line: u64,
     /// What is wrong with it.
     pub reason: String,
@@ -43,6 +43,14 @@ pub enum DataError {
         path: PathBuf,
         /// What it is.
         source: TextError,
+    },
+    /// A Parquet file cannot be read, or is read as something else.
+    #[error("{path}: {message}")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        message: String,
     },
     /// Columns of a table, or fields of every JSON object, are not there.
     #[error("{}", missing_columns_message(.0))]
@@ -140,10 +148,12 @@ pub enum DataError {
         path: PathBuf,
     },
     /// Bad rows that cannot be left out.
-    #[error("{}", bad_rows_message(path, rows, *mend, hint.as_deref()))]
+    #[error("{}", bad_rows_message(path, place, rows, *mend, hint.as_deref()))]
     BadRows {
         /// The file.
         path: PathBuf,
+        /// What the rows' numbers count: lines, or rows.
+        place: &'static str,
         /// All of them.
         rows: Vec<BadRow>,
         /// What can be done about them.
@@ -251,11 +261,11 @@ fn missing_columns_message(error: &MissingColumns) -> String {
 }
 
 /// Lines and reasons of the first rows, and how many there are besides.
-pub(super) fn name_rows(rows: &[BadRow], named: usize) -> Vec<String> {
+pub(super) fn name_rows(place: &str, rows: &[BadRow], named: usize) -> Vec<String> {
     let mut lines: Vec<String> = rows
         .iter()
         .take(named)
-        .map(|row| format!("line {}: {}", row.line, row.reason))
+        .map(|row| format!("{place} {}: {}", row.line, row.reason))
         .collect();
     if rows.len() > named {
         lines.push(format!("and {} more", rows.len() - named));
@@ -263,10 +273,16 @@ pub(super) fn name_rows(rows: &[BadRow], named: usize) -> Vec<String> {
     lines
 }
 
-fn bad_rows_message(path: &Path, rows: &[BadRow], mend: Mend, hint: Option<&str>) -> String {
+fn bad_rows_message(
+    path: &Path,
+    place: &str,
+    rows: &[BadRow],
+    mend: Mend,
+    hint: Option<&str>,
+) -> String {
     let plural = if rows.len() == 1 { "" } else { "s" };
     let mut message = format!("{}: {} bad row{plural}", path.display(), rows.len());
-    for line in name_rows(rows, NAMED_ROWS) {
+    for line in name_rows(place, rows, NAMED_ROWS) {
         message.push_str(&format!("\n  {line}"));
     }
     if let Some(hint) = hint {

@@ -5,19 +5,9 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::DataError;
-use super::dataset::{LabelColumn, RawFields, RawFile, RawRow, ReadOptions};
-use super::error::MissingColumns;
+use super::dataset::{RawFile, RawRow, ReadOptions};
+use super::fields::Names;
 use super::lines::LineCounter;
-use super::table;
-use crate::spec::{Inputs, LabelKind};
-
-/// Names of the fields that are read: of each list the first that an object has.
-struct Names {
-    id: Vec<String>,
-    text_a: Vec<String>,
-    text_b: Option<Vec<String>>,
-    label: Vec<String>,
-}
 
 /// Fields `sentence1`, `sentence2` and `label` (`sentence` and `label` for one sentence), and `id` where there is one;
 /// `tasks.X.columns` names others. `bytes` are without a byte order mark.
@@ -26,20 +16,7 @@ pub(super) fn rows(
     bytes: &[u8],
     options: &ReadOptions<'_>,
 ) -> Result<RawFile, DataError> {
-    let columns = options.columns;
-    let standard = table::Names::of(options);
-    let named = |own: &Option<String>, standard: &[&str]| -> Vec<String> {
-        let names = table::candidates(own, standard, options);
-        names.into_iter().map(str::to_owned).collect()
-    };
-    let names = Names {
-        id: named(&columns.id, &standard.id),
-        text_a: named(&columns.text_a, &standard.text_a),
-        text_b: (options.spec.inputs == Inputs::Pair)
-            .then(|| named(&columns.text_b, &standard.text_b)),
-        label: named(&columns.label, &standard.label),
-    };
-
+    let names = Names::of(options);
     let mut lines = LineCounter::new(bytes);
     let mut rows = Vec::new();
     let mut found: Vec<String> = Vec::new();
@@ -56,41 +33,21 @@ pub(super) fn rows(
             let new: Vec<&String> = object.keys().filter(|key| !found.contains(key)).collect();
             found.extend(new.into_iter().cloned().collect::<Vec<_>>());
         }
-        let id = object.as_ref().ok().and_then(|it| text(it, &names.id));
+        let id = object.as_ref().ok().and_then(|it| names.id_of(it));
         rows.push(RawRow {
             line: lines.line_of(offset),
-            id: id.filter(|id| !id.is_empty()),
-            fields: object.and_then(|object| fields(&object, &names, options)),
+            id,
+            fields: object.and_then(|object| names.fields(&object, options)),
         });
     }
     if let Some(error) = not_json_lines(path, bytes, &rows, found.is_empty(), options) {
         return Err(error);
     }
-    let asks_for_id = columns.id.is_some() && options.labels != LabelColumn::Ignored;
-    let missing: Vec<(&'static str, String)> = [
-        // An id that the config does not ask for may be missing: the line number stands in.
-        ("id", Some(&names.id).filter(|_| asks_for_id)),
-        (table::text_key(options.spec), Some(&names.text_a)),
-        ("text-b", names.text_b.as_ref()),
-        ("label", Some(&names.label).filter(|_| options.labelled())),
-    ]
-    .into_iter()
-    .filter_map(|(key, names)| Some((key, names?)))
-    .filter(|(_, names)| !names.iter().any(|name| found.contains(name)))
-    .map(|(key, names)| (key, names.first().cloned().unwrap_or_default()))
-    .collect();
-    if !missing.is_empty() && !found.is_empty() {
-        return Err(DataError::MissingColumns(Box::new(MissingColumns {
-            path: path.to_owned(),
-            task: options.task,
-            line: None,
-            missing,
-            found,
-            hint: table::advice_to_predict(options),
-        })));
+    if !found.is_empty() {
+        names.require(path, found.clone(), options)?;
     }
     // The id of a line that is no object is not known, unless no line has one.
-    let has_ids = names.id.iter().any(|name| found.contains(name));
+    let has_ids = names.has_ids(&found);
     for row in &mut rows {
         if row.id.is_none() && (row.fields.is_ok() || !has_ids) {
             row.id = Some(row.line.to_string());
@@ -115,55 +72,6 @@ fn object(line: &[u8]) -> Result<Map<String, Value>, String> {
             Some(message) => format!("not a JSON object: {message} at column {}", error.column()),
             None => format!("not a JSON object: {message}"),
         }
-    })
-}
-
-/// The first of some fields that is there.
-fn field<'a>(object: &'a Map<String, Value>, names: &'a [String]) -> Option<(&'a str, &'a Value)> {
-    names
-        .iter()
-        .find_map(|name| Some((name.as_str(), object.get(name)?)))
-}
-
-/// A field as text: numbers keep their JSON spelling.
-fn text(object: &Map<String, Value>, names: &[String]) -> Option<String> {
-    match field(object, names)?.1 {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    }
-}
-
-fn fields(
-    object: &Map<String, Value>,
-    names: &Names,
-    options: &ReadOptions<'_>,
-) -> Result<RawFields, String> {
-    let plain = |names: &[String], what: &str| match field(object, names) {
-        Some((name, Value::Array(_))) => Err(format!("field {name:?} is a list and not {what}")),
-        Some((name, Value::Object(_))) => {
-            Err(format!("field {name:?} is an object and not {what}"))
-        }
-        _ => Ok(text(object, names)),
-    };
-    let sentence = |names: &Vec<String>| plain(names, "a text");
-    let label = match options.labels {
-        LabelColumn::Ignored => None,
-        LabelColumn::Required | LabelColumn::Optional => plain(&names.label, "a label")?,
-    };
-    if let Some((_, truth @ Value::Bool(_))) = field(object, &names.label)
-        && label.is_some()
-        && options.spec.label != LabelKind::Binary
-        && !options.spec.has_text_labels()
-    {
-        return Err(format!(
-            "label {truth} is a JSON boolean, and this task's labels are numbers"
-        ));
-    }
-    Ok(RawFields {
-        text_a: sentence(&names.text_a)?,
-        text_b: names.text_b.as_ref().map(sentence).transpose()?.flatten(),
-        label,
     })
 }
 

@@ -4,11 +4,14 @@ mod batch;
 mod dataset;
 mod demo;
 mod error;
+mod fields;
 mod json_lines;
 mod label_numbers;
 mod labels;
 mod lines;
 mod order;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod predictions;
 mod preprocess;
 mod quotes;

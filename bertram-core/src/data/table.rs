@@ -17,12 +17,12 @@ pub(super) struct Dialect {
 }
 
 impl Dialect {
-    /// Of a format; JSON lines are no table and have none, so that the answer for them is of no use.
+    /// Of a format; JSON lines and Parquet are no tables of text and have none, so that the answer for them is of no use.
     pub fn of(format: Format) -> Self {
         let (delimiter, quoting) = match format {
             Format::Csv => (b',', true),
             Format::Cs224n | Format::TsvQuoted => (b'\t', true),
-            Format::Glue | Format::Tsv | Format::JsonLines => (b'\t', false),
+            Format::Glue | Format::Tsv | Format::JsonLines | Format::Parquet => (b'\t', false),
         };
         Self { delimiter, quoting }
     }

@@ -376,7 +376,7 @@ fn check_files(s: &mut Source, task: &TaskSettings, data: &DataSettings) {
             s.problem(
                 &format!("tasks.{name}.{split}"),
                 format!(
-                    "the ending of {} says no format (.csv, .tsv, .jsonl do): say tasks.{name}.format = \"csv\", \"tsv\", \"tsv-quoted\" or \"json-lines\"",
+                    "the ending of {} says no format (.csv, .tsv, .jsonl, .parquet do): say tasks.{name}.format = \"csv\", \"tsv\", \"tsv-quoted\", \"json-lines\" or \"parquet\"",
                     path.display()
                 ),
             );

@@ -20,21 +20,25 @@ const CONFIG: &str = include_str!("own-tasks.toml");
 const INFERENCES: [&str; 3] = ["entailment", "neutral", "contradiction"];
 
 /// Writes `own-tasks.toml` and the files of its tasks into a folder: `nli` (comma-separated, labels by name), `reviews` (JSON
-/// lines, two labels) and `similarity` (tab-separated, scores from 0 to 1). Of each the number of rows that the config has
+/// lines, two labels) and `similarity` (Parquet, scores from 0 to 1; tab-separated in a build without Parquet). Of each the number of rows that the config has
 /// for similarity. Gives the files written.
 ///
 /// # Errors
 /// [`WriteError`] names the file.
 pub fn write_own_tasks(dir: &Path, config: &DemoConfig) -> Result<Vec<PathBuf>, WriteError> {
-    type File = fn(&mut ChaCha8Rng, usize) -> String;
+    type File = fn(&mut ChaCha8Rng, usize) -> std::io::Result<Vec<u8>>;
     let tasks: [(&str, &str, File); 3] = [
-        ("nli", "csv", nli),
-        ("reviews", "jsonl", reviews),
-        ("similarity", "tsv", similarities),
+        ("nli", "csv", |rng, rows| Ok(nli(rng, rows).into_bytes())),
+        ("reviews", "jsonl", |rng, rows| {
+            Ok(reviews(rng, rows).into_bytes())
+        }),
+        ("similarity", SIMILARITY_ENDING, |rng, rows| {
+            similarity_file(similarities(rng, rows))
+        }),
     ];
     let mut written = Vec::new();
-    let mut write = |path: PathBuf, text: &str| {
-        atomic_write(&path, text.as_bytes())?;
+    let mut write = |path: PathBuf, bytes: &[u8]| {
+        atomic_write(&path, bytes)?;
         written.push(path);
         Ok::<(), WriteError>(())
     };
@@ -54,10 +58,15 @@ pub fn write_own_tasks(dir: &Path, config: &DemoConfig) -> Result<Vec<PathBuf>, 
             // The streams after those of the corpus.
             rng.set_stream((100 + number * 3 + split_number) as u64);
             let path = folder.join(format!("{}.{ending}", split.name()));
-            write(path, &file(&mut rng, rows))?;
+            let bytes = file(&mut rng, rows).map_err(|source| WriteError {
+                path: path.clone(),
+                source,
+            })?;
+            write(path, &bytes)?;
         }
     }
-    write(dir.join(OWN_TASKS_CONFIG), CONFIG)?;
+    let config = CONFIG.replace(".parquet\"", &format!(".{SIMILARITY_ENDING}\""));
+    write(dir.join(OWN_TASKS_CONFIG), config.as_bytes())?;
     Ok(written)
 }
 
@@ -112,14 +121,57 @@ fn reviews(rng: &mut ChaCha8Rng, rows: usize) -> String {
     text
 }
 
-/// Pairs with a score from 0 to 1.
-fn similarities(rng: &mut ChaCha8Rng, rows: usize) -> String {
-    let mut text = "left\tright\tlikeness\n".to_owned();
+/// Columns of pairs with a score from 0 to 1.
+struct Similarities {
+    left: Vec<String>,
+    right: Vec<String>,
+    likeness: Vec<f64>,
+}
+
+fn similarities(rng: &mut ChaCha8Rng, rows: usize) -> Similarities {
+    let mut columns = Similarities {
+        left: Vec::new(),
+        right: Vec::new(),
+        likeness: Vec::new(),
+    };
     for _ in 0..rows {
         let example = similarity(rng);
-        let score = example.label.unwrap_or_default() / 5.0;
-        let second = example.text_b.unwrap_or_default();
-        text.push_str(&format!("{}\t{second}\t{score:.2}\n", example.text_a));
+        let score = f64::from(example.label.unwrap_or_default()) / 5.0;
+        columns.left.push(example.text_a);
+        columns.right.push(example.text_b.unwrap_or_default());
+        columns.likeness.push((score * 100.0).round() / 100.0);
     }
-    text
+    columns
+}
+
+#[cfg(feature = "parquet")]
+const SIMILARITY_ENDING: &str = "parquet";
+
+#[cfg(feature = "parquet")]
+fn similarity_file(columns: Similarities) -> std::io::Result<Vec<u8>> {
+    use crate::data::parquet::{Column, write};
+
+    write(&[
+        ("left", Column::Text(columns.left)),
+        ("right", Column::Text(columns.right)),
+        ("likeness", Column::Number(columns.likeness)),
+    ])
+    .map_err(std::io::Error::other)
+}
+
+#[cfg(not(feature = "parquet"))]
+const SIMILARITY_ENDING: &str = "tsv";
+
+#[cfg(not(feature = "parquet"))]
+fn similarity_file(columns: Similarities) -> std::io::Result<Vec<u8>> {
+    let mut text = "left\tright\tlikeness\n".to_owned();
+    for ((left, right), likeness) in columns
+        .left
+        .iter()
+        .zip(&columns.right)
+        .zip(&columns.likeness)
+    {
+        text.push_str(&format!("{left}\t{right}\t{likeness}\n"));
+    }
+    Ok(text.into_bytes())
 }

@@ -381,7 +381,7 @@ fn files_that_are_refused() {
         ),
         (
             Case::new("label-bools of classes", SST, JSON, json_sentences(&["true", "1"])),
-            &["1 bad row\n", "line 1: label true is a JSON boolean"],
+            &["1 bad row\n", "line 1: label true is a boolean"],
             "",
         ),
         (
