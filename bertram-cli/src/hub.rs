@@ -1,7 +1,8 @@
-//! Models by folder, run, or Hugging Face hub id.
+//! Models by folder, run, or Hugging Face hub id, and data files of the hub.
 
 use std::path::{Path, PathBuf};
 
+use bertram_train::data_source::DataSource;
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 
@@ -75,6 +76,11 @@ fn home_cache() -> Cache {
     home.map_or_else(Cache::default, |home| Cache::new(home.join("hub")))
 }
 
+/// Where downloads are kept.
+fn cache(home: &Cache) -> Cache {
+    variable("HF_HUB_CACHE").map_or_else(|| home.clone(), |path| Cache::new(PathBuf::from(path)))
+}
+
 fn is_set(variable: &str) -> bool {
     std::env::var(variable).is_ok_and(|value| {
         !matches!(
@@ -86,10 +92,11 @@ fn is_set(variable: &str) -> bool {
 
 fn snapshot(id: &str, revision: &str) -> CliResult<PathBuf> {
     let home = home_cache();
-    let cache = variable("HF_HUB_CACHE")
-        .map_or_else(|| home.clone(), |path| Cache::new(PathBuf::from(path)));
     let repo = Repo::with_revision(id.to_owned(), RepoType::Model, revision.to_owned());
-    let snapshot = Snapshot { cache, repo };
+    let snapshot = Snapshot {
+        cache: cache(&home),
+        repo,
+    };
     let folder = snapshot.folder();
     if let Some(folder) = &folder
         && snapshot.optional_parts(folder).next().is_none()
@@ -280,7 +287,7 @@ fn explain(id: &str, revision: &str, cache: &Cache, error: ApiError) -> CliError
             "the hub has no {id} at revision {revision} with config.json, tokenizer.json (or vocab.txt) and model.safetensors: {text}"
         ));
     }
-    if text.contains("status code 401") || text.contains("status code 403") {
+    if is_forbidden(&text) {
         return input(anyhow::anyhow!(
             "the hub has no public model {id}: check its name, or set HF_TOKEN to a token that may read it: {text}"
         ));
@@ -296,9 +303,107 @@ fn unreachable(id: &str, cache: &Cache, reason: &str) -> CliError {
     ))
 }
 
+/// Files of data sets on the hub, as `huggingface_hub` writes them: `hf://datasets/OWNER/NAME/PATH`, or of a revision
+/// `hf://datasets/OWNER/NAME@REVISION/PATH`. Cached as models are.
+pub struct HubDatasets;
+
+impl DataSource for HubDatasets {
+    fn scheme(&self) -> &'static str {
+        "hf"
+    }
+
+    fn fetch(&self, url: &str) -> Result<PathBuf, String> {
+        let (repo, path) = dataset_file(url).ok_or(
+            "write hf://datasets/OWNER/NAME/PATH, or of a revision hf://datasets/OWNER/NAME@REVISION/PATH",
+        )?;
+        let home = home_cache();
+        let cache = cache(&home);
+        if let Some(file) = cache.repo(repo.clone()).get(&path) {
+            return Ok(file);
+        }
+        let name = format!("{} at {}", repo.url(), repo.revision());
+        let folder = cache.path().display().to_string();
+        if is_set("HF_HUB_OFFLINE") {
+            return Err(format!(
+                "not in the cache ({folder}), and HF_HUB_OFFLINE is set: go online, or download the file"
+            ));
+        }
+        let snapshot = Snapshot { cache, repo };
+        let file = snapshot.api(&home).and_then(|api| api.get(&path));
+        file.map_err(|error| {
+            let text = error.to_string();
+            if is_not_found(&error) {
+                format!("the hub has no file {path} in {name}: {text}")
+            } else if is_forbidden(&text) {
+                format!("the hub has no public {name}: check the name, or set HF_TOKEN to a token that may read it: {text}")
+            } else {
+                format!("not in the cache ({folder}), and cannot be downloaded: {text}")
+            }
+        })
+    }
+}
+
+/// The repository and the file that a URL names.
+fn dataset_file(url: &str) -> Option<(Repo, String)> {
+    let mut parts = url.strip_prefix("hf://datasets/")?.splitn(3, '/');
+    let (owner, name, path) = (parts.next()?, parts.next()?, parts.next()?);
+    let (name, revision) = name.split_once('@').unwrap_or((name, "main"));
+    // A branch of another's pull request has slashes: refs%2Fconvert%2Fparquet, as everywhere on the hub.
+    let revision = revision.replace("%2F", "/");
+    let inside = Path::new(path)
+        .components()
+        .all(|part| matches!(part, std::path::Component::Normal(_)));
+    let id = format!("{owner}/{name}");
+    let is_whole = inside && !path.is_empty() && !revision.is_empty() && looks_like_hub_id(&id);
+    is_whole.then(|| {
+        (
+            Repo::with_revision(id, RepoType::Dataset, revision),
+            path.to_owned(),
+        )
+    })
+}
+
+/// Whether the hub refuses a download to those who do not say who they are.
+fn is_forbidden(message: &str) -> bool {
+    message.contains("status code 401") || message.contains("status code 403")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn urls_of_data_name_a_repository_and_a_file() {
+        let parts = |url: &str| {
+            dataset_file(url).map(|(repo, path)| (repo.url(), repo.revision().to_owned(), path))
+        };
+        let found = |repo: &str, revision: &str, path: &str| {
+            Some((
+                format!("datasets/{repo}"),
+                revision.to_owned(),
+                path.to_owned(),
+            ))
+        };
+        assert_eq!(
+            parts("hf://datasets/nyu-mll/glue/mrpc/train.parquet"),
+            found("nyu-mll/glue", "main", "mrpc/train.parquet")
+        );
+        assert_eq!(
+            parts("hf://datasets/a/b@refs%2Fconvert%2Fparquet/c.csv"),
+            found("a/b", "refs/convert/parquet", "c.csv")
+        );
+        for url in [
+            "hf://datasets/a/b",
+            "hf://datasets/a/b/",
+            "hf://datasets/a/b@/c.csv",
+            "hf://datasets/a/b/../c.csv",
+            "hf://datasets/a//c.csv",
+            "hf://models/a/b/c.csv",
+            "hf://a/b/c.csv",
+        ] {
+            assert_eq!(parts(url), None, "{url}");
+        }
+    }
 
     #[test]
     fn hub_ids_are_told_from_paths() {

@@ -17,6 +17,7 @@ mod table;
 
 use std::process::ExitCode;
 
+use bertram_train::data_source::add_data_source;
 use clap::Parser;
 
 use crate::args::{Cli, Command};
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.verbose, cli.quiet);
     report_panics();
+    add_data_source(hub::HubDatasets);
     let result = std::panic::catch_unwind(|| run(&cli.command));
     gpu::finish();
     match result {

@@ -1,4 +1,4 @@
-//! Models by hub id, against a server on loopback that answers as the Hugging Face hub does.
+//! Models and data by hub id, against a server on loopback that answers as the Hugging Face hub does.
 
 mod common;
 
@@ -25,7 +25,7 @@ struct Request {
 
 type Files = HashMap<String, Vec<u8>>;
 
-/// A hub with one model, `org/tiny`. Large files (`*.safetensors`) live behind a redirect, as the hub's do.
+/// A hub with one model, `org/tiny`, and one data set of the same files, `org/rows`. Large files (`*.safetensors`) live behind a redirect, as the hub's do.
 struct Hub {
     address: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -124,7 +124,13 @@ fn response(status: &str, headers: &[(&str, String)], body: &[u8]) -> Vec<u8> {
 
 /// What the hub answers.
 fn answer(request: &Request, files: &Files, address: &str) -> Vec<u8> {
-    let in_repo = request.path.strip_prefix("/org/tiny/resolve/main/");
+    let repos = [
+        "/org/tiny/resolve/main/",
+        "/datasets/org/rows/resolve/main/",
+    ];
+    let in_repo = repos
+        .into_iter()
+        .find_map(|repo| request.path.strip_prefix(repo));
     let name = in_repo.or_else(|| request.path.strip_prefix("/storage/"));
     let Some((name, body)) = name.and_then(|name| Some((name, files.get(name)?))) else {
         return response(
@@ -522,4 +528,117 @@ fn a_panic_is_one_line_and_exit_code_1() {
     let text = stderr(&output);
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("this is a bug in bertram"), "{text}");
+}
+
+#[test]
+fn data_files_of_the_hub_are_downloaded_once_and_noted_by_their_url() {
+    const URL: &str = "hf://datasets/org/rows";
+    let dir = tempfile::tempdir().expect("temp dir");
+    let rows = |count: usize| -> Vec<u8> {
+        let row = |row: usize| match row % 2 {
+            0 => format!("{{\"text\": \"a good film {row}\", \"label\": \"yes\"}}\n"),
+            _ => format!("{{\"text\": \"a bad film {row}\", \"label\": \"no\"}}\n"),
+        };
+        (0..count).map(row).collect::<String>().into_bytes()
+    };
+    let hub = Hub::start(
+        Files::from([
+            ("data/train.jsonl".to_owned(), rows(24)),
+            ("data/dev.jsonl".to_owned(), rows(8)),
+        ]),
+        answer,
+    );
+    let config = format!(
+        "[model.random]\nhidden-size = 16\nlayers = 1\nheads = 2\nintermediate-size = 16\nvocab-size = 60\n\
+         [tasks.mine]\ninputs = \"single\"\nbinary = [\"no\", \"yes\"]\n\
+         train = \"{URL}/data/train.jsonl\"\ndev = \"{URL}/data/dev.jsonl\"\n"
+    );
+    std::fs::write(dir.path().join("mine.toml"), config).expect("config");
+    let command = |arguments: &str| {
+        let mut command = bertram();
+        command
+            .current_dir(dir.path())
+            .args(arguments.split(' '))
+            .env("HF_HOME", dir.path().join("home"))
+            .env("HF_ENDPOINT", &hub.address);
+        command
+    };
+    let train = "train --dashboard none --config mine.toml --out";
+    let output = run(command(&format!("{train} first")));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(hub.asked(), ["train.jsonl", "dev.jsonl"]);
+    let cache = dir.path().join("home/hub/datasets--org--rows");
+    assert!(
+        cache
+            .join("snapshots")
+            .join(COMMIT)
+            .join("data/dev.jsonl")
+            .is_file()
+    );
+
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect(name);
+    let summary: serde_json::Value =
+        serde_json::from_str(&read("first/summary.json")).expect("JSON");
+    let files: Vec<&str> = summary["data"]
+        .as_array()
+        .expect("files")
+        .iter()
+        .filter_map(|file| file["path"].as_str())
+        .collect();
+    let url = |name: &str| format!("{URL}/data/{name}.jsonl");
+    assert_eq!(files, [url("train"), url("dev")]);
+    assert!(
+        read("first/config.toml").contains(&url("train")),
+        "a run can be made again elsewhere"
+    );
+
+    // The cache is enough from here on.
+    let asked = hub.requests().len();
+    let mut again = command(&format!("{train} second"));
+    again.env("HF_HUB_OFFLINE", "1");
+    assert!(run(again).status.success());
+    assert_eq!(hub.requests().len(), asked);
+
+    for (set, offline, parts) in [
+        (
+            format!("{URL}/none.jsonl"),
+            "0",
+            &[
+                "the hub has no file none.jsonl in datasets/org/rows at main",
+                "tasks.mine.dev names it",
+            ][..],
+        ),
+        (
+            format!("{URL}/none.jsonl"),
+            "1",
+            &["not in the cache", "HF_HUB_OFFLINE is set"],
+        ),
+        (
+            "hf://datasets/rows.jsonl".to_owned(),
+            "0",
+            &["write hf://datasets/OWNER/NAME/PATH"],
+        ),
+        (
+            "s3://bucket/rows.jsonl".to_owned(),
+            "0",
+            &["nothing here fetches s3:// files, but hf://"],
+        ),
+    ] {
+        let set = format!("tasks.mine.dev={set}");
+        let mut command = command(&format!("{train} third --set {set}"));
+        command.env("HF_HUB_OFFLINE", offline);
+        let output = run(command);
+        assert_eq!(output.status.code(), Some(2), "{set}");
+        for part in parts {
+            let said = stderr(&output);
+            assert!(said.contains(part), "{set}: {part}: {said}");
+        }
+    }
+    let output = run(command(&format!("{train} third --data {URL}")));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("a data folder is on this machine"),
+        "{}",
+        stderr(&output)
+    );
 }

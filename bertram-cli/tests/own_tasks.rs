@@ -1,5 +1,5 @@
 //! Tasks that are no presets, from a config and files alone: inference with three classes from commas, reviews from JSON
-//! lines and likeness from tabs, trained together.
+//! lines and likeness from Parquet, trained together.
 
 mod common;
 
@@ -294,5 +294,117 @@ fn a_wrong_guess_of_the_file_says_what_it_is() {
         for part in parts {
             assert!(text.contains(part), "{set}: {text}");
         }
+    }
+}
+
+/// Messages about any of three things, two words of which give each away.
+fn write_topics(dir: &Path, rows: usize, seed: usize) -> String {
+    const WORDS: [[&str; 2]; 3] = [["goal", "match"], ["paint", "opera"], ["court", "judge"]];
+    const NAMES: [&str; 3] = ["sport", "art", "law"];
+    let mut text = String::new();
+    for row in 0..rows {
+        let number = (row * 7919 + seed) % 8;
+        let there: Vec<usize> = (0..3).filter(|topic| number & (1 << topic) != 0).collect();
+        let said: Vec<&str> = there
+            .iter()
+            .map(|topic| WORDS[*topic][(row + seed) % 2])
+            .collect();
+        let labels: Vec<&str> = there.iter().map(|topic| NAMES[*topic]).collect();
+        let line = serde_json::json!({
+            "text": format!("today we talk of {} and then go home {}", said.join(" and "), row % 13),
+            "topics": labels,
+        });
+        text.push_str(&format!("{line}\n"));
+    }
+    let name = format!("topics-{seed}.jsonl");
+    std::fs::write(dir.join(&name), text).expect("rows");
+    name
+}
+
+#[test]
+fn any_number_of_labels_at_once_are_learned_predicted_and_reported() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let train_file = write_topics(dir.path(), 400, 0);
+    let dev_file = write_topics(dir.path(), 80, 3);
+    let config = dir.path().join("topics.toml");
+    let text = format!(
+        "[model.random]\nvocab-size = 200\nlayers = 1\nmax-positions = 64\n\
+         [data]\nmax-length = 32\n\
+         [train]\nepochs = 4\nlearning-rate = 2e-3\nhead-learning-rate = 4e-3\n\
+         [regulariser.smart]\nlambda = 1\n\
+         [tasks.topics]\ninputs = \"single\"\nlabels = \"auto\"\nmulti = true\n\
+         train = \"{train_file}\"\ndev = \"{dev_file}\"\ntest = \"{dev_file}\"\n\
+         columns = {{ label = \"topics\" }}\n"
+    );
+    std::fs::write(&config, text).expect("config");
+    let run = dir.path().join("run");
+    finish(&mut train(&config, &run, &[]));
+
+    let resolved = std::fs::read_to_string(run.join("config.toml")).expect("config");
+    assert!(
+        resolved.contains("labels = [\"art\", \"law\", \"sport\"]"),
+        "{resolved}"
+    );
+    assert!(resolved.contains("multi = true"), "{resolved}");
+    let summary = json(&run.join("summary.json"));
+    let dev = &summary["dev"]["topics"];
+    let micro = dev["micro_f1"].as_f64().expect("a score");
+    let reference = dev["reference"].as_f64().expect("a line");
+    assert!(micro > reference + 0.2, "{dev}");
+    assert_eq!(summary["dev"]["overall"].as_f64(), Some(micro));
+    assert!(dev["accuracy"].as_f64() <= Some(micro), "{dev}");
+
+    let table = std::fs::read_to_string(run.join("predictions/topics-test.csv")).expect("table");
+    assert!(
+        table.starts_with(
+            "id,gold,prediction,probability of art,probability of law,probability of sport\n"
+        ),
+        "{table}"
+    );
+    assert!(
+        table.contains(",art|law|sport,"),
+        "gold labels by their names: {table}"
+    );
+
+    let said = predict(
+        &run,
+        "topics",
+        "lines",
+        "today we talk of goal and judge and then go home 5\n",
+    );
+    assert_eq!(said[0]["probabilities"].as_array().map(Vec::len), Some(3));
+    let named = said[0]["labels"].as_array().expect("names");
+    let likely = said[0]["probabilities"].as_array().into_iter().flatten();
+    assert_eq!(
+        named.len(),
+        likely.filter(|it| it.as_f64() >= Some(0.5)).count(),
+        "{said:?}"
+    );
+
+    let report = |name: &str| {
+        let out = dir.path().join(name);
+        finish(bertram().arg("report").arg(&run).arg("--out").arg(&out));
+        std::fs::read_to_string(out).expect("a report")
+    };
+    let page = report("report.md");
+    for part in ["micro-F1", "each label by itself, in 80 rows", "| sport |"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(report("report.csv").contains("precision"));
+
+    // A metric of another kind, a name that cannot be told apart, and a flag without labels.
+    for (set, part) in [
+        (
+            "tasks.topics.metric=mcc",
+            "topics takes micro-f1, macro-f1, accuracy",
+        ),
+        (
+            "tasks.topics.labels=[\"a|b\", \"c\"]",
+            "stands between the labels",
+        ),
+        ("tasks.topics.head=cosine", "topics takes linear"),
+    ] {
+        let said = refused(&mut train(&config, &dir.path().join("other"), &[set]));
+        assert!(said.contains(part), "{set}: {said}");
     }
 }

@@ -1,5 +1,6 @@
 //! Where a model is right and wrong on a split: `analysis.json`.
 
+use bertram_core::metric::{LabelCounts, label_counts};
 use bertram_core::task::{LabelKind, TaskConfig, TaskMap};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,13 @@ pub enum TaskAnalysis {
     Confusion {
         /// Rows by gold class (first index) and predicted class (second index).
         counts: Vec<Vec<u64>>,
+    },
+    /// Any number of labels at once.
+    Labels {
+        /// How often each label is said and there.
+        counts: Vec<LabelCounts>,
+        /// Rows.
+        rows: u64,
     },
     /// Yes or no.
     Calibration {
@@ -87,6 +95,12 @@ impl TaskAnalysis {
                 }
                 sum(counts.iter().flatten()).map(|_| ())
             }
+            TaskAnalysis::Labels { counts, rows } => {
+                let counted = counts
+                    .iter()
+                    .flat_map(|it| [&it.true_positives, &it.false_positives, &it.false_negatives]);
+                sum(counted.chain([rows])).map(|_| ())
+            }
             TaskAnalysis::Calibration { bins, ece, rows } => {
                 check_share("ece", Some(*ece))?;
                 bins.iter().try_for_each(CalibrationBin::check)?;
@@ -110,7 +124,7 @@ impl TaskAnalysis {
         }
     }
 
-    /// Looks at `logits` and `labels` of each row of a split, in the same order.
+    /// Looks at `logits` of each row of a split, and at the numbers of their labels one row after the other.
     pub fn new(config: &TaskConfig, logits: &[Vec<f32>], labels: &[f32]) -> Self {
         let rows = logits.iter().zip(labels);
         match config.spec.label {
@@ -126,6 +140,20 @@ impl TaskAnalysis {
                     }
                 }
                 TaskAnalysis::Confusion { counts }
+            }
+            LabelKind::MultiLabel { classes } => {
+                let said: Vec<Vec<bool>> = logits
+                    .iter()
+                    .map(|row| row.iter().map(|logit| *logit >= 0.0).collect())
+                    .collect();
+                let there: Vec<Vec<bool>> = labels
+                    .chunks(classes)
+                    .map(|row| row.iter().map(|number| *number >= 0.5).collect())
+                    .collect();
+                TaskAnalysis::Labels {
+                    counts: label_counts(&said, &there),
+                    rows: there.len() as u64,
+                }
             }
             LabelKind::Binary => {
                 let rows: Vec<(f64, bool)> = rows

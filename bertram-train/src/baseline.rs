@@ -12,8 +12,8 @@ use crate::config::{BaselineSettings, Settings};
 use crate::corpus::{data_files, dev_rows, read_corpus, with_labels};
 use crate::epoch::mix;
 use crate::pipeline::{
-    BURN_VERSION, PipelineError, RunInfo, SplitPredictions, Summary, Versions, peak_memory_bytes,
-    save_predictions, write_text,
+    BURN_VERSION, FurtherScores, PipelineError, RunInfo, SplitPredictions, Summary, Versions,
+    peak_memory_bytes, save_predictions, write_text,
 };
 use crate::run_folder::{RunFolder, write_json};
 
@@ -68,15 +68,18 @@ pub fn run_baseline(
                 Split::Train | Split::Dev => &[],
                 Split::Test => rows.skipped.as_slice(),
             };
-            let labels: Option<Vec<f32>> = rows.examples.iter().map(|row| row.label).collect();
-            let predictions: Vec<Prediction> =
-                answers.iter().map(|&value| certain(value)).collect();
+            let labels = rows.labels();
+            let predictions: Vec<Prediction> = answers
+                .iter()
+                .map(|&value| certain(&task.spec, value))
+                .collect();
             save_predictions(
                 &run.predictions(),
                 &SplitPredictions {
                     task: task.task,
                     spec: &task.spec,
                     split,
+                    files: None,
                     ids: &ids,
                     labels: labels.as_deref(),
                     predictions: &predictions,
@@ -92,6 +95,7 @@ pub fn run_baseline(
         run: run.name(),
         dev: SplitScores::weighted(scores, |task| settings.overall_weight(task)),
         best_epoch: 0,
+        further: FurtherScores::new(),
         epochs: 0,
         updates: 0,
         seconds: 0.0,
@@ -114,17 +118,32 @@ pub fn run_baseline(
     Ok(summary)
 }
 
-/// An answer without probabilities.
-fn certain(value: f64) -> Prediction {
-    Prediction {
-        value,
-        probabilities: Vec::new(),
+/// An answer without probabilities; of several labels at once the class alone.
+fn certain(spec: &TaskSpec, value: f64) -> Prediction {
+    match spec.label {
+        LabelKind::MultiLabel { .. } => Prediction {
+            value: 1.0,
+            probabilities: alone(spec, value).into_iter().map(f64::from).collect(),
+        },
+        LabelKind::Classes { .. } | LabelKind::Binary | LabelKind::Score { .. } => Prediction {
+            value,
+            probabilities: Vec::new(),
+        },
     }
+}
+
+/// Of each class 1 for the one of this number, and 0 for the others.
+fn alone(spec: &TaskSpec, class: f64) -> Vec<f32> {
+    (0..spec.labels.len())
+        .map(|other| f32::from(u8::from(other == class as usize)))
+        .collect()
 }
 
 fn answers(spec: &TaskSpec, baseline: BaselineSettings, rows: usize, seed: u64) -> Vec<f64> {
     match spec.label {
-        LabelKind::Classes { .. } => vec![baseline.class as f64; rows],
+        LabelKind::Classes { .. } | LabelKind::MultiLabel { .. } => {
+            vec![baseline.class as f64; rows]
+        }
         LabelKind::Binary => vec![baseline.binary as f64; rows],
         LabelKind::Score { min, max } => {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -136,14 +155,22 @@ fn answers(spec: &TaskSpec, baseline: BaselineSettings, rows: usize, seed: u64) 
 
 /// `None` where rows lack labels.
 fn score(spec: &TaskSpec, answers: &[f64], rows: &Dataset) -> Option<TaskScores> {
-    let labels: Option<Vec<f32>> = rows.examples.iter().map(|row| row.label).collect();
-    let labels = labels?;
+    let labels = rows.labels()?;
     Some(match spec.label {
         LabelKind::Classes { .. } | LabelKind::Binary => {
             let classes = |values: Vec<f64>| values.into_iter().map(|it| it as usize).collect();
             let answers: Vec<usize> = classes(answers.to_vec());
             let labels: Vec<usize> = classes(labels.into_iter().map(f64::from).collect());
             TaskScores::classification(spec, &answers, &labels)
+        }
+        LabelKind::MultiLabel { classes } => {
+            let flags = |numbers: &[f32]| numbers.iter().map(|number| *number >= 0.5).collect();
+            let answers: Vec<Vec<bool>> = answers
+                .iter()
+                .map(|&class| flags(&alone(spec, class)))
+                .collect();
+            let labels: Vec<Vec<bool>> = labels.chunks(classes).map(flags).collect();
+            TaskScores::multi_label(spec, &answers, &labels)
         }
         LabelKind::Score { .. } => {
             let labels: Vec<f64> = labels.into_iter().map(f64::from).collect();

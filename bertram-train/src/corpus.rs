@@ -9,17 +9,18 @@ use bertram_core::data::{
     LabelColumn, LabelNumbers, Mend, ReadOptions, Split, TokenizedDataset, TokenizerError,
     file_sha256, label_numbers, layout_file, read_dataset_noting, written_labels,
 };
-use bertram_core::task::{LabelKind, TaskConfig, TaskId, TaskSpec};
+use bertram_core::task::{LabelKind, SecondFiles, TaskConfig, TaskId, TaskSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Limit, LimitDraw, Settings, TaskSettings};
+use crate::data_source::{fetched, is_url};
 
 /// What a run notes about a data file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataFile {
     /// The task.
     pub task: TaskId,
-    /// `train`, `dev` or `test`.
+    /// `train`, `dev` or `test`, or the name of a further file of these ([`SecondFiles`]).
     pub split: String,
     /// The file; `demo` for the generated corpus.
     pub path: PathBuf,
@@ -42,6 +43,18 @@ pub struct TaskCorpus {
     /// Rows to score on.
     pub dev: Dataset,
     /// Rows to predict, where there are any.
+    pub test: Option<Dataset>,
+    /// Further rows to score and predict, where the task has such files.
+    pub second: Option<SecondCorpus>,
+}
+
+/// Dev and test rows of a task beside its own.
+pub struct SecondCorpus {
+    /// The files.
+    pub files: SecondFiles,
+    /// Rows to score on, where they are there and wanted.
+    pub dev: Option<Dataset>,
+    /// Rows to predict, where they are there and wanted.
     pub test: Option<Dataset>,
 }
 
@@ -80,6 +93,7 @@ fn read(
                 train: demo.dataset(task.task, Split::Train),
                 dev: demo.dataset(task.task, Split::Dev),
                 test: Some(demo.dataset(task.task, Split::Test)),
+                second: None,
             }),
             _ => read_task(settings, task, splits, &mut say),
         })
@@ -122,7 +136,12 @@ fn read_task(
         let options = read_options(settings, task, &path, split);
         let (dataset, notes) = read_dataset_noting(&path, &options)?;
         notes.iter().for_each(|note| say(note));
-        Ok(Some(dataset))
+        // Where a copy lies is of this machine; what was copied is of the run.
+        let url = task.file(split).filter(|path| is_url(path));
+        Ok(Some(Dataset {
+            path: url.cloned().unwrap_or(path),
+            ..dataset
+        }))
     };
     let none = || Dataset {
         task: task.task,
@@ -141,7 +160,36 @@ fn read_task(
         train: train.unwrap_or_else(none),
         dev: read(Split::Dev)?.unwrap_or_else(none),
         test: read(Split::Test)?,
+        second: read_second(settings, task, splits, say)?,
     })
+}
+
+/// The further files of a preset that lie beside its own in a data folder of GLUE's layout.
+fn read_second(
+    settings: &Settings,
+    task: &TaskSettings,
+    splits: &[Split],
+    say: &mut impl FnMut(&str),
+) -> Result<Option<SecondCorpus>, DataError> {
+    let preset = task.spec.preset;
+    let files = preset.and_then(|preset| Some((&preset.glue, preset.glue.second?)));
+    let (Some(dir), Some((glue, files))) = (&settings.data.dir, files) else {
+        return Ok(None);
+    };
+    let mut read = |split: Split, stem: &str| -> Result<Option<Dataset>, DataError> {
+        let path = dir.join(glue.folder).join(format!("{stem}.tsv"));
+        let options = read_options(settings, task, &path, split);
+        let is_wanted = splits.contains(&split) && options.format == Format::Glue;
+        if !is_wanted || !path.is_file() {
+            return Ok(None);
+        }
+        let (dataset, notes) = read_dataset_noting(&path, &options)?;
+        notes.iter().for_each(|note| say(note));
+        Ok(Some(dataset))
+    };
+    let dev = read(Split::Dev, files.dev)?;
+    let test = read(Split::Test, files.test)?;
+    Ok((dev.is_some() || test.is_some()).then_some(SecondCorpus { files, dev, test }))
 }
 
 /// The file of a split, where the settings say one: the one that they name, or that of the data folder. A test file is
@@ -152,6 +200,14 @@ fn file_of(
     split: Split,
 ) -> Result<Option<PathBuf>, DataError> {
     if let Some(path) = task.file(split) {
+        if let Some(fetched) = fetched(path) {
+            return fetched.map(Some).map_err(|message| DataError::Fetch {
+                url: path.display().to_string(),
+                task: task.task,
+                split: split.name(),
+                message,
+            });
+        }
         return match path.metadata() {
             Ok(_) => Ok(Some(path.clone())),
             Err(source) => Err(DataError::Named {
@@ -425,8 +481,13 @@ fn take_labels(settings: &Settings, task: &mut TaskSettings) -> Result<(), DataE
         task.label_numbers = Some(LabelNumbers::Meaningless);
     }
     task.spec = Arc::new(TaskSpec {
-        label: LabelKind::Classes {
-            classes: labels.len(),
+        label: match task.spec.label {
+            LabelKind::MultiLabel { .. } => LabelKind::MultiLabel {
+                classes: labels.len(),
+            },
+            _ => LabelKind::Classes {
+                classes: labels.len(),
+            },
         },
         labels,
         ..TaskSpec::clone(&task.spec)
@@ -503,10 +564,19 @@ pub fn data_files(corpus: &[TaskCorpus]) -> Vec<DataFile> {
     corpus
         .iter()
         .flat_map(|task| {
+            let second = task.second.as_ref();
             [
                 ("train", Some(&task.train)),
                 ("dev", Some(&task.dev)),
                 ("test", task.test.as_ref()),
+                (
+                    second.map_or("", |second| second.files.dev),
+                    second.and_then(|second| second.dev.as_ref()),
+                ),
+                (
+                    second.map_or("", |second| second.files.test),
+                    second.and_then(|second| second.test.as_ref()),
+                ),
             ]
             .into_iter()
             .filter_map(move |(split, dataset)| Some(note(task.task, split, dataset?)))
@@ -549,6 +619,21 @@ pub fn dev_rows<'a>(settings: &Settings, dev: &'a Dataset) -> Cow<'a, Dataset> {
     })
 }
 
+/// A row's sentence, and the second one of a pair.
+pub type Texts = (String, Option<String>);
+
+/// Dev and test rows of a task beside its own, tokenised.
+pub struct SecondData {
+    /// The files.
+    pub files: SecondFiles,
+    /// Rows to score on.
+    pub dev: Option<TokenizedDataset>,
+    /// Rows to predict.
+    pub test: Option<TokenizedDataset>,
+    /// Rows of the test file that could not be read; they have places in its predictions.
+    pub bad_test_rows: Vec<BadRow>,
+}
+
 /// One task, tokenised.
 pub struct TaskData {
     /// How the task is modelled.
@@ -563,6 +648,10 @@ pub struct TaskData {
     pub test: Option<TokenizedDataset>,
     /// Rows of the test file that could not be read; they have places in its predictions.
     pub bad_test_rows: Vec<BadRow>,
+    /// Texts of the rows to score on; none while it is trained.
+    pub dev_texts: Vec<Texts>,
+    /// Further rows to score and predict.
+    pub second: Option<SecondData>,
     /// Whether it is trained.
     pub train_on: bool,
     /// Weight of its score in the overall one.
@@ -590,7 +679,29 @@ pub fn tokenize_corpus(
     corpus: &[TaskCorpus],
     tokenizer: &BertTokenizer,
 ) -> Result<Vec<TaskData>, TokenizerError> {
-    tokenize_tasks(settings, corpus, tokenizer, |corpus| corpus.test.as_ref())
+    let mut tasks = tokenize_tasks(settings, corpus, tokenizer, |corpus| corpus.test.as_ref())?;
+    for (task, corpus) in tasks.iter_mut().zip(corpus) {
+        let dev = dev_rows(settings, &corpus.dev);
+        let texts = dev.examples.iter();
+        task.dev_texts = texts
+            .map(|row| (row.text_a.clone(), row.text_b.clone()))
+            .collect();
+        let Some(second) = &corpus.second else {
+            continue;
+        };
+        let tokenize = |rows: &Option<Dataset>| {
+            let tokenized = rows.as_ref().map(|it| TokenizedDataset::new(it, tokenizer));
+            tokenized.transpose()
+        };
+        let bad = second.test.as_ref().map(|test| test.skipped.clone());
+        task.second = Some(SecondData {
+            files: second.files,
+            dev: tokenize(&second.dev)?,
+            test: tokenize(&second.test)?,
+            bad_test_rows: bad.unwrap_or_default(),
+        });
+    }
+    Ok(tasks)
 }
 
 /// Tokenises what a training works on: all but the test splits, which would take memory until it ends.
@@ -636,6 +747,8 @@ fn tokenize_task(
             .map(|test| TokenizedDataset::new(test, tokenizer))
             .transpose()?,
         bad_test_rows: test.map_or(Vec::new(), |test| test.skipped.clone()),
+        dev_texts: Vec::new(),
+        second: None,
         limit: limit(settings, task, corpus.train.examples.len()),
         train_on: task.train_on,
         overall_weight: task.overall_weight.unwrap_or(1.0),

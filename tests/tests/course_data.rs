@@ -72,7 +72,7 @@ fn the_majority_of_quora_dev_is_no() {
     let no = dataset
         .examples
         .iter()
-        .filter(|row| row.label == Some(0.0))
+        .filter(|row| row.number() == Some(0.0))
         .count();
     let share = no as f64 / dataset.examples.len() as f64;
     assert!((share - 0.625).abs() < 0.001, "{share}");

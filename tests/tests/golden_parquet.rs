@@ -52,7 +52,10 @@ fn options<'a>(spec: &'a TaskSpec, columns: &'a Columns) -> ReadOptions<'a> {
 }
 
 fn labels(rows: &Dataset) -> Vec<f32> {
-    rows.examples.iter().filter_map(|row| row.label).collect()
+    rows.examples
+        .iter()
+        .filter_map(|row| row.number())
+        .collect()
 }
 
 const NLI: LabelKind = LabelKind::Classes { classes: 3 };
@@ -89,7 +92,7 @@ fn rows_are_those_that_python_reads_back() {
                 "{name}"
             );
             let score = expected["score"].as_f64().expect("score") as f32;
-            assert_eq!(row.label, Some(score), "{name}");
+            assert_eq!(row.number(), Some(score), "{name}");
         }
         assert_eq!(
             read.examples[3].id, "4",

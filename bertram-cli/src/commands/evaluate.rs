@@ -71,7 +71,7 @@ impl BackendJob for Evaluate {
             );
         }
         let mut bar = StageBar::default();
-        let scores = predict_split(
+        let (scores, further) = predict_split(
             &model,
             &settings,
             &tasks,
@@ -88,7 +88,7 @@ impl BackendJob for Evaluate {
                 split.name()
             ))?;
         } else {
-            out::line(&scores_table(&scores).to_string())?;
+            out::line(&scores_table(&scores, &further).to_string())?;
         }
         if let Some(path) = &args.out {
             write_json(path, &scores).map_err(|error| pipeline(error.into()))?;

@@ -7,7 +7,7 @@ use bertram_core::data::{
     Batcher, DataError, Dataset, Example, Preprocess, ReadOptions, TokenizedDataset, read_texts,
     text_lines,
 };
-use bertram_core::task::{Inputs, ModelFolder, TaskId};
+use bertram_core::task::{Inputs, LabelKind, ModelFolder, TaskId};
 use bertram_kernels::TrainBackend;
 use bertram_train::config::{Settings, TaskSettings};
 use bertram_train::corpus::options_to_predict;
@@ -117,9 +117,20 @@ impl BackendJob for Predict {
                 Some(b) => json!({ "sentence1": a, "sentence2": b }),
                 None => json!({ "sentence": a }),
             };
-            line["prediction"] = json!(prediction.value);
-            if !prediction.probabilities.is_empty() {
-                line["label"] = json!(config.spec.label_text(prediction.value));
+            match config.spec.label {
+                LabelKind::MultiLabel { .. } => {
+                    let names = config.spec.labels.iter().zip(&prediction.probabilities);
+                    let said: Vec<&String> = names
+                        .filter(|(_, probability)| **probability >= 0.5)
+                        .map(|(name, _)| name)
+                        .collect();
+                    line["labels"] = json!(said);
+                }
+                LabelKind::Classes { .. } | LabelKind::Binary => {
+                    line["prediction"] = json!(prediction.value);
+                    line["label"] = json!(config.spec.label_text(prediction.value));
+                }
+                LabelKind::Score { .. } => line["prediction"] = json!(prediction.value),
             }
             if !prediction.probabilities.is_empty() {
                 line["probabilities"] = json!(prediction.probabilities);

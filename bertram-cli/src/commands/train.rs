@@ -463,7 +463,7 @@ fn lock(run: &RunFolder) -> CliResult<RunLock> {
 }
 
 fn report(summary: &Summary, run: &RunFolder) -> CliResult {
-    out::line(&scores_table(&summary.dev).to_string())?;
+    out::line(&scores_table(&summary.dev, &summary.further).to_string())?;
     let memory = summary.peak_memory_bytes.map_or(String::new(), |bytes| {
         format!(", {:.2} GiB peak memory", bytes as f64 / f64::from(1 << 30))
     });

@@ -50,7 +50,7 @@ pub struct HostBatch {
     pub attention_mask: Vec<f32>,
     /// Tokens of each sequence.
     pub lengths: Vec<usize>,
-    /// Label of each example; empty where the split has none.
+    /// Numbers of the examples' labels, one example after the other; empty where the split has none.
     pub labels: Vec<f32>,
     /// Tokens without padding.
     pub tokens: usize,
@@ -76,7 +76,8 @@ pub struct TaskBatch<B: Backend> {
     pub task: TaskId,
     /// The sequences.
     pub tokens: TokenBatch<B>,
-    /// Label of each example, `[examples]`; `None` where the split has none.
+    /// Numbers of the examples' labels, `[examples * width]`: a class index, 0/1, or score each, or of several labels at once
+    /// 0 or 1 for each class. `None` where the split has none.
     pub labels: Option<Tensor<B, 1>>,
     /// Number of examples.
     pub examples: usize,
@@ -173,9 +174,7 @@ impl Batcher {
             attention_mask: padded.attention_mask,
             tokens: padded.lengths.iter().sum(),
             lengths: padded.lengths,
-            labels: data.labels.as_ref().map_or(Vec::new(), |labels| {
-                rows.iter().map(|&row| labels[row]).collect()
-            }),
+            labels: data.labels_of(rows),
             rows: rows.to_vec(),
         }
     }
@@ -267,8 +266,9 @@ impl HostBatch {
     /// The batch on a device.
     pub fn to_device<B: Backend>(self, device: &B::Device) -> TaskBatch<B> {
         let shape = [self.sequences, self.seq_len];
-        let labels = (!self.labels.is_empty())
-            .then(|| Tensor::from_data(TensorData::new(self.labels, [self.examples]), device));
+        let numbers = self.labels.len();
+        let labels = (numbers > 0)
+            .then(|| Tensor::from_data(TensorData::new(self.labels, [numbers]), device));
         TaskBatch {
             task: self.task,
             tokens: token_batch(

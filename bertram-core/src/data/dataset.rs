@@ -11,13 +11,14 @@ use sha2::{Digest, Sha256};
 
 use super::error::{BadRow, DataError, Mend, name_rows};
 use super::label_numbers::{self, LabelNumbers};
+use super::label_sets;
 use super::labels::{self, WrittenLabels};
 use super::lines::{MOST_TEXT, text_bytes};
 use super::order::sample_rows;
 use super::predictions::neutral_prediction;
 use super::table::{self, Dialect};
 use super::{Preprocess, json_lines};
-use crate::spec::{Inputs, Preset, TaskId, TaskSpec};
+use crate::spec::{Inputs, LabelKind, Preset, TaskId, TaskSpec};
 
 /// One row.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,8 +29,49 @@ pub struct Example {
     pub text_a: String,
     /// The second sentence of a pair.
     pub text_b: Option<String>,
-    /// Class index, 0/1, or score; `None` in a split without labels.
-    pub label: Option<f32>,
+    /// Its label; `None` in a split without labels.
+    pub label: Option<Label>,
+}
+
+impl Example {
+    /// Class index, 0/1, or score; `None` for a row that has no label, or may have several.
+    pub fn number(&self) -> Option<f32> {
+        match self.label {
+            Some(Label::Number(number)) => Some(number),
+            Some(Label::Classes(_)) | None => None,
+        }
+    }
+}
+
+/// A row's label.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Label {
+    /// Class index, 0/1, or score.
+    Number(f32),
+    /// Of each class 1 where the row has it, and 0 where not.
+    Classes(Vec<f32>),
+}
+
+impl Label {
+    /// Its numbers: [`LabelKind::width`](crate::spec::LabelKind::width) of them.
+    pub fn numbers(&self) -> &[f32] {
+        match self {
+            Label::Number(number) => std::slice::from_ref(number),
+            Label::Classes(numbers) => numbers,
+        }
+    }
+}
+
+impl From<f32> for Label {
+    fn from(number: f32) -> Self {
+        Label::Number(number)
+    }
+}
+
+impl PartialEq<f32> for Label {
+    fn eq(&self, other: &f32) -> bool {
+        self.numbers() == [*other]
+    }
 }
 
 /// File formats.
@@ -156,6 +198,19 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// The numbers of all rows' labels, one row after the other; `None` where a row lacks one.
+    pub fn labels(&self) -> Option<Vec<f32>> {
+        let labels = self.examples.iter().map(|row| row.label.as_ref());
+        let labels: Option<Vec<&Label>> = labels.collect();
+        Some(
+            labels?
+                .into_iter()
+                .flat_map(Label::numbers)
+                .copied()
+                .collect(),
+        )
+    }
+
     /// `limit` distinct rows drawn by `seed`, or all.
     pub fn subsample(&self, limit: usize, seed: u64) -> Vec<usize> {
         sample_rows(self.examples.len(), limit, seed)
@@ -290,8 +345,10 @@ pub fn written_labels(path: &Path, options: &ReadOptions<'_>) -> Result<FoundLab
         };
         if !label.is_empty() {
             found.rows += 1;
-            if seen.insert(label.clone()) {
-                found.labels.push(label);
+            for label in label_sets::parts(options.spec, &label) {
+                if seen.insert(label.to_string()) {
+                    found.labels.push(label.into_owned());
+                }
             }
         }
     }
@@ -309,15 +366,23 @@ pub fn label_numbers(
 ) -> Result<Option<LabelNumbers>, DataError> {
     let whole = read_bytes(path)?;
     let rows = raw_rows(path, &whole, options)?.rows;
-    label_numbers::of_rows(path, options, labels_of(&rows))
+    label_numbers::of_rows(path, options, labels_of(options.spec, &rows))
 }
 
 /// The labels of the rows that could be read, with their lines.
-fn labels_of(rows: &[RawRow]) -> impl Iterator<Item = (u64, &str)> {
-    rows.iter().filter_map(|row| {
-        let fields = row.fields.as_ref().ok()?;
-        Some((row.line, fields.label.as_deref()?))
-    })
+fn labels_of<'a>(
+    spec: &'a TaskSpec,
+    rows: &'a [RawRow],
+) -> impl Iterator<Item = (u64, Cow<'a, str>)> {
+    rows.iter()
+        .filter_map(|row| {
+            let fields = row.fields.as_ref().ok()?;
+            Some((row.line, fields.label.as_deref()?))
+        })
+        .flat_map(|(line, text)| {
+            let parts = label_sets::parts(spec, text);
+            parts.into_iter().map(move |part| (line, part))
+        })
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
@@ -448,7 +513,12 @@ fn read_rows(
 ) -> Result<(Dataset, Vec<String>), DataError> {
     let RawFile { rows, mut notes } = raw_rows(path, whole, options)?;
     let spec = options.spec;
-    let numbers = label_numbers::of_rows(path, options, labels_of(&rows))?;
+    let numbers = label_numbers::of_rows(path, options, labels_of(spec, &rows))?;
+    let has_label = |row: &RawRow| {
+        let label = row.fields.as_ref().ok().and_then(|it| it.label.as_deref());
+        label.is_some_and(|label| !label.trim().is_empty())
+    };
+    let is_labelled = rows.iter().any(has_label);
     notes.extend(label_numbers::note(options, numbers));
     let mut labels = WrittenLabels::default();
     let mut examples = Vec::with_capacity(rows.len());
@@ -456,18 +526,25 @@ fn read_rows(
     for (row, raw) in rows.into_iter().enumerate() {
         let RawRow { line, id, fields } = raw;
         let checked = fields.and_then(|fields| {
-            labels.add(
-                spec,
-                numbers,
-                fields.label.as_deref().unwrap_or_default(),
-                options.labelled(),
-            );
-            example(
-                fields,
-                id.clone().unwrap_or_else(|| line.to_string()),
-                options,
-                numbers,
-            )
+            let written = fields.label.clone().unwrap_or_default();
+            for label in label_sets::parts(spec, &written) {
+                labels.add(spec, numbers, &label, options.labelled());
+            }
+            let label = match spec.label {
+                LabelKind::MultiLabel { .. } => label_sets::parse(
+                    spec,
+                    numbers,
+                    fields.label.as_deref(),
+                    options.labelled(),
+                    is_labelled,
+                ),
+                LabelKind::Classes { .. } | LabelKind::Binary | LabelKind::Score { .. } => {
+                    labels::parse(spec, numbers, &written, options.labelled())
+                        .map(|label| label.map(Label::Number))
+                }
+            };
+            let id = id.clone().unwrap_or_else(|| line.to_string());
+            example(fields, id, label, options)
         });
         match checked {
             Ok(example) => examples.push(example),
@@ -559,11 +636,12 @@ fn rows_note(examples: &[Example], bad: &[BadRow], options: &ReadOptions<'_>) ->
     notes
 }
 
+/// A row with a `label` that was read; where the texts are wrong, too, it is they that are named.
 fn example(
     fields: RawFields,
     id: String,
+    label: Result<Option<Label>, String>,
     options: &ReadOptions<'_>,
-    numbers: Option<LabelNumbers>,
 ) -> Result<Example, String> {
     let spec = options.spec;
     // An empty text can be predicted, and it is no example to learn from.
@@ -585,12 +663,11 @@ fn example(
             Some(text(fields.text_b, "second sentence")?),
         ),
     };
-    let label = fields.label.unwrap_or_default();
     Ok(Example {
         id,
         text_a,
         text_b,
-        label: labels::parse(spec, numbers, &label, options.labelled())?,
+        label: label?,
     })
 }
 

@@ -124,6 +124,18 @@ pub enum DataError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file that a URL names cannot be had.
+    #[error("{url}: {message}; tasks.{task}.{split} names it")]
+    Fetch {
+        /// The URL.
+        url: String,
+        /// The task.
+        task: TaskId,
+        /// `train`, `dev` or `test`.
+        split: &'static str,
+        /// What is wrong, and what to do.
+        message: String,
+    },
     /// The labels of a task that takes those of its training rows are no classes.
     #[error(
         "{path}: {} in {}, which is no number of classes: \

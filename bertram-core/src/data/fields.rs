@@ -118,9 +118,14 @@ impl Names {
             _ => Ok(text(row, names)),
         };
         let sentence = |names: &Vec<String>| plain(names, "a text");
-        let label = match options.labels {
-            LabelColumn::Ignored => None,
-            LabelColumn::Required | LabelColumn::Optional => plain(&self.label, "a label")?,
+        let label = match (options.labels, field(row, &self.label)) {
+            (LabelColumn::Ignored, _) => None,
+            (_, Some((_, list @ Value::Array(_))))
+                if matches!(options.spec.label, LabelKind::MultiLabel { .. }) =>
+            {
+                Some(list.to_string())
+            }
+            (LabelColumn::Required | LabelColumn::Optional, _) => plain(&self.label, "a label")?,
         };
         if let Some((_, truth @ Value::Bool(_))) = field(row, &self.label)
             && label.is_some()

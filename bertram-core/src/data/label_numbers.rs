@@ -1,6 +1,7 @@
 //! Numbers where labels have names: which number is which label. Nothing in a file says whether it counts from 0 or from 1,
 //! and a wrong guess trains on labels that are all shifted by one.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -86,7 +87,7 @@ fn number(text: &str) -> Option<f32> {
 pub(super) fn of_rows<'a>(
     path: &Path,
     options: &ReadOptions<'_>,
-    labels: impl Iterator<Item = (u64, &'a str)>,
+    labels: impl Iterator<Item = (u64, Cow<'a, str>)>,
 ) -> Result<Option<LabelNumbers>, DataError> {
     let spec = options.spec;
     let is_number = |name: &String| name.parse::<f32>().is_ok();
@@ -97,7 +98,7 @@ pub(super) fn of_rows<'a>(
         .filter_map(|(line, text)| {
             Some(Number {
                 line,
-                value: number(text)?,
+                value: number(&text)?,
             })
         })
         .filter(|number| options.labelled() || number.value != UNLABELLED)

@@ -18,7 +18,7 @@ pub(super) const UNLABELLED: f32 = -1.0;
 pub(super) fn labels_key(task: TaskId, spec: &TaskSpec) -> String {
     match spec.label {
         LabelKind::Binary => format!("tasks.{task}.binary"),
-        LabelKind::Classes { .. } => format!("tasks.{task}.labels"),
+        LabelKind::Classes { .. } | LabelKind::MultiLabel { .. } => format!("tasks.{task}.labels"),
         LabelKind::Score { .. } => format!("tasks.{task}.score"),
     }
 }
@@ -81,7 +81,7 @@ pub(super) fn parse(
 }
 
 /// The number of the class that a label names.
-fn class(spec: &TaskSpec, counted: Option<LabelNumbers>, text: &str) -> Option<usize> {
+pub(super) fn class(spec: &TaskSpec, counted: Option<LabelNumbers>, text: &str) -> Option<usize> {
     let names = &spec.labels;
     let find = |same: &dyn Fn(&str) -> bool| names.iter().position(|name| same(name));
     let number: Option<f32> = text.parse().ok();
@@ -102,7 +102,7 @@ fn number_of_truth(text: &str) -> Option<usize> {
 }
 
 /// What is wrong with a label that is none of the task's.
-fn unknown(spec: &TaskSpec, text: &str) -> String {
+pub(super) fn unknown(spec: &TaskSpec, text: &str) -> String {
     let mut names: Vec<String> = spec
         .labels
         .iter()
@@ -192,7 +192,7 @@ impl WrittenLabels {
             (Some(preset), _) if preset.labels == spec.labels => {
                 format!("The labels are those of {task}, which is known by its name")
             }
-            (_, LabelKind::Classes { .. }) => format!(
+            (_, LabelKind::Classes { .. } | LabelKind::MultiLabel { .. }) => format!(
                 "The labels are those of {key}, which \"auto\" takes from the training rows"
             ),
             _ => format!("The labels are those of {key}"),
@@ -203,7 +203,10 @@ impl WrittenLabels {
             .chain(&self.unknown)
             .map(|name| format!("{name:?}"))
             .collect();
-        let classes = matches!(spec.label, LabelKind::Classes { .. });
+        let classes = matches!(
+            spec.label,
+            LabelKind::Classes { .. } | LabelKind::MultiLabel { .. }
+        );
         if classes && all.len() <= NAMED_LABELS && all.iter().all(|it| it.len() <= LABEL_CHARS) {
             return Some(format!(
                 "{whence}; if there are more, say {key} = [{}]",
@@ -249,7 +252,8 @@ impl WrittenLabels {
             LabelKind::Binary if self.all(|label| (0.0..=1.0).contains(&label)) => Some(
                 "The labels look like shares from 0 to 1; they must be 0 or 1: round them".into(),
             ),
-            LabelKind::Binary => None,
+            // Several labels at once always have names.
+            LabelKind::Binary | LabelKind::MultiLabel { .. } => None,
             LabelKind::Score { min, max } => {
                 let outside = self
                     .values

@@ -7,6 +7,7 @@ mod error;
 mod fields;
 mod json_lines;
 mod label_numbers;
+mod label_sets;
 mod labels;
 mod lines;
 mod order;
@@ -20,8 +21,8 @@ mod tokenize;
 
 pub use batch::{Batcher, HostBatch, Packing, TaskBatch, TokenBatch, sequence_batch};
 pub use dataset::{
-    BadRows, Columns, Dataset, Example, Format, FoundLabels, LabelColumn, ReadOptions, Split,
-    file_sha256, label_numbers, layout_file, read_dataset, read_dataset_noting, read_texts,
+    BadRows, Columns, Dataset, Example, Format, FoundLabels, Label, LabelColumn, ReadOptions,
+    Split, file_sha256, label_numbers, layout_file, read_dataset, read_dataset_noting, read_texts,
     written_labels,
 };
 pub use demo::{DemoConfig, DemoCorpus, OWN_TASKS_CONFIG, write_own_tasks};

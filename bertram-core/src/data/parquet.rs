@@ -36,8 +36,9 @@ pub(super) fn rows(
     caught(|| read(path, bytes, options)).unwrap_or_else(|| {
         Err(DataError::Parquet {
             path: path.to_owned(),
-            message: "a Parquet file that cannot be read: what it says of itself contradicts itself"
-                .to_owned(),
+            message:
+                "a Parquet file that cannot be read: what it says of itself contradicts itself"
+                    .to_owned(),
         })
     })
 }
@@ -176,6 +177,8 @@ fn class_names(
         .label()
         .iter()
         .find_map(|name| features?.get(name))
+        // Of a list, its items.
+        .map(|feature| feature.get("feature").unwrap_or(feature))
         .filter(|feature| {
             feature
                 .get("_type")
@@ -194,16 +197,24 @@ fn name_class(fields: &mut Map<String, Value>, names: &Names, classes: &[String]
     let Some(label) = names.label().iter().find(|name| fields.contains_key(*name)) else {
         return;
     };
-    let Some(Value::Number(number)) = fields.get(label) else {
+    match fields.get_mut(label) {
+        Some(Value::Array(items)) => items.iter_mut().for_each(|item| name_number(item, classes)),
+        Some(item) => name_number(item, classes),
+        None => {}
+    }
+}
+
+fn name_number(item: &mut Value, classes: &[String]) {
+    let Value::Number(number) = item else {
         return;
     };
     let class = number
         .as_u64()
         .and_then(|number| classes.get(usize::try_from(number).ok()?));
     if let Some(class) = class {
-        fields.insert(label.clone(), Value::String(class.clone()));
+        *item = Value::String(class.clone());
     } else if !classes.is_empty() && number.as_f64() == Some(f64::from(UNLABELLED)) {
-        fields.insert(label.clone(), Value::Null);
+        *item = Value::Null;
     }
 }
 

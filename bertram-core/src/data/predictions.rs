@@ -21,7 +21,9 @@ pub fn write_predictions(
     for (id, prediction) in ids.iter().zip(predictions) {
         // Writing to a string does not fail.
         let _ = match spec.label {
-            LabelKind::Classes { .. } => writeln!(text, "{id} , {prediction:.0} "),
+            LabelKind::Classes { .. } | LabelKind::MultiLabel { .. } => {
+                writeln!(text, "{id} , {prediction:.0} ")
+            }
             LabelKind::Binary => writeln!(text, "{id} , {prediction:.1} "),
             LabelKind::Score { .. } => writeln!(text, "{id} , {prediction} "),
         };
@@ -29,10 +31,10 @@ pub fn write_predictions(
     atomic_write(path, text.as_bytes())
 }
 
-/// The answer for a row of a test file that cannot be read: class 0, `0.0`, or the lowest score.
+/// The answer for a row of a test file that cannot be read: class 0, `0.0`, none of several labels, or the lowest score.
 pub fn neutral_prediction(spec: &TaskSpec) -> f64 {
     match spec.label {
-        LabelKind::Classes { .. } | LabelKind::Binary => 0.0,
+        LabelKind::Classes { .. } | LabelKind::MultiLabel { .. } | LabelKind::Binary => 0.0,
         LabelKind::Score { min, .. } => f64::from(min),
     }
 }
@@ -72,18 +74,20 @@ pub fn write_prediction_table(
     };
     let mut table = csv::Writer::from_writer(Vec::new());
     let classes: &[String] = match spec.label {
-        LabelKind::Classes { .. } | LabelKind::Binary => &spec.labels,
+        LabelKind::Classes { .. } | LabelKind::MultiLabel { .. } | LabelKind::Binary => {
+            &spec.labels
+        }
         LabelKind::Score { .. } => &[],
     };
     let header = ["id", "gold", "prediction"].map(str::to_owned).into_iter();
     let header = header.chain(classes.iter().map(|name| format!("probability of {name}")));
     table.write_record(header).map_err(|error| failed(&error))?;
     for row in rows {
-        let gold = row.gold.map(|gold| spec.label_text(f64::from(gold)));
+        let gold = row.gold.map(|gold| spec.labels_text(gold));
         let cells = [
             row.id.to_string(),
             gold.unwrap_or_default(),
-            spec.label_text(row.prediction),
+            row.answer.clone(),
         ];
         // A row that could not be read has an answer, and nothing is probable.
         let probabilities = (0..classes.len()).map(|class| {
@@ -124,9 +128,11 @@ pub fn write_glue_predictions(
 pub struct PredictionRow<'a> {
     /// Identifier.
     pub id: Cow<'a, str>,
-    /// The label, where the row has one.
-    pub gold: Option<f32>,
-    /// Class index, 0/1, or score.
+    /// The numbers of its label, where the row has one.
+    pub gold: Option<&'a [f32]>,
+    /// The prediction in words.
+    pub answer: String,
+    /// Class index, 0/1, or score; of several labels at once how many are said.
     pub prediction: f64,
     /// Probability of each label; empty for scores.
     pub probabilities: &'a [f64],
@@ -182,15 +188,16 @@ mod tests {
     fn a_table_has_labels_by_name() {
         let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join("out.csv");
-        let row = |id, gold, prediction, probabilities| PredictionRow {
+        let row = |id, gold, answer: &str, probabilities| PredictionRow {
             id: Cow::Borrowed(id),
             gold,
-            prediction,
+            answer: answer.into(),
+            prediction: 0.0,
             probabilities,
         };
         let rows = [
-            row("a", Some(1.0), 0.0, &[0.75, 0.25][..]),
-            row("b,c", None, 1.0, &[]),
+            row("a", Some(&[1.0][..]), "not a paraphrase", &[0.75, 0.25][..]),
+            row("b,c", None, "paraphrase", &[]),
         ];
         write_prediction_table(&path, &spec(TaskId::PARA), &rows).expect("written");
         assert_eq!(
@@ -198,11 +205,24 @@ mod tests {
             "id,gold,prediction,probability of not a paraphrase,probability of paraphrase\n\
              a,paraphrase,not a paraphrase,0.750000,0.250000\n\"b,c\",,paraphrase,,\n"
         );
-        write_prediction_table(&path, &spec(TaskId::STS), &[row("a", Some(5.0), 2.5, &[])])
-            .expect("written");
+        let rows = [row("a", Some(&[5.0]), "2.5", &[])];
+        write_prediction_table(&path, &spec(TaskId::STS), &rows).expect("written");
         assert_eq!(
             std::fs::read_to_string(&path).expect("there"),
             "id,gold,prediction\na,5,2.5\n"
+        );
+        let topics = TaskSpec {
+            label: LabelKind::MultiLabel { classes: 3 },
+            labels: ["sport", "art", "law"].map(str::to_owned).into(),
+            preset: None,
+            ..TaskSpec::clone(&spec(TaskId::SST))
+        };
+        let rows = [row("a", Some(&[1.0, 0.0, 1.0]), "art", &[0.1, 0.9, 0.2])];
+        write_prediction_table(&path, &topics, &rows).expect("written");
+        let text = std::fs::read_to_string(&path).expect("there");
+        assert!(
+            text.ends_with("a,sport|law,art,0.100000,0.900000,0.200000\n"),
+            "{text}"
         );
     }
 }

@@ -15,7 +15,8 @@ pub struct TokenizedDataset {
     pub a: Vec<Vec<u32>>,
     /// Second sentence of each row; empty for single sentences.
     pub b: Vec<Vec<u32>>,
-    /// Label of each row, where every row has one.
+    /// The numbers of the rows' labels one after the other, each row's
+    /// [`LabelKind::width`](crate::spec::LabelKind::width); where every row has one.
     pub labels: Option<Vec<f32>>,
 }
 
@@ -33,7 +34,7 @@ impl TokenizedDataset {
             ids: examples.iter().map(|row| row.id.clone()).collect(),
             a: tokenizer.encode_all(&a)?,
             b: tokenizer.encode_all(&b)?,
-            labels: examples.iter().map(|row| row.label).collect(),
+            labels: dataset.labels(),
         })
     }
 
@@ -52,11 +53,23 @@ impl TokenizedDataset {
             } else {
                 sentences(&self.b)
             },
-            labels: self
-                .labels
-                .as_ref()
-                .map(|labels| rows.iter().map(|&row| labels[row]).collect()),
+            labels: self.labels.as_ref().map(|_| self.labels_of(rows)),
         }
+    }
+
+    /// The numbers of some rows' labels; none where rows lack labels.
+    ///
+    /// # Panics
+    /// If a number of a row is not below [`len`](Self::len).
+    pub fn labels_of(&self, rows: &[usize]) -> Vec<f32> {
+        let Some(labels) = &self.labels else {
+            return Vec::new();
+        };
+        let width = labels.len() / self.len().max(1);
+        rows.iter()
+            .flat_map(|&row| &labels[row * width..][..width])
+            .copied()
+            .collect()
     }
 
     /// Number of rows.

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{accuracy, f1, macro_f1, majority, majority_share, matthews, pearson, spearman};
+use super::{
+    accuracy, exact_match, f1, label_counts, macro_f1, macro_f1_of_labels, majority,
+    majority_share, matthews, micro_f1, pearson, spearman,
+};
 use crate::spec::{LabelKind, Metric, TaskId, TaskMap, TaskSpec};
 
 /// Scores of one task on one split.
@@ -34,6 +37,22 @@ pub enum TaskScores {
         /// The main score of always answering the most frequent label, where it is not the accuracy.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reference: Option<f64>,
+    },
+    /// Any number of labels at once.
+    MultiLabel {
+        /// F1 over the labels of all rows together.
+        micro_f1: f64,
+        /// Unweighted mean of the labels' F1.
+        macro_f1: f64,
+        /// Share of rows with all labels right, and no other.
+        accuracy: f64,
+        /// Scored rows.
+        rows: usize,
+        /// The main score, where it is not the micro-F1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        metric: Option<Metric>,
+        /// The main score of the better of two answers that look at no input: the split's most frequent label alone, and none.
+        reference: f64,
     },
     /// Scores.
     Regression {
@@ -71,6 +90,37 @@ impl TaskScores {
         }
     }
 
+    /// Scores predictions of any number of labels at once: of each row whether each label is said, and whether it is there.
+    pub fn multi_label(spec: &TaskSpec, predictions: &[Vec<bool>], labels: &[Vec<bool>]) -> Self {
+        let metric = Some(spec.metric).filter(|metric| *metric != Metric::MicroF1);
+        let scores = |predictions: &[Vec<bool>]| {
+            let counts = label_counts(predictions, labels);
+            (
+                micro_f1(&counts),
+                macro_f1_of_labels(&counts),
+                exact_match(predictions, labels),
+            )
+        };
+        let main = |(micro, by_label, exact): (f64, f64, f64)| match spec.metric {
+            Metric::MacroF1 => by_label,
+            Metric::Accuracy => exact,
+            _ => micro,
+        };
+        let (micro_f1, macro_f1, accuracy) = scores(predictions);
+        let constants = constant_answers(labels);
+        TaskScores::MultiLabel {
+            micro_f1,
+            macro_f1,
+            accuracy,
+            rows: labels.len(),
+            metric,
+            reference: constants
+                .iter()
+                .map(|answer| main(scores(&vec![answer.clone(); labels.len()])))
+                .fold(0.0, f64::max),
+        }
+    }
+
     /// Scores real-valued predictions of a task.
     pub fn regression(spec: &TaskSpec, predictions: &[f64], labels: &[f64]) -> Self {
         TaskScores::Regression {
@@ -99,6 +149,16 @@ impl TaskScores {
             .into_iter()
             .filter_map(|(metric, value)| Some((metric, value?)))
             .collect(),
+            TaskScores::MultiLabel {
+                micro_f1,
+                macro_f1,
+                accuracy,
+                ..
+            } => vec![
+                (Metric::MicroF1, *micro_f1),
+                (Metric::MacroF1, *macro_f1),
+                (Metric::Accuracy, *accuracy),
+            ],
             TaskScores::Regression {
                 pearson, spearman, ..
             } => vec![(Metric::Pearson, *pearson), (Metric::Spearman, *spearman)],
@@ -121,6 +181,7 @@ impl TaskScores {
                 reference,
                 ..
             } => reference.unwrap_or(*majority),
+            TaskScores::MultiLabel { reference, .. } => *reference,
             TaskScores::Regression { .. } => 0.0,
         }
     }
@@ -139,6 +200,7 @@ impl TaskScores {
     pub fn metric(&self) -> Metric {
         match self {
             TaskScores::Classification { metric, .. } => metric.unwrap_or(Metric::Accuracy),
+            TaskScores::MultiLabel { metric, .. } => metric.unwrap_or(Metric::MicroF1),
             TaskScores::Regression { metric, .. } => metric.unwrap_or(Metric::Pearson),
         }
     }
@@ -146,9 +208,21 @@ impl TaskScores {
     /// Scored rows.
     pub fn rows(&self) -> usize {
         match self {
-            TaskScores::Classification { rows, .. } | TaskScores::Regression { rows, .. } => *rows,
+            TaskScores::Classification { rows, .. }
+            | TaskScores::MultiLabel { rows, .. }
+            | TaskScores::Regression { rows, .. } => *rows,
         }
     }
+}
+
+/// Answers that look at no input: the most frequent label alone, and none.
+fn constant_answers(labels: &[Vec<bool>]) -> [Vec<bool>; 2] {
+    let classes = labels.first().map_or(0, Vec::len);
+    let rows_with = |class: usize| labels.iter().filter(|row| row[class]).count();
+    // The first of those that are as frequent.
+    let most = (0..classes).rev().max_by_key(|class| rows_with(*class));
+    let alone = (0..classes).map(|class| Some(class) == most).collect();
+    [alone, vec![false; classes]]
 }
 
 /// Scores of every task on one split, and their summary.

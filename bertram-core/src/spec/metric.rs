@@ -8,10 +8,12 @@ use super::LabelKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
-    /// Share of right predictions.
+    /// Share of right predictions; of several labels at once, of rows with all of them right.
     Accuracy,
     /// Unweighted mean of the classes' F1.
     MacroF1,
+    /// F1 over the classes of all rows together.
+    MicroF1,
     /// F1 of "yes".
     F1,
     /// Matthews correlation coefficient (of several classes: Gorodkin 2004).
@@ -28,6 +30,7 @@ impl Metric {
         match self {
             Metric::Accuracy => "accuracy",
             Metric::MacroF1 => "macro_f1",
+            Metric::MicroF1 => "micro_f1",
             Metric::F1 => "f1",
             Metric::Mcc => "mcc",
             Metric::Pearson => "pearson",
@@ -39,6 +42,7 @@ impl Metric {
     pub fn name(self) -> &'static str {
         match self {
             Metric::MacroF1 => "macro-f1",
+            Metric::MicroF1 => "micro-f1",
             other => other.key(),
         }
     }
@@ -48,6 +52,7 @@ impl Metric {
         match self {
             Metric::Accuracy => "accuracy",
             Metric::MacroF1 => "macro-F1",
+            Metric::MicroF1 => "micro-F1",
             Metric::F1 => "F1",
             Metric::Mcc => "Matthews correlation",
             Metric::Pearson => "Pearson r",
@@ -59,6 +64,7 @@ impl Metric {
     pub fn of(kind: LabelKind) -> &'static [Metric] {
         match kind {
             LabelKind::Classes { .. } => &[Metric::Accuracy, Metric::MacroF1, Metric::Mcc],
+            LabelKind::MultiLabel { .. } => &[Metric::MicroF1, Metric::MacroF1, Metric::Accuracy],
             LabelKind::Binary => &[Metric::Accuracy, Metric::MacroF1, Metric::F1, Metric::Mcc],
             LabelKind::Score { .. } => &[Metric::Pearson, Metric::Spearman],
         }

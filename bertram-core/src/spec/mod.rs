@@ -12,7 +12,7 @@ mod preset;
 pub use id::{TaskId, TaskNameError};
 pub use map::TaskMap;
 pub use metric::Metric;
-pub use preset::{CourseFiles, GlueFiles, Preset};
+pub use preset::{CourseFiles, GlueFiles, Preset, SecondFiles};
 
 use std::sync::Arc;
 
@@ -36,6 +36,11 @@ pub enum LabelKind {
         /// Number of classes.
         classes: usize,
     },
+    /// Any number of classes at once: each is there or not.
+    MultiLabel {
+        /// Number of classes.
+        classes: usize,
+    },
     /// `1` (yes) or `0` (no).
     Binary,
     /// A real number in `[min, max]`.
@@ -46,6 +51,19 @@ pub enum LabelKind {
         max: f32,
     },
 }
+
+impl LabelKind {
+    /// How many numbers a label is: one, or of several classes at once one for each, 1 where the row has it.
+    pub fn width(self) -> usize {
+        match self {
+            LabelKind::MultiLabel { classes } => classes,
+            LabelKind::Classes { .. } | LabelKind::Binary | LabelKind::Score { .. } => 1,
+        }
+    }
+}
+
+/// What stands between the names of several labels in a cell of a table.
+pub const LABEL_SEPARATOR: char = '|';
 
 /// Everything about a task that is not learned, besides its name.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,12 +109,30 @@ impl TaskSpec {
     /// The name of a label as people read it: a class's name, or the number.
     pub fn label_text(&self, label: f64) -> String {
         match self.label {
-            LabelKind::Classes { .. } | LabelKind::Binary => self
+            LabelKind::Classes { .. } | LabelKind::MultiLabel { .. } | LabelKind::Binary => self
                 .labels
                 .get(label as usize)
                 .cloned()
                 .unwrap_or_else(|| label.to_string()),
             LabelKind::Score { .. } => label.to_string(),
+        }
+    }
+
+    /// The numbers of a row's label as people read them: [`label_text`](Self::label_text), or the names of all that the row
+    /// has with [`LABEL_SEPARATOR`] between them.
+    pub fn labels_text(&self, numbers: &[f32]) -> String {
+        match self.label {
+            LabelKind::MultiLabel { .. } => {
+                let names = self.labels.iter().zip(numbers);
+                let there: Vec<&str> = names
+                    .filter(|(_, number)| **number >= 0.5)
+                    .map(|(name, _)| name.as_str())
+                    .collect();
+                there.join(&LABEL_SEPARATOR.to_string())
+            }
+            LabelKind::Classes { .. } | LabelKind::Binary | LabelKind::Score { .. } => numbers
+                .first()
+                .map_or_else(String::new, |number| self.label_text(f64::from(*number))),
         }
     }
 

@@ -64,6 +64,21 @@ pub struct GlueFiles {
     pub label: &'static str,
     /// Name of the prediction file that GLUE's server takes, where the task is GLUE's.
     pub submission: Option<&'static str>,
+    /// Further dev and test files, of other domains, that are scored and predicted apart.
+    pub second: Option<SecondFiles>,
+}
+
+/// Dev and test files beside a task's own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SecondFiles {
+    /// What they are called.
+    pub name: &'static str,
+    /// Stem of the dev file.
+    pub dev: &'static str,
+    /// Stem of the test file.
+    pub test: &'static str,
+    /// Name of the prediction file that GLUE's server takes.
+    pub submission: &'static str,
 }
 
 impl GlueFiles {
@@ -84,6 +99,7 @@ impl GlueFiles {
             text_b,
             label,
             submission: None,
+            second: None,
         }
     }
 
@@ -247,6 +263,12 @@ static PRESETS: [Preset; 12] = [
         glue: GlueFiles {
             dev: "dev_matched",
             test: "test_matched",
+            second: Some(SecondFiles {
+                name: "mismatched",
+                dev: "dev_mismatched",
+                test: "test_mismatched",
+                submission: "MNLI-mm",
+            }),
             ..GlueFiles::new("MNLI", "sentence1", "sentence2", "gold_label").submitted("MNLI-m")
         },
         ..glue(

@@ -19,9 +19,11 @@ impl Legal {
     /// | inputs | label | heads | losses |
     /// |---|---|---|---|
     /// | single | classes | linear | cross-entropy |
+    /// | single | several labels | linear | bce |
     /// | single | binary | linear | bce |
     /// | single | score | linear | mse, bce |
     /// | pair | classes | cross-encoder, concat | cross-entropy |
+    /// | pair | several labels | cross-encoder, concat | bce |
     /// | pair | binary | cosine, concat, cross-encoder | bce, cosine-embedding |
     /// | pair | score | cosine, concat, cross-encoder | mse, bce, cosine-embedding |
     ///
@@ -31,9 +33,12 @@ impl Legal {
         use LossKind::{Bce, CosineEmbedding, CrossEntropy, Mse};
         let (heads, losses): (&[HeadKind], &[LossKind]) = match (spec.inputs, spec.label) {
             (Inputs::Single, LabelKind::Classes { .. }) => (&[Linear], &[CrossEntropy]),
-            (Inputs::Single, LabelKind::Binary) => (&[Linear], &[Bce]),
+            (Inputs::Single, LabelKind::MultiLabel { .. } | LabelKind::Binary) => {
+                (&[Linear], &[Bce])
+            }
             (Inputs::Single, LabelKind::Score { .. }) => (&[Linear], &[Mse, Bce]),
             (Inputs::Pair, LabelKind::Classes { .. }) => (&[CrossEncoder, Concat], &[CrossEntropy]),
+            (Inputs::Pair, LabelKind::MultiLabel { .. }) => (&[CrossEncoder, Concat], &[Bce]),
             (Inputs::Pair, LabelKind::Binary) => {
                 (&[Cosine, Concat, CrossEncoder], &[Bce, CosineEmbedding])
             }
@@ -83,7 +88,6 @@ mod tests {
     use crate::spec::Metric;
     use crate::task::{MultitaskModel, TaskConfig, TaskHead};
     use burn::backend::Flex;
-    use burn::tensor::Tensor;
 
     /// Every combination that the table allows is built, computed and read.
     #[test]
@@ -91,6 +95,7 @@ mod tests {
         let device = Default::default();
         let kinds = [
             LabelKind::Classes { classes: 3 },
+            LabelKind::MultiLabel { classes: 3 },
             LabelKind::Binary,
             LabelKind::Score { min: 1.0, max: 7.0 },
         ];
@@ -139,7 +144,7 @@ mod tests {
                         ids: vec!["1".into(), "2".into()],
                         a: vec![vec![7, 8], vec![9]],
                         b: vec![vec![10], vec![11, 12]],
-                        labels: Some(vec![1.0, 1.0]),
+                        labels: Some(vec![1.0; 2 * label.width()]),
                     };
                     let batcher = crate::data::Batcher {
                         packing: task.packing(),
@@ -156,14 +161,16 @@ mod tests {
                     let batch = batcher.batch(&data, &[0, 1]).to_device::<Flex>(&device);
                     let head = &model.heads[0];
                     let logits = model.forward(head, &batch);
-                    let labels = Tensor::from_floats([1.0, 1.0], &device);
+                    let labels = batch.labels.clone().expect("labels");
                     let loss: f32 = head.loss(logits.clone(), labels).into_scalar();
                     assert!(loss.is_finite(), "{task:?}");
                     let outputs = logits.dims()[1];
                     let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
                     let prediction = task.predict(&values[..outputs]);
                     match label {
-                        LabelKind::Classes { .. } => assert_eq!(prediction.probabilities.len(), 3),
+                        LabelKind::Classes { .. } | LabelKind::MultiLabel { .. } => {
+                            assert_eq!(prediction.probabilities.len(), 3);
+                        }
                         LabelKind::Binary => assert_eq!(prediction.probabilities.len(), 2),
                         LabelKind::Score { .. } => {
                             assert!((1.0..=7.0).contains(&prediction.value));

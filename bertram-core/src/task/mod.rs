@@ -16,5 +16,6 @@ pub use model::{MultitaskModel, TaskConfig, TaskHead};
 pub use predict::{Prediction, score};
 
 pub use crate::spec::{
-    Inputs, LabelKind, Metric, Preset, TaskId, TaskMap, TaskNameError, TaskSpec,
+    Inputs, LABEL_SEPARATOR, LabelKind, Metric, Preset, SecondFiles, TaskId, TaskMap,
+    TaskNameError, TaskSpec,
 };

@@ -53,7 +53,7 @@ impl TaskConfig {
 
     fn outputs(&self) -> usize {
         match self.spec.label {
-            LabelKind::Classes { classes } => classes,
+            LabelKind::Classes { classes } | LabelKind::MultiLabel { classes } => classes,
             LabelKind::Binary | LabelKind::Score { .. } => 1,
         }
     }
@@ -62,7 +62,7 @@ impl TaskConfig {
     fn unit_labels<B: Backend>(&self, labels: Tensor<B, 1>) -> Tensor<B, 1> {
         match self.spec.label {
             LabelKind::Score { min, max } => (labels - min) / (max - min),
-            LabelKind::Classes { .. } | LabelKind::Binary => labels,
+            LabelKind::Classes { .. } | LabelKind::MultiLabel { .. } | LabelKind::Binary => labels,
         }
     }
 }
@@ -110,13 +110,18 @@ impl<B: Backend> TaskHead<B> {
     /// # Shapes
     ///
     /// - `logits`: `[examples, outputs]`
-    /// - `labels`: `[examples]`, as in the data (class index, 0/1, or score)
+    /// - `labels`: `[examples]`, as in the data (class index, 0/1, or score); of several labels at once
+    ///   `[examples * outputs]`, 0 or 1 for each class
     /// - output: `[1]`
     pub fn loss(&self, logits: Tensor<B, 2>, labels: Tensor<B, 1>) -> Tensor<B, 1> {
         let unit = self.config.unit_labels(labels);
         match self.config.loss {
             LossKind::CrossEntropy => cross_entropy(logits, unit.int()),
-            LossKind::Bce => binary_cross_entropy_with_logits(logits.squeeze_dim(1), unit),
+            // Of several labels at once the mean goes over examples and classes, as in `BCEWithLogitsLoss`.
+            LossKind::Bce => {
+                let numbers: usize = logits.dims().iter().product();
+                binary_cross_entropy_with_logits(logits.reshape([numbers]), unit)
+            }
             LossKind::Mse => mean_squared_error(logits.squeeze_dim(1), unit),
             LossKind::CosineEmbedding => {
                 let alike = unit.greater_equal_elem(0.5).float();

@@ -1,15 +1,16 @@
 //! From logits on the host to predictions and scores.
 
-use super::{LabelKind, TaskConfig};
+use super::{LabelKind, TaskConfig, TaskSpec};
 use crate::loss::LossKind;
 use crate::metric::TaskScores;
 
 /// What the model says of one example.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
-    /// Class index, 0/1, or score on the label's scale.
+    /// Class index, 0/1, or score on the label's scale; of several labels at once how many are said.
     pub value: f64,
-    /// Probability of each class (`[no, yes]` for a binary task); empty for scores.
+    /// Probability of each class (`[no, yes]` for a binary task; of several labels at once they do not sum to 1); empty for
+    /// scores.
     pub probabilities: Vec<f64>,
 }
 
@@ -17,6 +18,7 @@ impl TaskConfig {
     /// Reads one example's logits.
     ///
     /// - classes: softmax; the first of equal maxima wins, as in `argmax`
+    /// - several labels at once: `sigmoid(logit)` of each, which is said where it rounds to 1
     /// - binary with `bce`: `sigmoid(logit)`, yes where it rounds to 1; a bare cosine is read the same way, as published
     /// - binary with `cosine-embedding`: the cosine's place between the margin and 1, yes in its upper half
     /// - scores: the number that was trained against `label / 5`, clamped to the label's range. Correlations are
@@ -33,6 +35,19 @@ impl TaskConfig {
                 }
                 Prediction {
                     value: best as f64,
+                    probabilities,
+                }
+            }
+            LabelKind::MultiLabel { .. } => {
+                let probabilities: Vec<f64> = logits
+                    .iter()
+                    .map(|&logit| sigmoid(f64::from(logit)))
+                    .collect();
+                let said = probabilities
+                    .iter()
+                    .filter(|probability| **probability >= 0.5);
+                Prediction {
+                    value: said.count() as f64,
                     probabilities,
                 }
             }
@@ -57,14 +72,29 @@ impl TaskConfig {
     fn unit_score(&self, logits: &[f32]) -> f64 {
         let logit = f64::from(logits.first().copied().unwrap_or(f32::NAN));
         match self.loss {
-            LossKind::Bce | LossKind::CrossEntropy => 1.0 / (1.0 + (-logit).exp()),
+            LossKind::Bce | LossKind::CrossEntropy => sigmoid(logit),
             LossKind::Mse => logit,
             LossKind::CosineEmbedding => (logit - self.margin) / (1.0 - self.margin),
         }
     }
 }
 
-/// Scores a whole split: `logits` and `labels` of each row, in the same order.
+impl Prediction {
+    /// The answer in words: the label's name, the names of all that are said, or the score.
+    pub fn text(&self, spec: &TaskSpec) -> String {
+        match spec.label {
+            LabelKind::MultiLabel { .. } => {
+                let numbers: Vec<f32> = self.probabilities.iter().map(|it| *it as f32).collect();
+                spec.labels_text(&numbers)
+            }
+            LabelKind::Classes { .. } | LabelKind::Binary | LabelKind::Score { .. } => {
+                spec.label_text(self.value)
+            }
+        }
+    }
+}
+
+/// Scores a whole split: `logits` of each row, and the numbers of their labels one row after the other.
 pub fn score(config: &TaskConfig, logits: &[Vec<f32>], labels: &[f32]) -> TaskScores {
     match config.spec.label {
         LabelKind::Classes { .. } | LabelKind::Binary => {
@@ -75,12 +105,27 @@ pub fn score(config: &TaskConfig, logits: &[Vec<f32>], labels: &[f32]) -> TaskSc
             let labels: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
             TaskScores::classification(&config.spec, &predictions, &labels)
         }
+        LabelKind::MultiLabel { classes } => {
+            let predictions: Vec<Vec<bool>> = logits
+                .iter()
+                .map(|row| row.iter().map(|logit| *logit >= 0.0).collect())
+                .collect();
+            let labels: Vec<Vec<bool>> = labels
+                .chunks(classes)
+                .map(|row| row.iter().map(|number| *number >= 0.5).collect())
+                .collect();
+            TaskScores::multi_label(&config.spec, &predictions, &labels)
+        }
         LabelKind::Score { .. } => {
             let predictions: Vec<f64> = logits.iter().map(|row| config.unit_score(row)).collect();
             let labels: Vec<f64> = labels.iter().map(|&label| f64::from(label)).collect();
             TaskScores::regression(&config.spec, &predictions, &labels)
         }
     }
+}
+
+fn sigmoid(logit: f64) -> f64 {
+    1.0 / (1.0 + (-logit).exp())
 }
 
 fn softmax(logits: &[f32]) -> Vec<f64> {
@@ -98,7 +143,7 @@ mod tests {
     use super::*;
     use crate::encoder::Pooling;
     use crate::head::{HeadKind, Threshold};
-    use crate::task::{TaskId, TaskSpec};
+    use crate::task::TaskId;
 
     fn config(task: TaskId, head: HeadKind, loss: LossKind) -> TaskConfig {
         TaskConfig {

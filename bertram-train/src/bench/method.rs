@@ -211,6 +211,7 @@ pub(super) fn head<B: Backend>(
     let (head, loss) = match spec.label {
         LabelKind::Classes { .. } => (HeadKind::Linear, LossKind::CrossEntropy),
         LabelKind::Binary => (HeadKind::Cosine, LossKind::Bce),
+        LabelKind::MultiLabel { .. } => (HeadKind::Linear, LossKind::Bce),
         LabelKind::Score { .. } => (HeadKind::Cosine, LossKind::Mse),
     };
     let task = TaskConfig {

@@ -1,5 +1,7 @@
 //! From keys to settings: defaults, ranges, and what goes together.
 
+use std::path::PathBuf;
+
 use bertram_core::data::{BadRows, Format, Preprocess};
 use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_core::task::{LabelKind, TaskId};
@@ -11,6 +13,7 @@ use super::{
 };
 use super::{paths, regulariser, shadow};
 use crate::aggregator::{AggregatorConfig, AggregatorKind};
+use crate::data_source::is_url;
 use crate::optim::{AdamWConfig, LrSchedule};
 use crate::schedule::{CombinedStop, Order, ScheduleKind};
 use crate::weighting::LossWeighting;
@@ -169,7 +172,7 @@ fn data(s: &mut Source) -> DataSettings {
     s.has_table("data");
     s.has_table("data.demo");
     DataSettings {
-        dir: paths::path(s, "data.dir"),
+        dir: folder(s, "data.dir"),
         format: s.choice("data.format").unwrap_or(Format::Cs224n),
         preprocess: s.choice("data.preprocess").unwrap_or(Preprocess::Cs224n),
         bad_rows: s.choice("data.bad-rows").unwrap_or(BadRows::Error),
@@ -350,7 +353,9 @@ fn baseline(s: &mut Source, tasks: &[TaskSettings]) -> Option<BaselineSettings> 
         .map_or(0, |class| class as usize);
     let classes = tasks.iter().filter_map(|task| match task.spec.label {
         // Those of `labels = "auto"` are not known yet.
-        LabelKind::Classes { classes } => Some(classes).filter(|classes| *classes > 0),
+        LabelKind::Classes { classes } | LabelKind::MultiLabel { classes } => {
+            Some(classes).filter(|classes| *classes > 0)
+        }
         LabelKind::Binary | LabelKind::Score { .. } => None,
     });
     if let Some(fewest) = classes.min().filter(|fewest| class >= *fewest) {
@@ -364,6 +369,21 @@ fn baseline(s: &mut Source, tasks: &[TaskSettings]) -> Option<BaselineSettings> 
         s.problem("baseline.binary", format!("{binary} is not 0 or 1"));
     }
     there.then_some(BaselineSettings { class, binary })
+}
+
+/// A folder on this machine.
+fn folder(s: &mut Source, key: &str) -> Option<PathBuf> {
+    let path = paths::path(s, key)?;
+    if is_url(&path) {
+        s.problem(
+            key,
+            format!(
+                "{} is a URL, and a data folder is on this machine: name its files one by one (tasks.NAME.train, dev and test)",
+                path.display()
+            ),
+        );
+    }
+    Some(path)
 }
 
 fn optimizer(s: &mut Source) -> AdamWConfig {

@@ -529,6 +529,8 @@ struct SpecKeys<'a> {
     binary: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<[f32; 2]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multi: Option<bool>,
     metric: Metric,
 }
 
@@ -540,11 +542,17 @@ impl<'a> SpecKeys<'a> {
             labels: None,
             binary: None,
             score: None,
+            multi: None,
             metric: spec.metric,
         };
         match spec.label {
             LabelKind::Classes { .. } => Self {
                 labels: Some(&spec.labels),
+                ..keys
+            },
+            LabelKind::MultiLabel { .. } => Self {
+                labels: Some(&spec.labels),
+                multi: Some(true),
                 ..keys
             },
             LabelKind::Binary => Self {

@@ -3,14 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use super::source::Source;
+use crate::data_source::is_url;
 
-/// The path of a file or folder, absolute: a relative one is relative to the file that says it, on the command line to the
+/// A URL as it is, or the path of a file or folder, absolute: a relative one is relative to the file that says it, on the command line to the
 /// working directory.
 ///
 /// Until 0.1.0 all were relative to the working directory: one that is there and not beside the file is still taken, with a
 /// warning.
 pub(super) fn path(s: &mut Source, key: &str) -> Option<PathBuf> {
     let text = s.text(key)?;
+    if is_url(Path::new(&text)) {
+        return Some(text.into());
+    }
     let here = absolute(Path::new(&text));
     let Some(beside) = beside_file(s, key, &text) else {
         return Some(here);

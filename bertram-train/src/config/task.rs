@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bertram_core::data::{Columns, LabelNumbers};
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
-use bertram_core::task::{Inputs, LabelKind, Legal, Metric, Preset, TaskId, TaskSpec, names};
+use bertram_core::task::{
+    Inputs, LABEL_SEPARATOR, LabelKind, Legal, Metric, Preset, TaskId, TaskSpec, names,
+};
 
 use super::check::{PROBABILITY, is_probability, not_negative, positive};
 use super::source::Source;
@@ -174,6 +176,13 @@ fn label(s: &mut Source, task: TaskId) -> Option<(LabelKind, Vec<String>)> {
     let labels = s.labels(&key("labels"));
     let binary = s.labels(&key("binary"));
     let score = s.range(&key("score"));
+    let multi = s.flag(&key("multi")).unwrap_or(false);
+    if multi && labels.is_none() && !s.is_said(&key("labels")) {
+        s.problem(
+            &key("multi"),
+            "means something only beside labels = [\"...\", ...] or \"auto\": rows may have any number of them",
+        );
+    }
     let said = [
         ("labels", labels.is_some()),
         ("binary", binary.is_some()),
@@ -199,12 +208,21 @@ fn label(s: &mut Source, task: TaskId) -> Option<(LabelKind, Vec<String>)> {
                 "names one label; there must be two at least",
             );
         }
-        return Some((
-            LabelKind::Classes {
-                classes: labels.len(),
-            },
-            labels,
-        ));
+        if let Some(label) = labels
+            .iter()
+            .find(|label| multi && label.contains(LABEL_SEPARATOR))
+        {
+            s.problem(
+                &key("labels"),
+                format!("{label:?} has a {LABEL_SEPARATOR:?}, which stands between the labels of a row in tables"),
+            );
+        }
+        let classes = labels.len();
+        let kind = match multi {
+            true => LabelKind::MultiLabel { classes },
+            false => LabelKind::Classes { classes },
+        };
+        return Some((kind, labels));
     }
     if let Some(binary) = binary {
         if binary.len() != 2 {

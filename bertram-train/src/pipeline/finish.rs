@@ -1,6 +1,7 @@
 //! What a run leaves: scores, predictions, the exported model, `summary.json`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bertram_core::data::{
@@ -9,15 +10,17 @@ use bertram_core::data::{
 };
 use bertram_core::encoder::read_config;
 use bertram_core::fs::WriteError;
-use bertram_core::metric::SplitScores;
+use bertram_core::metric::{SplitScores, TaskScores};
 use bertram_core::task::{
-    ModelFolder, MultitaskModel, Prediction, TaskId, TaskSpec, load_model_folder,
+    LabelKind, ModelFolder, MultitaskModel, Prediction, SecondFiles, TaskId, TaskSpec,
+    load_model_folder,
 };
 use bertram_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
+use super::mistakes::Answers;
 use super::resume::check_unchanged;
 use super::start::{build_model, compute_as_trained, warn_of_preprocessing};
 use super::{PipelineError, TrainedModel, export_model, peak_memory_bytes};
@@ -38,6 +41,9 @@ pub struct Summary {
     pub dev: SplitScores,
     /// The epoch whose model is exported.
     pub best_epoch: usize,
+    /// Scores on further dev files, as `mnli-mismatched`; they choose no epoch and are in no mean.
+    #[serde(default, skip_serializing_if = "FurtherScores::is_empty")]
+    pub further: FurtherScores,
     /// Epochs asked for.
     pub epochs: usize,
     /// Updates made.
@@ -69,6 +75,9 @@ pub struct Summary {
     /// Data files with their hashes.
     pub data: Vec<DataFile>,
 }
+
+/// Scores of tasks on dev files beside their own, by `TASK-FILES`.
+pub type FurtherScores = BTreeMap<String, TaskScores>;
 
 /// Versions of the software a run was made with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,7 +111,11 @@ pub fn finish<B: Kernels>(
         .collect();
     let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)?;
     corpus.clear();
-    let (scores, analysis) = predict_and_analyse(
+    let Predicted {
+        scores,
+        further,
+        analysis,
+    } = predict_and_analyse(
         &model,
         &settings,
         &tasks,
@@ -152,6 +165,7 @@ pub fn finish<B: Kernels>(
         run: run.name(),
         dev: scores,
         best_epoch: state.best.as_ref().map_or(0, |best| best.epoch),
+        further,
         epochs: settings.train.epochs,
         updates: state.updates,
         seconds: state.seconds,
@@ -186,7 +200,8 @@ pub fn load_trained<B: Backend>(
     Ok(folder)
 }
 
-/// Predicts a split of every task, writes the course's files into `folder`, and scores where there are labels.
+/// Predicts a split of every task, writes the course's files into `folder`, and scores where there are labels: the tasks' own
+/// files, and further ones.
 pub fn predict_split<B: Kernels>(
     model: &MultitaskModel<B>,
     settings: &Settings,
@@ -195,9 +210,16 @@ pub fn predict_split<B: Kernels>(
     folder: &Path,
     device: &B::Device,
     progress: impl FnMut(usize, usize),
-) -> Result<SplitScores, PipelineError> {
-    let (scores, _) = predict_and_analyse(model, settings, tasks, split, folder, device, progress)?;
-    Ok(scores)
+) -> Result<(SplitScores, FurtherScores), PipelineError> {
+    let predicted = predict_and_analyse(model, settings, tasks, split, folder, device, progress)?;
+    Ok((predicted.scores, predicted.further))
+}
+
+/// What comes of predicting a split.
+struct Predicted {
+    scores: SplitScores,
+    further: FurtherScores,
+    analysis: Analysis,
 }
 
 /// What a task's model, or a baseline, says of the rows of a split.
@@ -205,8 +227,10 @@ pub(crate) struct SplitPredictions<'a> {
     pub(crate) task: TaskId,
     pub(crate) spec: &'a TaskSpec,
     pub(crate) split: Split,
+    /// Where they are not of the task's own files.
+    pub(crate) files: Option<SecondFiles>,
     pub(crate) ids: &'a [String],
-    /// Of each row, where all have one.
+    /// The numbers of all rows' labels, where all have one.
     pub(crate) labels: Option<&'a [f32]>,
     pub(crate) predictions: &'a [Prediction],
     /// Rows among them that could not be read, and have an answer all the same.
@@ -221,16 +245,27 @@ pub(crate) fn save_predictions(
     let SplitPredictions { task, spec, .. } = *said;
     std::fs::create_dir_all(folder).map_err(RunError::io(folder))?;
     let neutral = neutral_prediction(spec);
+    let width = spec.label.width();
+    let answer_to_bad = match spec.label {
+        LabelKind::MultiLabel { .. } => String::new(),
+        LabelKind::Classes { .. } | LabelKind::Binary | LabelKind::Score { .. } => {
+            spec.label_text(neutral)
+        }
+    };
     let rows = said.ids.iter().zip(said.predictions).enumerate();
     let rows = rows.map(|(index, (id, prediction))| PredictionRow {
         id: Cow::Borrowed(id.as_str()),
-        gold: said.labels.and_then(|labels| labels.get(index).copied()),
+        gold: said
+            .labels
+            .and_then(|labels| labels.chunks(width).nth(index)),
+        answer: prediction.text(spec),
         prediction: prediction.value,
         probabilities: &prediction.probabilities,
     });
     let rows = with_bad_rows(rows, said.bad, |bad| PredictionRow {
         id: Cow::Owned(bad.name()),
         gold: None,
+        answer: answer_to_bad.clone(),
         prediction: neutral,
         probabilities: &[],
     });
@@ -238,18 +273,26 @@ pub(crate) fn save_predictions(
         message: error.to_string(),
         path: path.to_owned(),
     };
-    let path = folder.join(format!("{task}-{}.csv", said.split.name()));
+    let name = match said.files {
+        Some(files) => format!("{task}-{}", files.name),
+        None => task.name().to_owned(),
+    };
+    let path = folder.join(format!("{name}-{}.csv", said.split.name()));
     write_prediction_table(&path, spec, &rows).map_err(|error| failed(&path, error))?;
     let values: Vec<f64> = rows.iter().map(|row| row.prediction).collect();
     let Some(preset) = spec.preset else {
         return Ok(());
     };
-    if preset.course.is_some() {
+    if preset.course.is_some() && said.files.is_none() {
         let ids: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
         let path = folder.join(format!("{task}-{}-output.csv", said.split.name()));
         write_predictions(&path, spec, &ids, &values).map_err(|error| failed(&path, error))?;
     }
-    if let (Split::Test, Some(name)) = (said.split, preset.glue.submission) {
+    let submission = match said.files {
+        Some(files) => Some(files.submission),
+        None => preset.glue.submission,
+    };
+    if let (Split::Test, Some(name)) = (said.split, submission) {
         let path = folder.join(format!("{name}.tsv"));
         write_glue_predictions(&path, spec, &values).map_err(|error| failed(&path, error))?;
     }
@@ -265,7 +308,7 @@ fn predict_and_analyse<B: Kernels>(
     folder: &Path,
     device: &B::Device,
     mut progress: impl FnMut(usize, usize),
-) -> Result<(SplitScores, Analysis), PipelineError> {
+) -> Result<Predicted, PipelineError> {
     let (sets, bad): (Vec<EvaluationSet<'_>>, Vec<&[BadRow]>) = tasks
         .iter()
         .filter_map(|task| {
@@ -309,6 +352,7 @@ fn predict_and_analyse<B: Kernels>(
                 task,
                 spec: &set.config.spec,
                 split,
+                files: None,
                 ids: &set.data.ids,
                 labels: set.data.labels.as_deref(),
                 predictions: &predictions,
@@ -316,10 +360,97 @@ fn predict_and_analyse<B: Kernels>(
             },
         )?;
         if let Some(labels) = &set.data.labels {
+            if let Some(of_task) = tasks.iter().find(|it| it.config.task == task)
+                && split == Split::Dev
+            {
+                let answers = Answers {
+                    spec: &set.config.spec,
+                    data: set.data,
+                    texts: &of_task.dev_texts,
+                    predictions: &predictions,
+                };
+                let path = |what: &str| folder.join(format!("{task}-dev-{what}.csv"));
+                let written = answers
+                    .write_labels(&path("labels"))
+                    .and_then(|()| answers.write_mistakes(&path("mistakes")));
+                written.map_err(|error| PipelineError::Predictions {
+                    message: error.to_string(),
+                    path: error.path.clone(),
+                })?;
+            }
             analysis
                 .tasks
                 .insert(task, TaskAnalysis::new(set.config, logits, labels));
         }
     }
-    Ok((scores, analysis))
+    let further = predict_second(model, settings, tasks, split, folder, device)?;
+    Ok(Predicted {
+        scores,
+        further,
+        analysis,
+    })
+}
+
+/// Predicts the further files of tasks that have some.
+fn predict_second<B: Kernels>(
+    model: &MultitaskModel<B>,
+    settings: &Settings,
+    tasks: &[TaskData],
+    split: Split,
+    folder: &Path,
+    device: &B::Device,
+) -> Result<FurtherScores, PipelineError> {
+    let mut further = FurtherScores::new();
+    for task in tasks {
+        let Some(second) = &task.second else {
+            continue;
+        };
+        let (data, bad): (_, &[BadRow]) = match split {
+            Split::Train => (None, &[]),
+            Split::Dev => (second.dev.as_ref(), &[]),
+            Split::Test => (second.test.as_ref(), &second.bad_test_rows),
+        };
+        let Some(data) = data else {
+            continue;
+        };
+        let set = EvaluationSet {
+            config: &task.config,
+            batcher: &task.batcher,
+            data,
+            overall_weight: task.overall_weight,
+        };
+        let (scores, logits) = evaluate(
+            model,
+            &[set],
+            settings.train.eval_batch_size,
+            device,
+            |_, _, _| {},
+        );
+        let name = task.config.task;
+        if let Some(task) = task_without_finite_logits(&logits) {
+            return Err(PipelineError::NotFinite { task, split });
+        }
+        let logits = logits.get(&name).map_or(&[][..], Vec::as_slice);
+        let predictions: Vec<Prediction> = logits
+            .iter()
+            .map(|logits| task.config.predict(logits))
+            .collect();
+        save_predictions(
+            folder,
+            &SplitPredictions {
+                task: name,
+                spec: &task.config.spec,
+                split,
+                files: Some(second.files),
+                ids: &data.ids,
+                labels: data.labels.as_deref(),
+                predictions: &predictions,
+                bad,
+            },
+        )?;
+        if let Some(scores) = scores.tasks.get(&name) {
+            further.insert(format!("{name}-{}", second.files.name), scores.clone());
+        }
+    }
+    Ok(further)
 }

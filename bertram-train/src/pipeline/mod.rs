@@ -6,14 +6,15 @@ mod export;
 mod finish;
 mod fit;
 mod memory;
+mod mistakes;
 mod prepare;
 mod resume;
 mod start;
 
 pub use evaluation::{EVALUATION_KEYS, settings_to_evaluate};
 pub use export::{TrainedModel, export_model, export_run, open_trained};
+pub use finish::{FurtherScores, Summary, Versions, finish, load_trained, predict_split};
 pub(crate) use finish::{SplitPredictions, save_predictions};
-pub use finish::{Summary, Versions, finish, load_trained, predict_split};
 pub use fit::check_fit;
 pub use memory::peak_memory_bytes;
 pub use prepare::{Prepared, prepare};

@@ -237,7 +237,7 @@ fn training(out: &mut Writer, report: &Report, group: &Group) -> Result<(), Repo
     logged("conflict-share", "", &|line| line.conflict_share)
 }
 
-/// Confusion (`x` gold, `y` predicted), calibration (`x` mean probability, `y` share of yes), scatter (`x` gold, `y`
+/// Confusion (`x` gold, `y` predicted), labels (`x` the label, `count` its rows), calibration (`x` mean probability, `y` share of yes), scatter (`x` gold, `y`
 /// predicted).
 fn predictions(out: &mut Writer, report: &Report, group: &Group) -> Result<(), ReportError> {
     for task in report.tasks() {
@@ -256,6 +256,22 @@ fn predictions(out: &mut Writer, report: &Report, group: &Group) -> Result<(), R
                         out.row(Row {
                             count: Some(count),
                             ..row("confusion", Some(gold as f64), Some(predicted as f64))
+                        })?;
+                    }
+                }
+            }
+            Some(TaskAnalysis::Labels { counts, .. }) => {
+                for (label, counts) in counts.iter().enumerate() {
+                    for (name, value) in [
+                        ("precision", counts.precision()),
+                        ("recall", counts.recall()),
+                        ("f1", Some(counts.f1())),
+                    ] {
+                        out.row(Row {
+                            name,
+                            value: value.map_or_else(String::new, number),
+                            count: Some(counts.true_positives + counts.false_negatives),
+                            ..row("labels", Some(label as f64), None)
                         })?;
                     }
                 }

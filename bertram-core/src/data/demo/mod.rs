@@ -150,7 +150,7 @@ fn course_file(task: TaskId, examples: &[Example]) -> String {
     for (index, row) in examples.iter().enumerate() {
         let mut fields = vec![index.to_string(), row.id.clone(), row.text_a.clone()];
         fields.extend(row.text_b.clone());
-        if let Some(label) = row.label {
+        if let Some(label) = row.number() {
             fields.push(if task == TaskId::SST {
                 format!("{label:.0}")
             } else {
@@ -205,7 +205,7 @@ fn sentiment(rng: &mut ChaCha8Rng) -> Example {
         id: id(rng),
         text_a: format!("{text} {}", pick(ENDINGS, rng)),
         text_b: None,
-        label: Some(class as f32),
+        label: Some((class as f32).into()),
     }
 }
 
@@ -278,7 +278,7 @@ fn paraphrase(rng: &mut ChaCha8Rng) -> Example {
         id: id(rng),
         text_a: meaning.say(pick(QUESTIONS, rng), 0, rng),
         text_b: Some(other.say(pick(QUESTIONS, rng), 0, rng)),
-        label: Some(f32::from(u8::from(label))),
+        label: Some(f32::from(u8::from(label)).into()),
     }
 }
 
@@ -297,7 +297,7 @@ fn similarity(rng: &mut ChaCha8Rng) -> Example {
         id: id(rng),
         text_a: meaning.say(pick(STATEMENTS, rng), 1, rng),
         text_b: Some(other.say(pick(STATEMENTS, rng), 1, rng)),
-        label: Some(((score * 10.0).round() / 10.0) as f32),
+        label: Some((((score * 10.0).round() / 10.0) as f32).into()),
     }
 }
 
@@ -352,7 +352,7 @@ mod tests {
                 .dataset(task, Split::Train)
                 .examples
                 .iter()
-                .filter_map(|row| row.label)
+                .filter_map(|row| row.number())
                 .collect()
         };
         for class in 0..5 {

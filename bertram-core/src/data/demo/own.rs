@@ -109,7 +109,7 @@ fn reviews(rng: &mut ChaCha8Rng, rows: usize) -> String {
     let mut count = 0;
     while count < rows {
         let example = sentiment(rng);
-        let verdict = match example.label {
+        let verdict = match example.number() {
             Some(class) if class < 2.0 => "bad",
             Some(class) if class > 2.0 => "good",
             _ => continue,
@@ -136,7 +136,7 @@ fn similarities(rng: &mut ChaCha8Rng, rows: usize) -> Similarities {
     };
     for _ in 0..rows {
         let example = similarity(rng);
-        let score = f64::from(example.label.unwrap_or_default()) / 5.0;
+        let score = f64::from(example.number().unwrap_or_default()) / 5.0;
         columns.left.push(example.text_a);
         columns.right.push(example.text_b.unwrap_or_default());
         columns.likeness.push((score * 100.0).round() / 100.0);

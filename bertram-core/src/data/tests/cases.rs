@@ -326,7 +326,7 @@ fn truth_values_are_one_and_zero_and_minus_one_is_no_label() {
         dataset
             .examples
             .iter()
-            .map(|row| row.label)
+            .map(|row| row.number())
             .collect::<Vec<_>>()
     };
     let bools = json_pairs(2, |row| (row == 0).to_string());

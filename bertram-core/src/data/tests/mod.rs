@@ -63,7 +63,7 @@ fn every_format_gives_the_same_rows() {
                 id: "q1".into(),
                 text_a: "a \"b\"".into(),
                 text_b: Some("c".into()),
-                label: Some(1.0),
+                label: Some(1.0.into()),
             }],
             "{format:?}"
         );

@@ -109,7 +109,7 @@ fn every_format_and_delimiter_gives_the_same_rows() {
         let read = read_own(name, bytes, &columns).unwrap_or_else(|error| panic!("{error}"));
         let row = &read.examples[0];
         assert_eq!(
-            (row.text_a.as_str(), row.text_b.as_deref(), row.label),
+            (row.text_a.as_str(), row.text_b.as_deref(), row.number()),
             ("a, b", Some("c"), Some(1.0)),
             "{name}"
         );
@@ -131,7 +131,7 @@ fn standard_names_need_no_columns() {
         ),
     ] {
         let read = read_own(name, text.as_bytes(), &none).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(read.examples[0].label, Some(2.0), "{name}");
+        assert_eq!(read.examples[0].number(), Some(2.0), "{name}");
     }
     let error = read_own("d.csv", b"a,b,label\nx,y,no\n", &none).expect_err("no columns");
     let text = error.to_string();
@@ -225,8 +225,11 @@ fn numbers_for_names_are_read_where_they_leave_no_doubt() {
             });
             match (read, outcome) {
                 (Ok((read, _)), Ok(classes)) => {
-                    let found: Vec<f32> =
-                        read.examples.iter().filter_map(|row| row.label).collect();
+                    let found: Vec<f32> = read
+                        .examples
+                        .iter()
+                        .filter_map(|row| row.number())
+                        .collect();
                     assert_eq!(found, classes, "{labels:?}");
                 }
                 (Err(error), Err(parts)) => {
@@ -277,7 +280,7 @@ fn numbers_of_glue_presets_are_those_of_the_hub() {
                 &Columns::default(),
             )
             .unwrap_or_else(|error| panic!("{error}"));
-            let label = read.examples[0].label.expect("a label");
+            let label = read.examples[0].number().expect("a label");
             assert_eq!(spec.label_text(f64::from(label)), name, "{task}: {number}");
         }
     }

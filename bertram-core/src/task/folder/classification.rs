@@ -19,13 +19,13 @@ use crate::task::{LabelKind, TaskConfig, TaskHead};
 const NEARLY_LINEAR: f32 = 1.0 / 8192.0;
 
 /// Whether `BertForSequenceClassification` computes what the task's head does: one linear layer on one sequence's `[CLS]`
-/// or pooler, whose output is read by a softmax, or is the score.
+/// or pooler, whose output is read by a softmax or by a sigmoid for each label, or is the score.
 pub fn is_sequence_classifier(task: &TaskConfig) -> bool {
     let head = matches!(task.head, HeadKind::Linear | HeadKind::CrossEncoder);
     let pooling = matches!(task.pooling, Pooling::Cls | Pooling::Pooler);
     let output = match task.spec.label {
         LabelKind::Classes { .. } => task.loss == LossKind::CrossEntropy,
-        LabelKind::Binary => task.loss == LossKind::Bce,
+        LabelKind::MultiLabel { .. } | LabelKind::Binary => task.loss == LossKind::Bce,
         LabelKind::Score { .. } => task.loss == LossKind::Mse,
     };
     head && pooling && output
@@ -86,7 +86,7 @@ fn classifier(task: &TaskConfig, weight: &TensorData, bias: &TensorData) -> Clas
         .collect();
     let mut biases: Vec<f32> = bias.iter::<f32>().collect();
     match task.spec.label {
-        LabelKind::Classes { .. } => {}
+        LabelKind::Classes { .. } | LabelKind::MultiLabel { .. } => {}
         LabelKind::Binary => {
             rows.insert(0, vec![0.0; hidden]);
             biases.insert(0, 0.0);
@@ -128,6 +128,7 @@ fn keys(task: &TaskConfig) -> Map<String, Value> {
         .collect();
     let problem = match task.spec.label {
         LabelKind::Score { .. } => "regression",
+        LabelKind::MultiLabel { .. } => "multi_label_classification",
         LabelKind::Classes { .. } | LabelKind::Binary => "single_label_classification",
     };
     Map::from_iter([

@@ -116,6 +116,9 @@ fn is_preset(task: &TaskConfig) -> bool {
 fn label(task: &TaskConfig) -> Value {
     match task.spec.label {
         LabelKind::Classes { classes } => json!({ "kind": "classes", "classes": classes }),
+        LabelKind::MultiLabel { classes } => {
+            json!({ "kind": "multi-label", "classes": classes })
+        }
         LabelKind::Binary => json!({ "kind": "binary" }),
         LabelKind::Score { min, max } => {
             json!({ "kind": "score", "min": f64::from(min), "max": f64::from(max) })
@@ -231,15 +234,18 @@ fn spec(task: TaskId, entry: &Value) -> Result<Arc<TaskSpec>, String> {
         Some("classes") => LabelKind::Classes {
             classes: labels.len(),
         },
+        Some("multi-label") => LabelKind::MultiLabel {
+            classes: labels.len(),
+        },
         Some("binary") => LabelKind::Binary,
         Some("score") => LabelKind::Score {
             min: number("min")? as f32,
             max: number("max")? as f32,
         },
-        _ => return Err("`label` has no `kind` of classes, binary or score".into()),
+        _ => return Err("`label` has no `kind` of classes, multi-label, binary or score".into()),
     };
     let fits = match label {
-        LabelKind::Classes { classes } => classes >= 2,
+        LabelKind::Classes { classes } | LabelKind::MultiLabel { classes } => classes >= 2,
         LabelKind::Binary => labels.len() == 2,
         LabelKind::Score { min, max } => labels.len() == 1 && min < max,
     };

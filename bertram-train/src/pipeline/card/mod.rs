@@ -125,6 +125,7 @@ fn metrics(scores: &TaskScores) -> Vec<(&'static str, &'static str, f64)> {
             let (kind, title) = match metric {
                 Metric::Accuracy => ("accuracy", "Accuracy"),
                 Metric::MacroF1 => ("f1", "Macro F1"),
+                Metric::MicroF1 => ("f1", "Micro F1"),
                 Metric::F1 => ("f1", "F1"),
                 Metric::Mcc => ("matthews_correlation", "Matthews correlation"),
                 Metric::Pearson => ("pearsonr", "Pearson's r"),

@@ -18,6 +18,7 @@ vectors = model.encode([\"a lovely film\", \"the dog runs\"])
 pub(super) fn labels(task: &TaskConfig) -> String {
     match task.spec.label {
         LabelKind::Classes { .. } | LabelKind::Binary => task.spec.labels.join(", "),
+        LabelKind::MultiLabel { .. } => format!("any of {}", task.spec.labels.join(", ")),
         LabelKind::Score { min, max } => format!("a score from {min} to {max}"),
     }
 }
@@ -26,6 +27,9 @@ pub(super) fn labels(task: &TaskConfig) -> String {
 pub(super) fn folder_text(task: &TaskConfig) -> String {
     let what = match task.spec.label {
         LabelKind::Classes { .. } => "The softmax of its logits has the probabilities.",
+        LabelKind::MultiLabel { .. } => {
+            "The sigmoid of each logit is the probability of its label."
+        }
         LabelKind::Binary => {
             "It has two labels, and 0 for the first one's logit: the softmax has the probabilities of the head's sigmoid."
         }
@@ -98,6 +102,7 @@ pub(super) fn of(task: &TaskConfig, encode: &EncodeSettings) -> String {
         lines.push("        logits = model(**batch).logits".into());
         lines.push(match task.spec.label {
             LabelKind::Classes { .. } | LabelKind::Binary => "    return logits.softmax(-1)".into(),
+            LabelKind::MultiLabel { .. } => "    return logits.sigmoid()".into(),
             LabelKind::Score { min, max } => {
                 format!("    return logits.squeeze(-1).clamp({min}, {max})")
             }
@@ -135,9 +140,11 @@ fn head(task: &TaskConfig) -> Vec<String> {
         format!("{input} @ heads[\"{name}.{layer}.weight\"] + heads[\"{name}.{layer}.bias\"]")
     };
     // Classes have a logit each, everything else has one.
-    let logits = |value: String| match task.loss {
-        LossKind::CrossEntropy => format!("    logits = {value}"),
-        _ => format!("    logit = ({value}).squeeze(-1)"),
+    let logits = |value: String| match task.spec.label {
+        LabelKind::Classes { .. } | LabelKind::MultiLabel { .. } => {
+            format!("    logits = {value}")
+        }
+        LabelKind::Binary | LabelKind::Score { .. } => format!("    logit = ({value}).squeeze(-1)"),
     };
     match task.head {
         HeadKind::Linear => vec![logits(linear("vectors(texts)", "linear"))],
@@ -168,6 +175,9 @@ fn head(task: &TaskConfig) -> Vec<String> {
 
 /// From logits to probabilities or a score.
 fn output(task: &TaskConfig) -> Vec<String> {
+    if matches!(task.spec.label, LabelKind::MultiLabel { .. }) {
+        return vec!["    return logits.sigmoid()".into()];
+    }
     let unit = match task.loss {
         LossKind::CrossEntropy => return vec!["    return logits.softmax(-1)".into()],
         LossKind::Bce => "logit.sigmoid()".to_owned(),
@@ -181,7 +191,7 @@ fn output(task: &TaskConfig) -> Vec<String> {
             "    return ({min} + {} * ({unit})).clamp({min}, {max})",
             max - min
         )],
-        LabelKind::Classes { .. } | LabelKind::Binary => vec![
+        LabelKind::Classes { .. } | LabelKind::MultiLabel { .. } | LabelKind::Binary => vec![
             format!("    yes = ({unit}).clamp(0, 1)"),
             "    return torch.stack([1 - yes, yes], dim=-1)".into(),
         ],

@@ -1,6 +1,6 @@
 //! Where models are right and wrong on dev: confusion, calibration, scatter.
 
-use bertram_core::metric::TaskScores;
+use bertram_core::metric::{LabelCounts, TaskScores};
 use bertram_core::task::{LabelKind, TaskId};
 
 use crate::analysis::{CalibrationBin, TaskAnalysis, evenly, expected_calibration_error};
@@ -60,17 +60,19 @@ fn pictures(report: &Report, group: &Group) -> Result<Option<Block>, ReportError
             title.to_owned()
         };
         let (svg, note, table) = picture(group, task, &analysis, &name)?;
-        figures.push(Figure {
-            title: name,
-            note,
-            svg,
-        });
+        if let Some(svg) = svg {
+            figures.push(Figure {
+                title: name,
+                note,
+                svg,
+            });
+        }
         tables.push(table);
     }
     let note = "A cell of a confusion matrix is shaded by its share of the gold class. A calibrated model is on the dashed \
                 line of the calibration plot, whose grey bars are shares of rows; a perfect one is on that of the scatter \
                 plot.";
-    Ok((!figures.is_empty()).then_some(Block::Figures {
+    Ok((!tables.is_empty()).then_some(Block::Figures {
         note: note.into(),
         legend: Vec::new(),
         figures,
@@ -92,6 +94,21 @@ pub(in crate::report) fn pooled(group: &Group, task: TaskId) -> Option<TaskAnaly
                 }
             }
             TaskAnalysis::Confusion { counts }
+        }
+        (
+            TaskAnalysis::Labels { mut counts, rows },
+            TaskAnalysis::Labels {
+                counts: more,
+                rows: more_rows,
+            },
+        ) => {
+            for (count, more) in counts.iter_mut().zip(more) {
+                *count = *count + more;
+            }
+            TaskAnalysis::Labels {
+                counts,
+                rows: rows + more_rows,
+            }
         }
         (
             TaskAnalysis::Calibration { bins, rows, .. },
@@ -144,21 +161,30 @@ fn merged(one: CalibrationBin, other: CalibrationBin) -> CalibrationBin {
     }
 }
 
-/// Picture, remark and table.
+/// Picture, where there is one, remark and table.
 fn picture(
     group: &Group,
     task: TaskId,
     analysis: &TaskAnalysis,
     name: &str,
-) -> Result<(String, String, Table), ReportError> {
+) -> Result<(Option<String>, String, Table), ReportError> {
     match analysis {
         TaskAnalysis::Confusion { counts } => Ok((
-            chart::matrix(&format!("{name}: confusion matrix"), counts)?,
+            Some(chart::matrix(&format!("{name}: confusion matrix"), counts)?),
             "Confusion matrix".into(),
             confusion_table(name, counts, &class_names(group, task, counts.len())),
         )),
+        TaskAnalysis::Labels { counts, rows } => Ok((
+            None,
+            String::new(),
+            labels_table(name, counts, *rows, &class_names(group, task, counts.len())),
+        )),
         TaskAnalysis::Calibration { bins, ece, .. } => Ok((
-            chart::calibration(&format!("{name}: calibration"), bins, *ece)?,
+            Some(chart::calibration(
+                &format!("{name}: calibration"),
+                bins,
+                *ece,
+            )?),
             format!(
                 "Share of yes by predicted probability; expected calibration error {}",
                 number::score(*ece)
@@ -175,7 +201,7 @@ fn picture(
                 .iter()
                 .filter_map(|run| match run.summary.dev.tasks.get(&task)? {
                     TaskScores::Regression { pearson, .. } => Some(*pearson),
-                    TaskScores::Classification { .. } => None,
+                    TaskScores::Classification { .. } | TaskScores::MultiLabel { .. } => None,
                 })
                 .collect();
             let r = Statistic::new(&r).map(|statistic| statistic.mean);
@@ -187,12 +213,12 @@ fn picture(
                 number::optional(r)
             );
             Ok((
-                chart::scatter(
+                Some(chart::scatter(
                     &format!("{name}: predicted by gold scores"),
                     &shown,
                     scale,
                     r,
-                )?,
+                )?),
                 note,
                 scatter_table(name, points),
             ))
@@ -227,6 +253,26 @@ fn confusion_table(name: &str, counts: &[Vec<u64>], classes: &[String]) -> Table
                 .chain(row.iter().map(|&count| number::count(count)))
                 .chain([number::optional(recall)]),
         );
+    }
+    table
+}
+
+fn labels_table(name: &str, counts: &[LabelCounts], rows: u64, labels: &[String]) -> Table {
+    let mut table = Table::new(
+        format!(
+            "{name}: each label by itself, in {} rows.",
+            number::count(rows)
+        ),
+        ["Label", "#Rows", "#Precision", "#Recall", "#F1"],
+    );
+    for (label, counts) in labels.iter().zip(counts) {
+        table.row([
+            label.clone(),
+            number::count(counts.true_positives + counts.false_negatives),
+            number::optional(counts.precision()),
+            number::optional(counts.recall()),
+            number::score(counts.f1()),
+        ]);
     }
     table
 }
