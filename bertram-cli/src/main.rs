@@ -3,6 +3,7 @@
 mod allocator;
 mod args;
 mod backend;
+mod bench;
 mod commands;
 mod error;
 mod gpu;

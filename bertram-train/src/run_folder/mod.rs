@@ -79,7 +79,8 @@ impl From<WriteError> for RunError {
 }
 
 impl RunError {
-    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+    /// The error of a file, from what the system said of it.
+    pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| match source.kind() {
             // Bytes that are no text, or more than a file of a run has: what it says is at fault, and not the disk.
             std::io::ErrorKind::InvalidData => RunError::Malformed {

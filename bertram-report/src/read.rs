@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use bertram_core::fs::{READ_LIMIT, read_text};
 use bertram_core::metric::TaskScores;
 use bertram_core::task::{TaskId, TaskMap};
+use bertram_train::analysis::Analysis;
+use bertram_train::config::Settings;
+use bertram_train::pipeline::{RunInfo, Summary};
+use bertram_train::run_folder::{RunError, RunFolder, read_json};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::ReportError;
-use crate::analysis::Analysis;
-use crate::config::Settings;
-use crate::pipeline::{RunInfo, Summary};
-use crate::run_folder::{RunError, RunFolder, read_json};
 
 /// A finished run.
 #[derive(Clone, Debug)]

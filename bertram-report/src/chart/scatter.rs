@@ -3,7 +3,7 @@
 use super::*;
 
 /// Gold across, predicted up, on one scale.
-pub(in super::super) fn scatter(
+pub(crate) fn scatter(
     title: &str,
     points: &[[f64; 2]],
     scale: (f64, f64),

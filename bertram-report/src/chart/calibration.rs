@@ -1,10 +1,11 @@
 //! Calibration: what is predicted against what is so.
 
+use bertram_train::analysis::CalibrationBin;
+
 use super::*;
-use crate::analysis::CalibrationBin;
 
 /// Mean probability across, share of positives up; grey bars are shares of rows.
-pub(in super::super) fn calibration(
+pub(crate) fn calibration(
     title: &str,
     bins: &[CalibrationBin],
     ece: f64,

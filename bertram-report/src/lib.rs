@@ -4,11 +4,14 @@
 //! [`Report::markdown`] and [`Report::csv`] say the same in three ways: the first two are renderings of one
 //! [`Document`](document::Document), the third is a long table for programs.
 //!
+//! [`experiment`] has what an ablation needs: the grid of its runs, and the statistics of what they scored.
+//!
 //! Nothing is printed here, and nothing written: that is the caller's.
 
 mod chart;
 mod csv;
 pub mod document;
+pub mod experiment;
 mod group;
 mod html;
 mod markdown;
@@ -26,9 +29,8 @@ pub use read::{
 use std::path::{Path, PathBuf};
 
 use bertram_core::task::{Metric, TaskId, TaskSpec};
-
-use crate::config::ConfigError;
-use crate::run_folder::RunError;
+use bertram_train::config::ConfigError;
+use bertram_train::run_folder::RunError;
 
 /// Errors of a report.
 #[derive(Debug, thiserror::Error)]

@@ -2,11 +2,11 @@
 
 use bertram_core::task::{Metric, TaskId};
 
-use crate::report::chart::{Interval, Intervals};
-use crate::report::document::{Block, Fact, Figure, Mark, Section, Table};
-use crate::report::group::{Group, Measure};
-use crate::report::number;
-use crate::report::{Report, ReportError};
+use crate::chart::{Interval, Intervals};
+use crate::document::{Block, Fact, Figure, Mark, Section, Table};
+use crate::group::{Group, Measure};
+use crate::number;
+use crate::{Report, ReportError};
 
 /// What a reader should take away.
 pub(super) fn summary(report: &Report) -> Vec<Fact> {
@@ -350,7 +350,7 @@ fn other_scores(report: &Report) -> Table {
                 group.label.clone(),
                 report.title(Measure::Task(task)).to_owned(),
                 name.to_owned(),
-                number::statistic(crate::report::Statistic::new(&values)),
+                number::statistic(crate::Statistic::new(&values)),
                 number::count(rows as u64),
             ]);
         }

@@ -2,13 +2,13 @@
 
 use bertram_core::metric::TaskScores;
 use bertram_core::task::{LabelKind, TaskId};
+use bertram_train::analysis::{CalibrationBin, TaskAnalysis, evenly, expected_calibration_error};
 
-use crate::analysis::{CalibrationBin, TaskAnalysis, evenly, expected_calibration_error};
-use crate::report::chart;
-use crate::report::document::{Block, Figure, Section, Table};
-use crate::report::group::{Group, Measure};
-use crate::report::number;
-use crate::report::{Report, ReportError, Statistic};
+use crate::chart;
+use crate::document::{Block, Figure, Section, Table};
+use crate::group::{Group, Measure};
+use crate::number;
+use crate::{Report, ReportError, Statistic};
 
 /// Points of a drawn scatter plot; more make the page large and the picture no clearer.
 const MOST_POINTS: usize = 500;
@@ -79,7 +79,7 @@ fn pictures(report: &Report, group: &Group) -> Result<Option<Block>, ReportError
 }
 
 /// The analyses of a group's runs as one.
-pub(in crate::report) fn pooled(group: &Group, task: TaskId) -> Option<TaskAnalysis> {
+pub(crate) fn pooled(group: &Group, task: TaskId) -> Option<TaskAnalysis> {
     let analyses = group
         .runs
         .iter()

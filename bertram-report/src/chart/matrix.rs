@@ -3,7 +3,7 @@
 use super::*;
 
 /// Gold classes down, predicted classes across; a cell is as dark as its share of the gold class.
-pub(in super::super) fn matrix(title: &str, counts: &[Vec<u64>]) -> Result<String, ReportError> {
+pub(crate) fn matrix(title: &str, counts: &[Vec<u64>]) -> Result<String, ReportError> {
     let classes = counts.len().max(1);
     let (left, top, cell_height) = (44.0, 36.0, 34.0);
     let cell_width = (WIDTH - left - 8.0) / classes as f64;

@@ -9,17 +9,19 @@ use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
 use bertram_core::task::{LabelKind, MultitaskModel, TaskConfig, TaskHead, TaskId, TaskSpec};
 use bertram_kernels::{Precision, TrainBackend};
+use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
+use bertram_train::loss_scale::LossScale;
+use bertram_train::optim::AdamWConfig;
+use bertram_train::regulariser::{
+    BregmanConfig, RDropConfig, RegulariserSettings, SmartConfig, Teacher,
+};
+use bertram_train::schedule::{Merge, OptimizerSlot};
+use bertram_train::step::{TaskPart, UpdatePlan, UpdateSettings, UpdateState, Updater};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Distribution, Tensor};
 use serde::Serialize;
 
 use super::{BatchShape, Compute, time_each};
-use crate::aggregator::{AggregatorConfig, AggregatorKind};
-use crate::loss_scale::LossScale;
-use crate::optim::AdamWConfig;
-use crate::regulariser::{BregmanConfig, RDropConfig, RegulariserSettings, SmartConfig, Teacher};
-use crate::schedule::{Merge, OptimizerSlot};
-use crate::step::{TaskPart, UpdatePlan, UpdateSettings, UpdateState, Updater};
 
 /// A way to make an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -256,6 +258,7 @@ pub(super) fn part<B: Backend>(
 mod tests {
     use super::*;
     use crate::bench::tests::tiny;
+    use bertram_train::read::reads;
     use burn::backend::{Autodiff, Flex};
 
     #[test]
@@ -277,5 +280,31 @@ mod tests {
                 if method.tasks().len() == 1 { 8 } else { 40 }
             );
         }
+    }
+
+    /// Reads of an update whose numbers nobody shows.
+    fn reads_of(method: Method, precision: Precision) -> usize {
+        let (config, shape) = tiny();
+        let compute = Compute {
+            precision,
+            ..Compute::default()
+        };
+        let device = Default::default();
+        let mut bench =
+            MethodBench::<Autodiff<Flex>>::new(method, &config, compute, shape, &device);
+        bench.run(Duration::ZERO);
+        let before = reads();
+        bench.run(Duration::ZERO);
+        reads() - before
+    }
+
+    #[test]
+    fn an_update_reads_the_gram_matrix_and_the_overflow_and_nothing_else() {
+        for method in Method::ALL {
+            let gram = matches!(method, Method::Pcgrad | Method::Everything);
+            let read = reads_of(method, Precision::F32);
+            assert_eq!(read, usize::from(gram), "{method:?}");
+        }
+        assert_eq!(reads_of(Method::Plain, Precision::F16), 1);
     }
 }

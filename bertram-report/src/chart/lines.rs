@@ -3,7 +3,7 @@
 use super::*;
 
 /// A curve.
-pub(in super::super) struct Line {
+pub(crate) struct Line {
     /// Number of its colour.
     pub colour: usize,
     /// What is written at its end; empty for nothing.
@@ -17,7 +17,7 @@ pub(in super::super) struct Line {
 }
 
 /// A chart of curves.
-pub(in super::super) struct Lines {
+pub(crate) struct Lines {
     /// What is shown.
     pub title: String,
     /// What the horizontal axis counts.

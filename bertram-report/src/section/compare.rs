@@ -1,9 +1,9 @@
 //! Scores beside others: the paper's, and the baseline's.
 
-use crate::report::Report;
-use crate::report::document::{Block, Section, Table};
-use crate::report::group::Group;
-use crate::report::number::{self, NONE};
+use crate::Report;
+use crate::document::{Block, Section, Table};
+use crate::group::Group;
+use crate::number::{self, NONE};
 
 /// Ours beside the paper's, where a config says what the paper has.
 pub(super) fn paper(report: &Report) -> Option<Section> {

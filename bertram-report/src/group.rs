@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use bertram_core::metric::{SplitScores, TaskScores};
 use bertram_core::task::{TaskId, TaskSpec};
+use bertram_train::config::{ExperimentSettings, PaperScores};
 
 use super::read::{DevLine, RunRecord};
-use crate::config::{ExperimentSettings, PaperScores};
 
 /// A score that is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! The numbers of a report as one long table, a number a row.
 
 use bertram_core::metric::TaskScores;
+use bertram_train::analysis::TaskAnalysis;
 
 use super::group::{Group, Measure, Statistic};
 use super::read::TrainLine;
 use super::section::{effect_numbers, keys, pooled};
 use super::{Report, ReportError};
-use crate::analysis::TaskAnalysis;
 
 /// A row; what does not apply is empty.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A row.
-pub(in super::super) struct Interval {
+pub(crate) struct Interval {
     /// What is written before it.
     pub label: String,
     /// Number of its colour.
@@ -17,7 +17,7 @@ pub(in super::super) struct Interval {
 }
 
 /// A chart of rows.
-pub(in super::super) struct Intervals {
+pub(crate) struct Intervals {
     /// What is shown.
     pub title: String,
     /// What the numbers are.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::report::Report;
-use crate::report::document::{Block, Section, Table};
-use crate::report::group::Group;
-use crate::report::number::{self, NONE};
-use crate::report::read::RunRecord;
+use crate::Report;
+use crate::document::{Block, Section, Table};
+use crate::group::Group;
+use crate::number::{self, NONE};
+use crate::read::RunRecord;
 
 /// Keys by which settings differ, and the whole configs.
 pub(super) fn settings(report: &Report) -> Section {
@@ -83,7 +83,7 @@ fn changed(report: &Report) -> Option<Block> {
 }
 
 /// Dotted keys and values of a config, without the seed and without what only names it.
-pub(in crate::report) fn keys(group: &Group) -> BTreeMap<String, String> {
+pub(crate) fn keys(group: &Group) -> BTreeMap<String, String> {
     fn flatten(path: &str, value: &toml::Value, keys: &mut BTreeMap<String, String>) {
         match value {
             toml::Value::Table(table) => {

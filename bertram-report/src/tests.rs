@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use bertram_train::config::Settings;
 use serde_json::json;
 
 use super::*;
-use crate::config::Settings;
 
 /// What a run scored: sst, para, sts.
 type Scores = [f64; 3];

@@ -1,13 +1,14 @@
 //! Training: learning curves, losses, conflicts of gradients.
 
+use bertram_train::analysis::evenly;
+
 use super::{Drawn, drawn, left_out, legend};
-use crate::analysis::evenly;
-use crate::report::chart::{Line, Lines};
-use crate::report::document::{Block, Figure, LegendEntry, Section, Table};
-use crate::report::group::{CurvePoint, Group, Measure};
-use crate::report::number::{self, NONE};
-use crate::report::read::TrainLine;
-use crate::report::{Report, ReportError, Statistic};
+use crate::chart::{Line, Lines};
+use crate::document::{Block, Figure, LegendEntry, Section, Table};
+use crate::group::{CurvePoint, Group, Measure};
+use crate::number::{self, NONE};
+use crate::read::TrainLine;
+use crate::{Report, ReportError, Statistic};
 
 /// Most points of a drawn line; a chart has fewer pixels.
 const MOST_POINTS: usize = 300;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::chart::{Interval, Intervals};
+use crate::document::{Block, Figure, Section, Table};
 use crate::experiment::{Design, Effect, EffectOptions, EffectsError, Factor, Observation};
-use crate::report::chart::{Interval, Intervals};
-use crate::report::document::{Block, Figure, Section, Table};
-use crate::report::group::Group;
-use crate::report::number;
-use crate::report::{Report, ReportError};
+use crate::group::Group;
+use crate::number;
+use crate::{Report, ReportError};
 
 /// Effects of the factors whose levels vary; `None` where none does.
 pub(super) fn effects(report: &Report) -> Result<Option<Section>, ReportError> {
@@ -42,7 +42,7 @@ pub(super) fn effects(report: &Report) -> Result<Option<Section>, ReportError> {
 }
 
 /// Effects, for those who want them as numbers; none where no level varies or a design is not complete.
-pub(in crate::report) fn numbers(report: &Report) -> Vec<Effect> {
+pub(crate) fn numbers(report: &Report) -> Vec<Effect> {
     estimate(report, &factors(report)).map_or_else(|_| Vec::new(), |(effects, _)| effects)
 }
 
