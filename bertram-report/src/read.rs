@@ -8,8 +8,8 @@ use bertram_core::metric::TaskScores;
 use bertram_core::task::{TaskId, TaskMap};
 use bertram_train::analysis::Analysis;
 use bertram_train::config::Settings;
-use bertram_train::pipeline::{RunInfo, Summary};
-use bertram_train::run_folder::{RunError, RunFolder, read_json};
+use bertram_train::pipeline::Summary;
+use bertram_train::run_folder::{RunError, RunFolder, RunInfo, read_json};
 use serde::Deserialize;
 use serde_json::Value;
 

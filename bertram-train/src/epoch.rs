@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
 use bertram_core::data::{HostBatch, epoch_batches, sample_rows};
+use bertram_core::seed::mix;
 use bertram_core::task::{TaskId, TaskMap};
 use burn::tensor::backend::Backend;
 
@@ -200,13 +201,4 @@ pub(crate) fn task_streams(tasks: &[TaskData]) -> Vec<u64> {
             place.flatten().unwrap_or_else(|| task.stream())
         })
         .collect()
-}
-
-/// Mixes two numbers into a seed (the finaliser of SplitMix64, Steele et al. 2014), so that neighbouring seeds, tasks and
-/// updates get unrelated streams.
-pub fn mix(seed: u64, stream: u64) -> u64 {
-    let mut z = seed ^ stream.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }

@@ -12,10 +12,10 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use rand::SeedableRng;
 use serde_json::{Map, Value, json};
 
-use crate::aggregator::{AggregatorConfig, GradientAggregator, Gram, StepRng};
+use crate::aggregator::{AggregatorConfig, GradientAggregator, Gram, Reduction, Scope, StepRng};
 use crate::finite::{FiniteGuard, NotFinite};
 use crate::loss_scale::LossScale;
-use crate::merge::{Reduction, Scope, TaskGradients, add, combine, gram};
+use crate::merge::{TaskGradients, add, combine, gram};
 use crate::objective::objective;
 use crate::optim::{AdamW, AdamWConfig, global_norm, gradient_factor};
 use crate::read::read_scalar;

@@ -29,8 +29,6 @@ pub use upgrad::UpGrad;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::merge::{Reduction, Scope};
-
 /// Random numbers of one update.
 pub type StepRng = ChaCha8Rng;
 
@@ -90,6 +88,26 @@ impl AggregatorKind {
         AggregatorKind::AlignedMtl,
         AggregatorKind::Upgrad,
     ];
+}
+
+/// Which parameters an aggregator's weights apply to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// The encoder's: each head keeps its own task's gradient.
+    Shared,
+    /// All: a task has a gradient of zero for the heads of the others.
+    All,
+}
+
+/// What becomes of the weighted gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reduction {
+    /// Their sum.
+    Sum,
+    /// Their sum, divided by the number of tasks on parameters that every task touches.
+    Mean,
 }
 
 /// An aggregator and the settings that only one of them has.

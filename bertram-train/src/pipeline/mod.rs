@@ -17,9 +17,7 @@ pub use finish::{Summary, Versions, finish, load_trained, predict_split};
 pub use fit::check_fit;
 pub use memory::peak_memory_bytes;
 pub use prepare::{Prepared, prepare};
-pub use resume::{
-    ChangedSetting, RESUMABLE_KEYS, check_unchanged, lower_rates, resume, settings_to_begin_anew,
-};
+pub use resume::{RESUMABLE_KEYS, check_unchanged, lower_rates, resume, settings_to_begin_anew};
 pub use start::start;
 
 use std::path::{Path, PathBuf};
@@ -29,10 +27,8 @@ use std::time::Instant;
 use bertram_core::data::{DataError, Split, TokenizerError};
 use bertram_core::encoder::WeightsError;
 use bertram_core::task::{ModelFolderError, TaskId};
-use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
-use crate::corpus::DataFile;
 use crate::device::DeviceReport;
 use crate::run_folder::RunError;
 
@@ -241,34 +237,6 @@ impl PipelineError {
             _ => true,
         }
     }
-}
-
-/// What a run notes about itself beside its config: `run.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunInfo {
-    /// Version of bertram.
-    pub bertram: String,
-    /// Version of Burn.
-    pub burn: String,
-    /// Backend and device.
-    pub backend: String,
-    /// Device number.
-    pub device: usize,
-    /// Seed.
-    pub seed: u64,
-    /// Folder of the pretrained model, if one was given.
-    pub model: Option<PathBuf>,
-    /// SHA-256 of its `model.safetensors` or index.
-    pub model_sha256: Option<String>,
-    /// When the run began (UTC, RFC 3339).
-    pub started: String,
-    /// The command line.
-    pub command: Vec<String>,
-    /// The data files.
-    pub data: Vec<DataFile>,
-    /// Settings that changed when the run went on, in the order in which they did.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changed: Vec<ChangedSetting>,
 }
 
 /// Where to compute, and under what name.

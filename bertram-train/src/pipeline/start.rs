@@ -4,21 +4,23 @@ use std::path::Path;
 
 use bertram_core::data::BertTokenizer;
 use bertram_core::encoder::{Bert, BertConfig, load_encoder};
+use bertram_core::seed::mix;
 use bertram_core::task::{Inputs, MultitaskModel, TaskHead};
 use bertram_kernels::Precision;
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::prepare::{Prepared, prepare};
-use super::{BURN_VERSION, PipelineError, Place, RunInfo, write_text};
+use super::{BURN_VERSION, PipelineError, Place, write_text};
 use crate::config::{RandomModel, Settings};
 use crate::device::DeviceWatch;
-use crate::epoch::mix;
 use crate::learner::{StopFlag, TrainingSession};
 use crate::loss_scale::LossScale;
 use crate::optim::AdamW;
 use crate::regulariser::Teacher;
-use crate::run_folder::{CheckpointState, CheckpointStore, RunError, RunFolder, write_json};
+use crate::run_folder::{
+    CheckpointState, CheckpointStore, RunError, RunFolder, RunInfo, write_json,
+};
 use crate::step::UpdateState;
 use crate::weighting::{LossWeighting, Uncertainty};
 

@@ -14,11 +14,13 @@
 //! ```
 
 mod checkpoint;
+mod info;
 mod metrics_log;
 mod sums;
 mod window;
 
 pub use checkpoint::{BestSoFar, Checkpoint, CheckpointState, CheckpointStore};
+pub use info::{ChangedSetting, RunInfo};
 pub use metrics_log::MetricsLog;
 pub use window::{SumState, SurgeryState, WindowState};
 
@@ -28,8 +30,6 @@ use std::path::{Path, PathBuf};
 use bertram_core::fs::{READ_LIMIT, TEMPORARY_PREFIX, WriteError, atomic_write, read_text};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-use crate::pipeline::RunInfo;
 
 /// Errors of a run folder.
 #[derive(Debug, thiserror::Error)]

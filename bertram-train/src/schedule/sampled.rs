@@ -1,12 +1,12 @@
 //! One task an update, drawn by size: proportional, tempered and annealed sampling.
 
+use bertram_core::seed::mix;
 use rand::SeedableRng;
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
 use rand_chacha::ChaCha8Rng;
 
 use super::{EpochContext, Part, Schedule, Update, task_groups};
-use crate::epoch::mix;
 
 /// Each update belongs to one task, drawn with probability in proportion to `size^exponent`. A task's batches come in
 /// order, and from the first again when they are used up; an epoch has as many updates as there are batches.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
+use bertram_core::seed::mix;
 use bertram_core::task::{MultitaskModel, TaskMap};
 use bertram_kernels::TrainBackend;
 use burn::data::dataloader::Progress;
@@ -23,7 +24,7 @@ use super::window::{Window, WindowNumbers};
 use crate::config::Settings;
 use crate::corpus::TaskData;
 use crate::device::DeviceWatch;
-use crate::epoch::{Epoch, HostPart, mix};
+use crate::epoch::{Epoch, HostPart};
 use crate::finite::{NotFinite, NotFiniteValue, non_finite_parameter, task_without_finite_output};
 use crate::optim::LearningRateSchedule;
 use crate::run_folder::{CheckpointState, CheckpointStore, MetricsLog};
@@ -390,7 +391,8 @@ impl<B: TrainBackend> TrainLoop<B> {
             return Ok(());
         };
         self.check_weights(&valid)?;
-        if let Some(task) = task_without_finite_output(&valid, parts) {
+        let first_batches = parts.iter().filter_map(|part| part.batches.first());
+        if let Some(task) = task_without_finite_output(&valid, first_batches) {
             return Err(self.diverged(NotFinite {
                 update: self.state.updates,
                 what: NotFiniteValue::Predictions(task),

@@ -1,4 +1,10 @@
-//! The trait.
+//! The trait, and the choice between its two forms.
+
+mod kind;
+mod one_by_one;
+
+pub use kind::KernelKind;
+pub(crate) use one_by_one::{one_by_one, products_one_by_one};
 
 use std::time::Instant;
 
@@ -8,47 +14,10 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Int, Tensor};
 
-use crate::adamw::{self, AdamWStep, AdamWUpdate, AdamWUpdated, Moments};
+use crate::adamw::{AdamWStep, AdamWUpdate, AdamWUpdated, Moments};
+use crate::composed;
+use crate::operands::{AttentionOptions, Norm, Projections};
 use crate::products::{ProductShape, TuneProgress, TunedProduct};
-use crate::{KernelKind, composed};
-
-/// Scale, shift and epsilon of a LayerNorm.
-#[derive(Clone, Debug)]
-pub struct Norm<B: Backend> {
-    /// Scale, `[hidden]`.
-    pub gamma: Tensor<B, 1>,
-    /// Shift, `[hidden]`.
-    pub beta: Tensor<B, 1>,
-    /// Added to the variance.
-    pub eps: f64,
-}
-
-/// The linear layers that make queries, keys and values, in this order.
-#[derive(Clone, Debug)]
-pub struct Projections<B: Backend> {
-    /// Weights, `[d_input, hidden]` each.
-    pub weights: [Tensor<B, 2>; 3],
-    /// Biases, `[hidden]` each.
-    pub biases: [Tensor<B, 1>; 3],
-}
-
-impl<B: Backend> Projections<B> {
-    /// Weight and bias of each.
-    pub(crate) fn each(self) -> [(Tensor<B, 2>, Tensor<B, 1>); 3] {
-        let [query, key, value] = self.weights;
-        let [query_bias, key_bias, value_bias] = self.biases;
-        [(query, query_bias), (key, key_bias), (value, value_bias)]
-    }
-}
-
-/// How attention is computed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AttentionOptions {
-    /// Number of heads; divides the width of the hidden states.
-    pub heads: usize,
-    /// Dropout of the probabilities, in `[0, 1)`.
-    pub dropout: f64,
-}
 
 /// A backend with the operations of a BERT encoder.
 ///
@@ -262,7 +231,7 @@ pub trait Kernels: Backend {
         updates: Vec<AdamWUpdate<FloatTensor<Self>>>,
         gradient_factor: Option<&Tensor<Self, 1>>,
     ) -> Vec<AdamWUpdated<FloatTensor<Self>>> {
-        adamw::one_by_one(KernelKind::Fused, updates, gradient_factor)
+        one_by_one(KernelKind::Fused, updates, gradient_factor)
     }
 
     /// Inner products of tensors of one shape, the upper triangle of their Gram matrix row by row: of the first with
@@ -277,7 +246,7 @@ pub trait Kernels: Backend {
     /// # Shapes
     /// - result: `[tensors (tensors + 1) / 2]`
     fn inner_products_all(groups: Vec<Vec<FloatTensor<Self>>>) -> Option<Tensor<Self, 1>> {
-        adamw::products_one_by_one(KernelKind::Fused, groups)
+        products_one_by_one(KernelKind::Fused, groups)
     }
 
     /// `sum_k weight_k tensor_k` of tensors of one shape; nothing of none. A first tensor that is not shared is changed

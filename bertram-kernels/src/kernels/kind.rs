@@ -4,8 +4,10 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::adamw::{self, AdamWUpdate, AdamWUpdated};
-use crate::{AdamWStep, AttentionOptions, Kernels, Moments, Norm, Projections, composed};
+use super::{Kernels, one_by_one, products_one_by_one};
+use crate::adamw::{AdamWStep, AdamWUpdate, AdamWUpdated, Moments};
+use crate::composed;
+use crate::operands::{AttentionOptions, Norm, Projections};
 
 /// Which form of the kernels computes. Both give the same numbers but for rounding, and dropout masks of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,7 +156,7 @@ impl KernelKind {
     ) -> Vec<AdamWUpdated<FloatTensor<B>>> {
         match self {
             KernelKind::Fused => B::adamw_all(updates, gradient_factor),
-            KernelKind::Composed => adamw::one_by_one(self, updates, gradient_factor),
+            KernelKind::Composed => one_by_one(self, updates, gradient_factor),
         }
     }
 
@@ -165,7 +167,7 @@ impl KernelKind {
     ) -> Option<Tensor<B, 1>> {
         match self {
             KernelKind::Fused => B::inner_products_all(groups),
-            KernelKind::Composed => adamw::products_one_by_one(self, groups),
+            KernelKind::Composed => products_one_by_one(self, groups),
         }
     }
 
