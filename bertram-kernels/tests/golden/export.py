@@ -1,7 +1,7 @@
 """Writes the reference values of the kernels' golden test.
 
     pip install numpy torch safetensors
-    python tests/golden/kernels/export.py
+    python bertram-kernels/tests/golden/export.py
 
 Made with python 3.11, torch 2.15.0, safetensors 0.8.0.
 
