@@ -17,7 +17,7 @@ use crate::config::{Limit, LimitDraw, Settings, TaskSettings};
 /// What a run notes about a data file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataFile {
-    /// The task.
+    /// Whose rows it holds.
     pub task: TaskId,
     /// `train`, `dev` or `test`.
     pub split: String,
@@ -33,7 +33,7 @@ pub struct DataFile {
 
 /// The rows of one task.
 pub struct TaskCorpus {
-    /// The task.
+    /// Whose rows they are.
     pub task: TaskId,
     /// What the task is.
     pub spec: Arc<TaskSpec>,

@@ -11,8 +11,8 @@ use burn::tensor::backend::Backend;
 use crate::config::{LimitDraw, Settings};
 use crate::corpus::TaskData;
 use crate::schedule::{
-    Additive, Combined, EpochContext, EpochEndSurgery, Sampled, Schedule, ScheduleKind, Sequential,
-    Update, annealed_exponent,
+    Additive, Annealed, Combined, EpochContext, EpochEndSurgery, Sampled, Schedule, ScheduleKind,
+    Sequential, Update,
 };
 use crate::step::TaskPart;
 
@@ -25,9 +25,20 @@ pub struct Epoch {
 }
 
 impl Epoch {
+    /// [`plan_by`](Self::plan_by) the schedule that the settings name.
+    pub fn plan(
+        settings: &Settings,
+        tasks: &[TaskData],
+        epoch: usize,
+        train_scores: &TaskMap<f64>,
+    ) -> Self {
+        Self::plan_by(&*schedule(settings), settings, tasks, epoch, train_scores)
+    }
+
     /// Epoch `epoch` (counted from 1). Rows are drawn, shuffled and cut from (seed, task, epoch) alone; the order of
     /// tasks may follow from their training scores after the epoch before.
-    pub fn plan(
+    pub fn plan_by(
+        schedule: &dyn Schedule,
         settings: &Settings,
         tasks: &[TaskData],
         epoch: usize,
@@ -75,7 +86,7 @@ impl Epoch {
             .zip(&batches)
             .map(|(task, batches)| (task.config.task, batches.len()))
             .collect();
-        let updates = schedule(settings, epoch).epoch(&EpochContext {
+        let updates = schedule.epoch(&EpochContext {
             sizes: &sizes,
             epoch,
             epochs: train.epochs,
@@ -142,7 +153,7 @@ const PREFETCHED: usize = 2;
 
 /// A task's batches in one update, before they go to a device.
 pub struct HostPart {
-    /// The task.
+    /// Whose rows the batches hold.
     pub task: TaskId,
     /// The batches.
     pub batches: Vec<HostBatch>,
@@ -159,8 +170,8 @@ impl HostPart {
     }
 }
 
-/// The schedule that the settings name, for one epoch.
-fn schedule(settings: &Settings, epoch: usize) -> Box<dyn Schedule> {
+/// The schedule that the settings name.
+pub fn schedule(settings: &Settings) -> Box<dyn Schedule> {
     let train = &settings.train;
     let accumulate = train.accumulate;
     let combined = Combined {
@@ -180,7 +191,7 @@ fn schedule(settings: &Settings, epoch: usize) -> Box<dyn Schedule> {
         ScheduleKind::Additive => Box::new(Additive { batches: combined }),
         ScheduleKind::Proportional => Box::new(sampled(1.0)),
         ScheduleKind::Temperature => Box::new(sampled(1.0 / train.temperature.unwrap_or(1.0))),
-        ScheduleKind::Annealed => Box::new(sampled(annealed_exponent(epoch, train.epochs))),
+        ScheduleKind::Annealed => Box::new(Annealed { accumulate }),
     };
     if train.epoch_end_surgery {
         Box::new(EpochEndSurgery { schedule })

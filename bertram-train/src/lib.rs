@@ -11,6 +11,7 @@ pub mod evaluate;
 pub mod finite;
 pub mod learner;
 pub mod loss_scale;
+pub mod measure;
 pub mod merge;
 pub mod objective;
 pub mod optim;

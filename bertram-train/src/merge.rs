@@ -15,7 +15,7 @@ use crate::read::read_scalars;
 
 /// The gradients of one task.
 pub struct TaskGradients {
-    /// The task.
+    /// Whose loss they belong to.
     pub task: TaskId,
     /// Its gradients.
     pub gradients: GradientsParams,

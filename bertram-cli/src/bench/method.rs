@@ -184,8 +184,8 @@ impl<B: TrainBackend> MethodBench<B> {
                 merge: Merge::Aggregate,
                 optimizer: OptimizerSlot::Main,
                 number,
-                factor: 1.0,
-                look: false,
+                lr_factor: 1.0,
+                log_diagnostics: false,
                 seed: number as u64,
             };
             let (model, _) = self.updater.update(model, &plan);

@@ -39,6 +39,11 @@ pub trait GradientAggregator: Send {
     /// Zero, equal and opposed gradients give finite weights; a single task gets 1.
     fn weights(&mut self, gram: &Gram, rng: &mut StepRng) -> Vec<f64>;
 
+    /// Whether all weights are 1 whatever the gradients are, so that these need not be kept apart.
+    fn only_adds(&self) -> bool {
+        false
+    }
+
     /// What the method remembers between updates, for a checkpoint.
     fn state(&self) -> Vec<f64> {
         Vec::new()
@@ -142,11 +147,6 @@ impl Default for AggregatorConfig {
 }
 
 impl AggregatorConfig {
-    /// Whether gradients are just added, so that they need not be kept apart.
-    pub fn is_plain_sum(&self) -> bool {
-        self.kind == AggregatorKind::Sum && self.reduction == Reduction::Sum
-    }
-
     /// The aggregator, without history.
     pub fn build(&self) -> Box<dyn GradientAggregator> {
         match self.kind {

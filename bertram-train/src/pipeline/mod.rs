@@ -97,7 +97,7 @@ pub enum PipelineError {
     /// A task's sequences are not what the model takes.
     #[error("the {split} split of {task} does not go with the model: {problem}")]
     Batch {
-        /// The task.
+        /// Whose sequences they are.
         task: TaskId,
         /// `train` or `dev`.
         split: &'static str,
@@ -109,7 +109,7 @@ pub enum PipelineError {
         "tasks.{task}.head = \"cross-encoder\" marks the second sentence as token type 1, and the model's config.json has `type_vocab_size` 1; set tasks.{task}.head to \"concat\" or \"cosine\", or take a model with two token types"
     )]
     Segments {
-        /// The task.
+        /// Whose head packs its pairs.
         task: TaskId,
     },
     /// The exported model lacks a task of the config.
@@ -117,7 +117,7 @@ pub enum PipelineError {
         "{} has no head for the task {task}, which config.toml names: they do not belong together", model.display()
     )]
     NoHead {
-        /// The task.
+        /// Which task of the config it is.
         task: TaskId,
         /// The exported model.
         model: PathBuf,
@@ -140,7 +140,7 @@ pub enum PipelineError {
         split.name()
     )]
     NotFinite {
-        /// The task.
+        /// Whose rows they are.
         task: TaskId,
         /// The split.
         split: Split,

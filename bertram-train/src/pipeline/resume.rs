@@ -9,11 +9,12 @@ use burn::tensor::backend::AutodiffBackend;
 use toml::{Table, Value};
 
 use super::fit::check_fit;
-use super::start::{build_model, check_precision, update_state, warn_of_preprocessing};
+use super::start::{build_model, check_precision, methods, update_state, warn_of_preprocessing};
 use super::{BURN_VERSION, PipelineError, Place, write_text};
 use crate::config::{Override, Settings};
 use crate::corpus::{TaskCorpus, changed_file, data_files, read_corpus, tokenize_for_training};
 use crate::device::DeviceWatch;
+use crate::epoch::schedule;
 use crate::learner::{StopFlag, TrainingSession};
 use crate::run_folder::{
     ChangedSetting, CheckpointState, CheckpointStore, RunFolder, RunInfo, write_json,
@@ -124,6 +125,8 @@ pub fn resume<B: AutodiffBackend>(
         run.set_summary_aside(checkpoint.state.updates)?;
     }
     let session = TrainingSession {
+        methods: methods(&settings),
+        schedule: schedule(&settings),
         settings,
         tasks,
         model: checkpoint.model,

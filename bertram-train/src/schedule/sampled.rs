@@ -69,6 +69,31 @@ impl Schedule for Sampled {
             })
             .collect()
     }
+
+    fn takes_several_tasks(&self) -> bool {
+        false
+    }
+}
+
+/// [`Sampled`] with the [`annealed_exponent`] of each epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Annealed {
+    /// Batches whose mean gradient makes one update.
+    pub accumulate: usize,
+}
+
+impl Schedule for Annealed {
+    fn epoch(&self, context: &EpochContext<'_>) -> Vec<Update> {
+        let sampled = Sampled {
+            exponent: annealed_exponent(context.epoch, context.epochs),
+            accumulate: self.accumulate,
+        };
+        sampled.epoch(context)
+    }
+
+    fn takes_several_tasks(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,14 @@
 //! One update: a forward and a backward pass for each task's part, then one optimiser step.
 
+mod gradients;
+mod methods;
+
+pub use methods::UpdateMethods;
+
 use std::collections::{HashMap, HashSet};
 
 use bertram_core::data::TaskBatch;
-use bertram_core::task::{MultitaskModel, TaskId};
+use bertram_core::task::{MultitaskModel, TaskId, TaskMap};
 use bertram_kernels::TrainBackend;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsAccumulator, GradientsParams};
@@ -14,12 +19,12 @@ use serde_json::{Map, Value, json};
 
 use crate::aggregator::{AggregatorConfig, GradientAggregator, Gram, Reduction, Scope, StepRng};
 use crate::finite::{FiniteGuard, NotFinite};
-use crate::loss_scale::LossScale;
+use crate::loss_scale::{self, LossScale};
+use crate::measure::{Measure, Measured, MeasuredNumbers};
 use crate::merge::{TaskGradients, add, combine, gram};
-use crate::objective::objective;
 use crate::optim::{AdamW, AdamWConfig, global_norm, gradient_factor};
 use crate::read::read_scalar;
-use crate::regulariser::{Measure, OverUpdates, Regulariser, RegulariserSettings, Teacher};
+use crate::regulariser::{Regulariser, RegulariserSettings, Teacher};
 use crate::schedule::{Merge, OptimizerSlot};
 use crate::weighting::Uncertainty;
 
@@ -71,7 +76,7 @@ impl<B: AutodiffBackend> UpdateState<B> {
 
 /// A task's batches in one update.
 pub struct TaskPart<B: Backend> {
-    /// The task.
+    /// Whose gradient it makes.
     pub task: TaskId,
     /// Batches whose mean gradient is the task's.
     pub batches: Vec<TaskBatch<B>>,
@@ -88,10 +93,10 @@ pub struct UpdatePlan<'a, B: Backend> {
     /// Its number in the run, counted from 0.
     pub number: usize,
     /// Learning rates as shares of their peaks.
-    pub factor: f64,
+    pub lr_factor: f64,
     /// Whether somebody will look: gradient norms and the Gram matrix are then computed even where nothing else needs
     /// them.
-    pub look: bool,
+    pub log_diagnostics: bool,
     /// For what an aggregator draws.
     pub seed: u64,
 }
@@ -151,18 +156,26 @@ impl Merged {
 pub struct Updater<B: AutodiffBackend> {
     settings: UpdateSettings,
     state: UpdateState<B>,
-    aggregator: Box<dyn GradientAggregator>,
-    regularisers: HashMap<TaskId, Vec<Box<dyn Regulariser<B>>>>,
+    methods: UpdateMethods<B>,
     encoder_params: HashSet<ParamId>,
     guard: FiniteGuard<B::InnerBackend>,
 }
 
 impl<B: TrainBackend> Updater<B> {
-    /// An updater for `model` and its successors.
+    /// An updater for `model` and its successors, with the regularisers and the aggregator that the settings name.
+    pub fn new(settings: UpdateSettings, state: UpdateState<B>, model: &MultitaskModel<B>) -> Self {
+        let methods =
+            UpdateMethods::of(&settings.aggregator, &settings.regularisers, model.tasks());
+        Self::with_methods(settings, methods, state, model)
+    }
+
+    /// An updater for `model` and its successors, with regularisers and an aggregator that may be of one's own. Of the
+    /// settings, it takes the scope and the reduction of the aggregator, and the Bregman term.
     ///
     /// The optimiser takes the kernels that the encoder does.
-    pub fn new(
+    pub fn with_methods(
         settings: UpdateSettings,
+        methods: UpdateMethods<B>,
         mut state: UpdateState<B>,
         model: &MultitaskModel<B>,
     ) -> Self {
@@ -174,11 +187,7 @@ impl<B: TrainBackend> Updater<B> {
         let mut ids = ParamIds(HashSet::new());
         Module::<B>::visit(&model.encoder, &mut ids);
         Self {
-            aggregator: settings.aggregator.build(),
-            regularisers: model
-                .tasks()
-                .map(|task| (task, settings.regularisers.of(task)))
-                .collect(),
+            methods,
             settings,
             state,
             encoder_params: ids.0,
@@ -188,12 +197,12 @@ impl<B: TrainBackend> Updater<B> {
 
     /// Adds a regulariser to a task's objective, beside those of the settings.
     pub fn add_regulariser(&mut self, task: TaskId, regulariser: Box<dyn Regulariser<B>>) {
-        self.regularisers.entry(task).or_default().push(regulariser);
+        self.methods.add_regulariser(task, regulariser);
     }
 
     /// The aggregator, for a checkpoint.
     pub fn aggregator(&mut self) -> &mut dyn GradientAggregator {
-        self.aggregator.as_mut()
+        self.methods.aggregator.as_mut()
     }
 
     /// The state, for a checkpoint.
@@ -213,6 +222,26 @@ impl<B: TrainBackend> Updater<B> {
     pub fn has_stepped(&self) -> bool {
         let surgery = self.state.surgery_optimizer.as_ref();
         self.state.optimizer.has_stepped() || surgery.is_some_and(AdamW::has_stepped)
+    }
+
+    /// What a person should know of the numbers of a logged line, each with its task; `update` is the line's last.
+    pub fn warnings(&self, numbers: &MeasuredNumbers, update: usize) -> Vec<String> {
+        let of_task = |task: TaskId| {
+            let measured = Measured {
+                task,
+                update,
+                numbers,
+            };
+            let regularisers = self.methods.regularisers(task).iter();
+            let warnings = regularisers.flat_map(|it| it.warnings(&measured));
+            let warnings: Vec<String> = warnings.chain(loss_scale::warning(&measured)).collect();
+            warnings
+                .into_iter()
+                .map(move |warning| format!("{task}: {warning}"))
+        };
+        let tasks = numbers.values().flat_map(TaskMap::keys);
+        let tasks: TaskMap<()> = tasks.map(|task| (*task, ())).collect();
+        tasks.keys().copied().flat_map(of_task).collect()
     }
 
     /// Whether so many updates were made since the last [`check_finite`](Self::check_finite) that it is time for one.
@@ -240,8 +269,10 @@ impl<B: TrainBackend> Updater<B> {
         let mut weight_gradients = GradientsAccumulator::new();
         let mut overflows: Option<Tensor<B::InnerBackend, 1>> = None;
         // Gradients that nobody will look at one by one are summed as they come.
-        let sums = plan.merge == Merge::Sum || self.settings.aggregator.is_plain_sum();
-        let apart = plan.parts.len() > 1 && (plan.look || !sums);
+        let sums = plan.merge == Merge::Sum
+            || (self.methods.aggregator.only_adds()
+                && self.settings.aggregator.reduction == Reduction::Sum);
+        let apart = plan.parts.len() > 1 && (plan.log_diagnostics || !sums);
         for part in plan.parts {
             let Some(done) = self.part_gradients(&model, part) else {
                 continue;
@@ -299,12 +330,12 @@ impl<B: TrainBackend> Updater<B> {
         if let Some(uncertainty) = &mut self.state.uncertainty {
             // Its own gradients are not clipped: only the sign of the factor, which says whether to step, is theirs.
             let sign = factor.as_ref().map(|factor| factor.clone().sign());
-            uncertainty.step(weight_gradients.grads(), sign.as_ref(), plan.factor);
+            uncertainty.step(weight_gradients.grads(), sign.as_ref(), plan.lr_factor);
         }
 
         let (encoder_rate, head_rate) = (
-            self.settings.learning_rate * plan.factor,
-            self.settings.head_learning_rate * plan.factor,
+            self.settings.learning_rate * plan.lr_factor,
+            self.settings.head_learning_rate * plan.lr_factor,
         );
         let encoder_params = &self.encoder_params;
         let optimizer = match (plan.optimizer, &mut self.state.surgery_optimizer) {
@@ -329,104 +360,6 @@ impl<B: TrainBackend> Updater<B> {
         (model, output)
     }
 
-    /// The mean loss of a part's batches, and the gradients of their mean objective times the task's weight.
-    fn part_gradients(
-        &self,
-        model: &MultitaskModel<B>,
-        part: &TaskPart<B>,
-    ) -> Option<PartGradients<B::InnerBackend>> {
-        let settings = &self.settings;
-        let weight = settings.weights.get(&part.task).copied().unwrap_or(1.0);
-        let regularisers = self
-            .regularisers
-            .get(&part.task)
-            .map_or(&[][..], Vec::as_slice);
-        let bregman = settings.regularisers.active_bregman();
-        let bregman = bregman
-            .filter(|config| config.tasks.contains(&part.task))
-            .and_then(|config| Some((self.state.teacher.as_ref()?, config.mu)));
-        let share = 1.0 / part.batches.len().max(1) as f64;
-        let kernels = model.encoder.kernels();
-        let mut sum: Option<GradientsParams> = None;
-        let mut weight_gradients = GradientsAccumulator::new();
-        let mut mean: Option<Tensor<B::InnerBackend, 1>> = None;
-        let mut measures = Vec::new();
-        let mut tokens = 0;
-        let scale = self.state.loss_scale;
-        let loss_scale = scale.map_or(1.0, |scale| scale.factor());
-        for batch in &part.batches {
-            let Some(objective) = objective(model, batch, regularisers, bregman, loss_scale) else {
-                continue;
-            };
-            let loss = objective.loss.inner() * share;
-            measures.extend(objective.measures);
-            tokens += batch.token_count;
-            let mut total = objective.total * weight;
-            if let Some(uncertainty) = &self.state.uncertainty {
-                total = uncertainty.weighted(part.task, total);
-                measures.extend(uncertainty.weight(part.task).map(|value| Measure {
-                    name: "loss_weight",
-                    value,
-                    over_updates: OverUpdates::Mean,
-                }));
-            }
-            let mut gradients = (total * (share * loss_scale)).backward();
-            if let Some(uncertainty) = &self.state.uncertainty {
-                let own = uncertainty.take_gradient(part.task, &mut gradients);
-                weight_gradients.accumulate(uncertainty.log_variances(), own);
-            }
-            let gradients = GradientsParams::from_grads(gradients, model);
-            sum = Some(match sum.take() {
-                Some(sum) => add::<B, _>(model, sum, gradients, kernels),
-                None => gradients,
-            });
-            mean = Some(match mean {
-                Some(sum) => sum + loss,
-                None => loss,
-            });
-        }
-        let loss = mean?;
-        let mut gradients = sum.unwrap_or_default();
-        let mut weight_gradients = self
-            .state
-            .uncertainty
-            .as_ref()
-            .map(|_| weight_gradients.grads());
-        let mut overflow = None;
-        if let Some(scale) = scale {
-            let device = loss.device();
-            overflow = scale.unscale::<B, _>(model, &mut gradients, kernels, &device);
-            if let (Some(uncertainty), Some(own)) = (&self.state.uncertainty, &mut weight_gradients)
-            {
-                let variances = uncertainty.log_variances();
-                let other = scale.unscale::<B, _>(variances, own, kernels, &device);
-                overflow = match (overflow, other) {
-                    (Some(one), Some(other)) => Some(one.max_pair(other)),
-                    (one, other) => one.or(other),
-                };
-            }
-            let scales = Some(loss.full_like(loss_scale));
-            for (name, value, over_updates) in [
-                ("loss_scale", scales, OverUpdates::Mean),
-                ("gradient_overflows", overflow.clone(), OverUpdates::Sum),
-            ] {
-                measures.extend(value.map(|value| Measure {
-                    name,
-                    value,
-                    over_updates,
-                }));
-            }
-        }
-        Some(PartGradients {
-            loss,
-            measures,
-            gradients,
-            weight_gradients,
-            tokens,
-            overflow,
-        })
-    }
-
     /// One gradient from the tasks'.
     fn merge(
         &mut self,
@@ -447,9 +380,10 @@ impl<B: TrainBackend> Updater<B> {
         let gram = gram::<B, _>(model, &tasks, scope, kernels);
         let mut rng = StepRng::seed_from_u64(plan.seed);
         let (weights, reduction) = match plan.merge {
-            Merge::Aggregate if gram.is_finite() => {
-                (self.aggregator.weights(&gram, &mut rng), settings.reduction)
-            }
+            Merge::Aggregate if gram.is_finite() => (
+                self.methods.aggregator.weights(&gram, &mut rng),
+                settings.reduction,
+            ),
             // Nothing sensible can be said of gradients that are not finite: their sum shows the guard what they are.
             Merge::Aggregate | Merge::Sum => (vec![1.0; tasks.len()], Reduction::Sum),
         };
@@ -462,17 +396,6 @@ impl<B: TrainBackend> Updater<B> {
         let gradients = combine::<B, _>(model, gradients, &weights, scope, reduction, kernels);
         (gradients, Some(merged))
     }
-}
-
-struct PartGradients<B: Backend> {
-    loss: Tensor<B, 1>,
-    measures: Vec<Measure<B>>,
-    gradients: GradientsParams,
-    /// Those of the loss weights that are learnt.
-    weight_gradients: Option<GradientsParams>,
-    tokens: usize,
-    /// With a loss scale: 1 if a gradient is not finite, otherwise 0. Shape `[1]`.
-    overflow: Option<Tensor<B, 1>>,
 }
 
 struct ParamIds(HashSet<ParamId>);
