@@ -1,7 +1,10 @@
 //! Exit codes: 0 done, 2 the user's input, 1 a failure at work, 130 stopped by Ctrl-C.
 
 use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::process::ExitCode;
+
+use bertram_train::pipeline::PipelineError;
 
 /// Result of a command.
 pub type CliResult<T = ()> = Result<T, CliError>;
@@ -25,6 +28,15 @@ pub fn input(error: impl Into<anyhow::Error>) -> CliError {
 /// The work failed.
 pub fn work(error: impl Into<anyhow::Error>) -> CliError {
     CliError::Work(error.into())
+}
+
+/// Sorts a pipeline's error into the user's and the machine's.
+pub fn pipeline_error(error: PipelineError) -> CliError {
+    if error.is_input() {
+        input(error)
+    } else {
+        work(error)
+    }
 }
 
 impl CliError {
@@ -54,5 +66,26 @@ impl CliError {
             CliError::Work(_) => ExitCode::from(1),
             CliError::Status(code) => ExitCode::from(*code),
         }
+    }
+}
+
+/// Runs what may panic inside a library, without a word about it: drivers' libraries panic where a driver or a device is
+/// missing. `None` where it did.
+pub fn quietly<T>(probe: impl FnOnce() -> T) -> Option<T> {
+    let hook = take_hook();
+    set_hook(Box::new(|_| {}));
+    let result = catch_unwind(AssertUnwindSafe(probe));
+    set_hook(hook);
+    result.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quiet_panic_is_none() {
+        assert_eq!(quietly(|| 3), Some(3));
+        assert_eq!(quietly(|| -> u8 { panic!("not seen") }), None);
     }
 }

@@ -6,24 +6,22 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry};
 
 use crate::error::{CliResult, work};
 use crate::out;
 
 static RUN_LOG: OnceLock<LogFile> = OnceLock::new();
 static DASHBOARD: AtomicBool = AtomicBool::new(false);
-static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// What our own code says, without the chatter of graphics drivers.
 const FILE_FILTER: &str = "warn,bertram_cli=debug,bertram_core=debug,bertram_train=debug";
 
-/// Starts logging. `verbose` counts `-v`.
-pub fn start(verbose: u8, quiet: bool) {
-    QUIET.store(quiet, Ordering::SeqCst);
+/// Starts logging. `verbose` counts `-v`; `listener` hears what is logged, too.
+pub fn start(verbose: u8, quiet: bool, listener: impl Layer<Registry> + Send + Sync) {
     let level = match (quiet, verbose) {
         (true, _) => "error,wgpu_hal=off",
         // What graphics drivers say of a missing device, our own error says better.
@@ -47,15 +45,10 @@ pub fn start(verbose: u8, quiet: bool) {
         .with_filter(EnvFilter::new(FILE_FILTER));
     // Only tests in one process could have started it before, and then it goes on as it is.
     let _ = tracing_subscriber::registry()
+        .with(listener)
         .with(terminal)
         .with(file)
-        .with(crate::gpu::log::listener())
         .try_init();
-}
-
-/// Whether only errors are wanted.
-pub fn is_quiet() -> bool {
-    QUIET.load(Ordering::SeqCst)
 }
 
 /// From now on the log also goes to `path`, after what is there.

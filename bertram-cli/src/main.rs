@@ -3,6 +3,8 @@
 mod allocator;
 mod args;
 mod backend;
+mod backend_kind;
+mod bench;
 mod commands;
 mod error;
 mod gpu;
@@ -25,7 +27,10 @@ use crate::args::{Cli, Command};
 fn main() -> ExitCode {
     allocator::keep_memory();
     let cli = Cli::parse();
-    logging::start(cli.verbose, cli.quiet);
+    out::set_quiet(cli.quiet);
+    // A result ends what was shown of the way to it.
+    out::before_results(gpu::settled);
+    logging::start(cli.verbose, cli.quiet, gpu::log::listener());
     report_panics();
     add_data_source(hub::HubDatasets);
     let result = std::panic::catch_unwind(|| run(&cli.command));

@@ -1,13 +1,34 @@
 //! Lines for people: results on standard output, notes on standard error.
 
 use std::io::{ErrorKind, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{CliResult, work};
 
+static QUIET: AtomicBool = AtomicBool::new(false);
+static BEFORE_RESULTS: OnceLock<fn()> = OnceLock::new();
+
+/// Whether only errors are wanted, from now on.
+pub fn set_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::SeqCst);
+}
+
+/// Whether only errors are wanted.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::SeqCst)
+}
+
+/// Has `settle` called before each line of a result. The first one stays.
+pub fn before_results(settle: fn()) {
+    let _ = BEFORE_RESULTS.set(settle);
+}
+
 /// A line on standard output. A reader that has gone away is no error.
 pub fn line(text: &str) -> CliResult {
-    // A result ends what was shown of the way to it.
-    crate::gpu::settled();
+    if let Some(settle) = BEFORE_RESULTS.get() {
+        settle();
+    }
     match writeln!(std::io::stdout().lock(), "{text}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(work(error)),
         _ => Ok(()),
@@ -16,7 +37,7 @@ pub fn line(text: &str) -> CliResult {
 
 /// A line on standard error that tells how it goes; not with `--quiet`.
 pub fn progress(text: &str) {
-    if !crate::logging::is_quiet() {
+    if !is_quiet() {
         note(text);
     }
 }

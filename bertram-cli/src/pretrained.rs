@@ -7,8 +7,7 @@ use bertram_core::task::{Encoding, EncodingSource, encoding_of};
 use bertram_train::config::Settings;
 use bertram_train::pipeline::PipelineError;
 
-use crate::commands::train::pipeline_error;
-use crate::error::{CliResult, input};
+use crate::error::{CliResult, input, pipeline_error};
 
 /// Fewest tokens of a sentence: `[CLS]` and `[SEP]`.
 const FEWEST: usize = 2;

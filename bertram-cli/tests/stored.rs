@@ -12,8 +12,9 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bertram_core::seed::mix;
 use bertram_train::config::Settings;
-use bertram_train::epoch::{Epoch, mix};
+use bertram_train::epoch::Epoch;
 use bertram_train::pipeline::prepare;
 use common::{bertram, stderr};
 use serde::{Deserialize, Serialize};

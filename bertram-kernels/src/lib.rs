@@ -13,15 +13,15 @@ mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 mod kernels;
-mod kind;
+mod operands;
 mod precision;
 pub mod products;
 #[cfg(feature = "cuda")]
 mod tf32;
 
 pub use adamw::{AdamWStep, AdamWUpdate, AdamWUpdated, Moments};
-pub use kernels::{AttentionOptions, Kernels, Norm, Projections, TrainBackend};
-pub use kind::KernelKind;
+pub use kernels::{KernelKind, Kernels, TrainBackend};
+pub use operands::{AttentionOptions, Norm, Projections};
 pub use precision::{Precision, at_least_f32};
 #[cfg(feature = "cuda")]
 pub use tf32::forbid_tf32;

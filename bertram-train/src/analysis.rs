@@ -210,7 +210,7 @@ fn sum<'a>(mut counts: impl Iterator<Item = &'a u64>) -> Result<u64, String> {
 }
 
 /// At most `most` of the items, at even distances.
-pub(crate) fn evenly<T: Copy>(items: &[T], most: usize) -> Vec<T> {
+pub fn evenly<T: Copy>(items: &[T], most: usize) -> Vec<T> {
     let count = items.len().min(most);
     (0..count)
         .map(|index| items[index * items.len() / count])
@@ -245,7 +245,7 @@ fn calibration(rows: &[(f64, bool)]) -> TaskAnalysis {
 }
 
 /// The mean over rows of their bin's distance between mean probability and share of positives; 0 for no rows.
-pub(crate) fn expected_calibration_error(bins: &[CalibrationBin]) -> f64 {
+pub fn expected_calibration_error(bins: &[CalibrationBin]) -> f64 {
     let rows: u64 = bins.iter().map(|bin| bin.count).sum();
     let distances: f64 = bins
         .iter()

@@ -4,18 +4,18 @@ use std::borrow::Cow;
 
 use bertram_core::data::{BadRow, Dataset, Split};
 use bertram_core::metric::{SplitScores, TaskScores};
+use bertram_core::seed::mix;
 use bertram_core::task::{LabelKind, Prediction, TaskMap, TaskSpec};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::{BaselineSettings, Settings};
 use crate::corpus::{data_files, dev_rows, read_corpus, with_labels};
-use crate::epoch::mix;
 use crate::pipeline::{
-    BURN_VERSION, FurtherScores, PipelineError, RunInfo, SplitPredictions, Summary, Versions,
+    BURN_VERSION, FurtherScores, PipelineError, SplitPredictions, Summary, Versions,
     peak_memory_bytes, save_predictions, write_text,
 };
-use crate::run_folder::{RunFolder, write_json};
+use crate::run_folder::{RunFolder, RunInfo, write_json};
 
 /// Makes a whole run of constant answers: config, predictions on dev and test, scores.
 ///

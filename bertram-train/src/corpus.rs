@@ -18,7 +18,7 @@ use crate::data_source::{fetched, is_url};
 /// What a run notes about a data file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataFile {
-    /// The task.
+    /// Whose rows it holds.
     pub task: TaskId,
     /// `train`, `dev` or `test`, or the name of a further file of these ([`SecondFiles`]).
     pub split: String,
@@ -34,7 +34,7 @@ pub struct DataFile {
 
 /// The rows of one task.
 pub struct TaskCorpus {
-    /// The task.
+    /// Whose rows they are.
     pub task: TaskId,
     /// What the task is.
     pub spec: Arc<TaskSpec>,

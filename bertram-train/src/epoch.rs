@@ -4,14 +4,15 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
 use bertram_core::data::{HostBatch, epoch_batches, sample_rows};
+use bertram_core::seed::mix;
 use bertram_core::task::{TaskId, TaskMap};
 use burn::tensor::backend::Backend;
 
 use crate::config::{LimitDraw, Settings};
 use crate::corpus::TaskData;
 use crate::schedule::{
-    Additive, Combined, EpochContext, EpochEndSurgery, Sampled, Schedule, ScheduleKind, Sequential,
-    Update, annealed_exponent,
+    Additive, Annealed, Combined, EpochContext, EpochEndSurgery, Sampled, Schedule, ScheduleKind,
+    Sequential, Update,
 };
 use crate::step::TaskPart;
 
@@ -24,9 +25,20 @@ pub struct Epoch {
 }
 
 impl Epoch {
+    /// [`plan_by`](Self::plan_by) the schedule that the settings name.
+    pub fn plan(
+        settings: &Settings,
+        tasks: &[TaskData],
+        epoch: usize,
+        train_scores: &TaskMap<f64>,
+    ) -> Self {
+        Self::plan_by(&*schedule(settings), settings, tasks, epoch, train_scores)
+    }
+
     /// Epoch `epoch` (counted from 1). Rows are drawn, shuffled and cut from (seed, task, epoch) alone; the order of
     /// tasks may follow from their training scores after the epoch before.
-    pub fn plan(
+    pub fn plan_by(
+        schedule: &dyn Schedule,
         settings: &Settings,
         tasks: &[TaskData],
         epoch: usize,
@@ -74,7 +86,7 @@ impl Epoch {
             .zip(&batches)
             .map(|(task, batches)| (task.config.task, batches.len()))
             .collect();
-        let updates = schedule(settings, epoch).epoch(&EpochContext {
+        let updates = schedule.epoch(&EpochContext {
             sizes: &sizes,
             epoch,
             epochs: train.epochs,
@@ -141,7 +153,7 @@ const PREFETCHED: usize = 2;
 
 /// A task's batches in one update, before they go to a device.
 pub struct HostPart {
-    /// The task.
+    /// Whose rows the batches hold.
     pub task: TaskId,
     /// The batches.
     pub batches: Vec<HostBatch>,
@@ -158,8 +170,8 @@ impl HostPart {
     }
 }
 
-/// The schedule that the settings name, for one epoch.
-fn schedule(settings: &Settings, epoch: usize) -> Box<dyn Schedule> {
+/// The schedule that the settings name.
+pub fn schedule(settings: &Settings) -> Box<dyn Schedule> {
     let train = &settings.train;
     let accumulate = train.accumulate;
     let combined = Combined {
@@ -179,7 +191,7 @@ fn schedule(settings: &Settings, epoch: usize) -> Box<dyn Schedule> {
         ScheduleKind::Additive => Box::new(Additive { batches: combined }),
         ScheduleKind::Proportional => Box::new(sampled(1.0)),
         ScheduleKind::Temperature => Box::new(sampled(1.0 / train.temperature.unwrap_or(1.0))),
-        ScheduleKind::Annealed => Box::new(sampled(annealed_exponent(epoch, train.epochs))),
+        ScheduleKind::Annealed => Box::new(Annealed { accumulate }),
     };
     if train.epoch_end_surgery {
         Box::new(EpochEndSurgery { schedule })
@@ -200,13 +212,4 @@ pub(crate) fn task_streams(tasks: &[TaskData]) -> Vec<u64> {
             place.flatten().unwrap_or_else(|| task.stream())
         })
         .collect()
-}
-
-/// Mixes two numbers into a seed (the finaliser of SplitMix64, Steele et al. 2014), so that neighbouring seeds, tasks and
-/// updates get unrelated streams.
-pub fn mix(seed: u64, stream: u64) -> u64 {
-    let mut z = seed ^ stream.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bertram_core::batch::TaskBatch;
 use bertram_core::task::{MultitaskModel, TaskId};
 use bertram_kernels::TrainBackend;
 use burn::module::{Module, ModuleVisitor, Param};
@@ -10,7 +11,6 @@ use burn::tensor::{Bool, Tensor};
 
 use crate::objective::without_graph;
 use crate::read::{read_bool, read_scalar};
-use crate::step::TaskPart;
 
 /// Updates after which a guard should be read even if nobody shows anything: it keeps a few numbers of each.
 const READ_AFTER: usize = 512;
@@ -164,22 +164,21 @@ impl<B: Backend> FiniteGuard<B> {
 }
 
 /// The first task of which a batch's logits are not finite: what a model is worth as a place to go on from, shown on rows
-/// that are at hand.
-pub fn task_without_finite_output<B: TrainBackend>(
+/// that are at hand. Batches of tasks that the model has no head for are passed over.
+pub fn task_without_finite_output<'a, B: TrainBackend>(
     model: &MultitaskModel<B::InnerBackend>,
-    parts: &[TaskPart<B>],
+    batches: impl IntoIterator<Item = &'a TaskBatch<B>>,
 ) -> Option<TaskId> {
-    let finite = |part: &TaskPart<B>| {
-        let (Some(head), Some(batch)) = (model.head(part.task), part.batches.first()) else {
-            return true;
-        };
-        let logits = model.forward(head, &without_graph(batch));
-        read_bool(logits.is_finite().all())
+    let finite = |batch: &TaskBatch<B>| {
+        model.head(batch.task).is_none_or(|head| {
+            let logits = model.forward(head, &without_graph(batch));
+            read_bool(logits.is_finite().all())
+        })
     };
-    parts
-        .iter()
-        .find(|part| !finite(part))
-        .map(|part| part.task)
+    batches
+        .into_iter()
+        .find(|batch| !finite(batch))
+        .map(|batch| batch.task)
 }
 
 /// The path of the first parameter that holds a number which is not finite. Reads every parameter: for checkpoints, which

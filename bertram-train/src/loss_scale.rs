@@ -7,7 +7,24 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::measure::{MeasureKind, Measured};
 use crate::optim::{global_norm, scale_gradients};
+
+/// The scale of a task's losses.
+pub const LOSS_SCALE: MeasureKind = MeasureKind::mean("loss_scale");
+/// Updates in which a task's gradients overflowed.
+pub const OVERFLOWS: MeasureKind = MeasureKind::count("gradient_overflows");
+
+/// What a person should know of overflows: no scale helps where there is none left to take away.
+pub fn warning(measured: &Measured<'_>) -> Option<String> {
+    let overflows = measured.get(OVERFLOWS).filter(|count| *count > 0.0)?;
+    (measured.get(LOSS_SCALE) == Some(1.0)).then(|| {
+        format!(
+            "gradients leave the range of f16 even without a loss scale, and {overflows} updates up to update {} were left out; use train.precision = \"bf16\", or a lower learning rate",
+            measured.update
+        )
+    })
+}
 
 /// What a loss is multiplied by before its backward pass, so that gradients do not vanish in f16; they are divided by it
 /// after.

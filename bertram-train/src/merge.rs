@@ -9,34 +9,13 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::FloatTensor;
-use serde::{Deserialize, Serialize};
 
-use crate::aggregator::Gram;
+use crate::aggregator::{Gram, Reduction};
 use crate::read::read_scalars;
-
-/// Which parameters an aggregator's weights apply to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scope {
-    /// The encoder's: each head keeps its own task's gradient.
-    Shared,
-    /// All: a task has a gradient of zero for the heads of the others.
-    All,
-}
-
-/// What becomes of the weighted gradients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reduction {
-    /// Their sum.
-    Sum,
-    /// Their sum, divided by the number of tasks on parameters that every task touches.
-    Mean,
-}
 
 /// The gradients of one task.
 pub struct TaskGradients {
-    /// The task.
+    /// Whose loss they belong to.
     pub task: TaskId,
     /// Its gradients.
     pub gradients: GradientsParams,

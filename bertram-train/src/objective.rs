@@ -10,7 +10,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
-use crate::regulariser::{Classifier, Clean, Measure, OverUpdates, Penalty, Regulariser, Teacher};
+use crate::measure::{Measure, MeasureKind};
+use crate::regulariser::{BREGMAN, Classifier, ForwardPass, Penalty, Regulariser, Teacher};
 
 /// A task's objective on one batch, on the graph.
 pub struct Objective<B: AutodiffBackend> {
@@ -43,33 +44,30 @@ pub fn objective<B: TrainBackend>(
         frozen: OnceCell::new(),
     };
     let embedded = pass.embed();
-    let clean = Clean {
+    let forward = ForwardPass {
         logits: pass.classify(embedded.clone()),
         embedded,
     };
-    let loss = head.loss(clean.logits.clone(), labels);
+    let loss = head.loss(forward.logits.clone(), labels);
     let mut total = loss.clone();
     let mut measures = Vec::new();
-    let mut add = |name, weight: f64, penalty: Penalty<B>| {
+    let mut add = |kind: MeasureKind, weight: f64, penalty: Penalty<B>| {
         let term = (penalty.value.clone() * weight).cast(loss.dtype());
         total = total.clone() + term;
-        measures.push(Measure {
-            name,
-            value: penalty.value.inner(),
-            over_updates: OverUpdates::Mean,
-        });
+        measures.push(kind.of(penalty.value.inner()));
         measures.extend(penalty.measures);
     };
     for regulariser in regularisers {
-        let penalty = regulariser.penalty(&pass, &clean);
-        add(regulariser.name(), regulariser.weight(), penalty);
+        let penalty = regulariser.penalty(&pass, &forward);
+        let kind = MeasureKind::mean(regulariser.name());
+        add(kind, regulariser.weight(), penalty);
     }
     if let Some((teacher, mu)) = bregman
         && let Some(logits) = teacher_logits(teacher, batch)
     {
         let value = divergence(
             pass.output(),
-            clean.logits.clone(),
+            forward.logits.clone(),
             Tensor::from_inner(logits),
         )
         .mean();
@@ -77,7 +75,7 @@ pub fn objective<B: TrainBackend>(
             value,
             measures: Vec::new(),
         };
-        add("bregman", mu, penalty);
+        add(BREGMAN, mu, penalty);
     }
     Some(Objective {
         loss,

@@ -46,13 +46,8 @@ pub fn read_bool<B: Backend>(tensor: Tensor<B, 1, Bool>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use bertram_kernels::Precision;
-    use burn::backend::{Autodiff, Flex};
-
     use super::*;
-    use crate::bench::{Compute, Method, MethodBench};
+    use burn::backend::Flex;
 
     #[test]
     fn many_numbers_are_one_read() {
@@ -62,31 +57,5 @@ mod tests {
         assert_eq!(reads(), before + 1);
         assert_eq!(read_scalars::<Flex>(Vec::new()), [0.0; 0]);
         assert_eq!(reads(), before + 1);
-    }
-
-    /// Reads of an update whose numbers nobody shows.
-    fn reads_of(method: Method, precision: Precision) -> usize {
-        let (config, shape) = crate::bench::tests::tiny();
-        let compute = Compute {
-            precision,
-            ..Compute::default()
-        };
-        let device = Default::default();
-        let mut bench =
-            MethodBench::<Autodiff<Flex>>::new(method, &config, compute, shape, &device);
-        bench.run(Duration::ZERO);
-        let before = reads();
-        bench.run(Duration::ZERO);
-        reads() - before
-    }
-
-    #[test]
-    fn an_update_reads_the_gram_matrix_and_the_overflow_and_nothing_else() {
-        for method in Method::ALL {
-            let gram = matches!(method, Method::Pcgrad | Method::Everything);
-            let read = reads_of(method, Precision::F32);
-            assert_eq!(read, usize::from(gram), "{method:?}");
-        }
-        assert_eq!(reads_of(Method::Plain, Precision::F16), 1);
     }
 }

@@ -9,7 +9,11 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde::{Deserialize, Serialize};
 
+use crate::measure::MeasureKind;
 use crate::optim::{AdamW, AdamWConfig, AdamWState};
+
+/// The learnt weight of a task's loss.
+pub const LOSS_WEIGHT: MeasureKind = MeasureKind::mean("loss_weight");
 
 /// How the tasks' losses are weighted against each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

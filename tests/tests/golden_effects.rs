@@ -1,6 +1,6 @@
 //! Ablation effects against least squares with effects coding by numpy and scipy (`golden/effects/export.py`).
 
-use bertram_train::experiment::{Design, Effect, EffectOptions, Factor, Observation, effects};
+use bertram_report::experiment::{Design, Effect, EffectOptions, Factor, Observation, effects};
 use serde_json::Value;
 
 #[track_caller]

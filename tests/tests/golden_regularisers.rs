@@ -9,8 +9,8 @@
 
 use bertram_core::loss::OutputKind;
 use bertram_train::regulariser::{
-    Classifier, Clean, Perturbation, PerturbationNorm, RDrop, RDropConfig, Regulariser, Smart,
-    SmartConfig, SmartVariant,
+    Classifier, ForwardPass, Perturbation, PerturbationNorm, RDrop, RDropConfig, Regulariser,
+    Smart, SmartConfig, SmartVariant,
 };
 use burn::backend::{Autodiff, Flex, NdArray};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -125,9 +125,9 @@ impl<B: AutodiffBackend> Toy<B> {
         (u * v).sum_dim(1) / norms.sqrt() * scale
     }
 
-    fn clean(&self) -> Clean<B> {
+    fn training_pass(&self) -> ForwardPass<B> {
         let embedded = self.lookup();
-        Clean {
+        ForwardPass {
             logits: self.forward(embedded.clone(), false),
             embedded,
         }
@@ -280,9 +280,9 @@ fn smart_case<B: AutodiffBackend>(
     tolerance: f64,
 ) {
     let what = |part: &str| format!("{backend}, {place}, {part}");
-    let clean = toy.clean();
+    let forward = toy.training_pass();
     toy.in_ascent = true;
-    let found: Perturbation<_> = smart.perturbation(&toy, &clean, start);
+    let found: Perturbation<_> = smart.perturbation(&toy, &forward, start);
     toy.in_ascent = false;
     let skipped = found.skipped.clone().int().into_data();
     assert!(skipped.iter::<i64>().all(|count| count == 0), "{place}");
@@ -299,7 +299,7 @@ fn smart_case<B: AutodiffBackend>(
     let expected = golden.floats(&format!("{place}/perturbation"));
     check(&what("perturbation"), &delta, &expected, 0.0, tolerance);
 
-    let penalty = smart.penalty_at(&toy, &clean, &found);
+    let penalty = smart.penalty_at(&toy, &forward, &found);
     let expected = golden.floats(&format!("{place}/penalty"));
     check(
         &what("penalty"),
@@ -329,22 +329,22 @@ fn r_drop_matches<B: AutodiffBackend>(backend: &str, dtype: DType, tolerance: f6
     let r_drop = RDrop::new(RDropConfig::default());
     for kind in KINDS {
         let mut toy = Toy::<B>::new(&golden, kind, dtype);
-        let clean = toy.clean();
+        let forward = toy.training_pass();
         let what = format!("{backend}, {kind}, R-Drop");
         let logits = golden.floats(&format!("{kind}/logits"));
         check(
             &what,
-            &floats(clean.logits.clone()),
+            &floats(forward.logits.clone()),
             &logits,
             0.0,
             tolerance,
         );
 
-        let nothing = r_drop.penalty(&toy, &clean).value;
+        let nothing = r_drop.penalty(&toy, &forward).value;
         assert_eq!(floats(nothing), [0.0], "{what}: two equal passes agree");
 
         toy.offset = Some(golden.tensor(&format!("{kind}/offset"), dtype));
-        let penalty = r_drop.penalty(&toy, &clean).value;
+        let penalty = r_drop.penalty(&toy, &forward).value;
         let place = format!("{kind}/r-drop");
         let expected = golden.floats(&format!("{place}/penalty"));
         check(&what, &floats(penalty.clone()), &expected, 0.0, tolerance);

@@ -306,8 +306,8 @@ fn plan<B: Backend>(parts: &[TaskPart<B>], number: usize) -> UpdatePlan<'_, B> {
         merge: Merge::Aggregate,
         optimizer: OptimizerSlot::Main,
         number,
-        factor: 1.0,
-        look: false,
+        lr_factor: 1.0,
+        log_diagnostics: false,
         seed: 0,
     }
 }
@@ -345,7 +345,7 @@ fn adamw<B: TrainBackend>(on: On) {
             &[count(&section["batches"][update])],
         )];
         let plan = UpdatePlan {
-            factor: number(&section["factors"][update]),
+            lr_factor: number(&section["factors"][update]),
             ..plan(&parts, update)
         };
         let output = case.run(&mut updater, &plan);
@@ -506,7 +506,7 @@ fn combined<B: TrainBackend>(on: On) {
         let parts = TaskId::PAPER.map(|task| case.part(task, &[0]));
         let plan = UpdatePlan {
             merge,
-            look: true,
+            log_diagnostics: true,
             seed,
             ..plan(&parts, 0)
         };

@@ -56,8 +56,8 @@ fn plan<B: Backend>(parts: &[TaskPart<B>]) -> UpdatePlan<'_, B> {
         merge: Merge::Aggregate,
         optimizer: OptimizerSlot::Main,
         number: 0,
-        factor: 1.0,
-        look: true,
+        lr_factor: 1.0,
+        log_diagnostics: true,
         seed: 0,
     }
 }

@@ -12,7 +12,7 @@ use bertram_kernels::{KernelKind, TrainBackend};
 use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
 use bertram_train::optim::AdamWConfig;
 use bertram_train::regulariser::{
-    BregmanConfig, Classifier, Clean, Penalty, RDropConfig, Regulariser, RegulariserSettings,
+    BregmanConfig, Classifier, ForwardPass, Penalty, RDropConfig, Regulariser, RegulariserSettings,
     Smart, SmartConfig, Teacher,
 };
 use bertram_train::schedule::{Merge, OptimizerSlot};
@@ -40,15 +40,15 @@ impl<B: AutodiffBackend> Regulariser<B> for FromStart {
         self.0.config().lambda
     }
 
-    fn penalty(&self, model: &dyn Classifier<B>, clean: &Clean<B>) -> Penalty<B> {
-        let shape = clean.embedded.dims();
+    fn penalty(&self, model: &dyn Classifier<B>, forward: &ForwardPass<B>) -> Penalty<B> {
+        let shape = forward.embedded.dims();
         let start = tiny::numbers(shape.iter().product(), 77);
-        let start = Tensor::from_data(TensorData::new(start, shape), &clean.embedded.device());
+        let start = Tensor::from_data(TensorData::new(start, shape), &forward.embedded.device());
         let found = self
             .0
-            .perturbation(model, clean, start * self.0.config().sigma);
+            .perturbation(model, forward, start * self.0.config().sigma);
         Penalty {
-            value: self.0.penalty_at(model, clean, &found),
+            value: self.0.penalty_at(model, forward, &found),
             measures: Vec::new(),
         }
     }
@@ -121,8 +121,8 @@ fn trace<B: TrainBackend>() -> Trace {
             merge: Merge::Aggregate,
             optimizer: OptimizerSlot::Main,
             number,
-            factor: 1.0,
-            look: true,
+            lr_factor: 1.0,
+            log_diagnostics: true,
             seed: number as u64,
         };
         let (next, output) = updater.update(model, &plan);
@@ -246,8 +246,8 @@ fn parameters_with<B: TrainBackend>(
         merge: Merge::Aggregate,
         optimizer: OptimizerSlot::Main,
         number: 0,
-        factor: 1.0,
-        look: false,
+        lr_factor: 1.0,
+        log_diagnostics: false,
         seed: 0,
     };
     let mut updater = Updater::new(settings, state, &model);

@@ -7,8 +7,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
 use comfy_table::{Table, presets};
 
-use crate::backend::{BackendJob, BackendKind, devices, dispatch, quietly};
-use crate::error::CliResult;
+use crate::backend::{BackendJob, BackendKind, devices, dispatch};
+use crate::error::{CliResult, quietly};
 use crate::out;
 
 /// Side of the matrices that are multiplied.

@@ -9,10 +9,10 @@ use bertram_train::config::{Override, Settings};
 use bertram_train::corpus::{DataFile, data_files, read_corpus, with_labels};
 use bertram_train::pipeline::{PipelineError, prepare};
 
-use super::train::{check_data_folder, pipeline_error};
+use super::train::check_data_folder;
 use crate::args::{ConfigArgs, ConfigCommand, ValidateArgs};
 use crate::backend::{BackendJob, BackendKind, dispatch};
-use crate::error::{CliError, CliResult, input};
+use crate::error::{CliError, CliResult, input, pipeline_error};
 use crate::hub::resolve_model;
 use crate::out;
 use crate::recipe::{Recipe, flags};

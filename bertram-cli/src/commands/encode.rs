@@ -11,10 +11,9 @@ use burn::tensor::Tensor;
 use serde_json::json;
 
 use super::predict::{read_lines, write_output};
-use super::train::pipeline_error;
 use crate::args::EncodeArgs;
 use crate::backend::{BackendJob, dispatch};
-use crate::error::{CliResult, input};
+use crate::error::{CliResult, input, pipeline_error};
 use crate::hub::resolve_model;
 use crate::out;
 use crate::pretrained::{self, Chosen};

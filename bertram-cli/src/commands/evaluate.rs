@@ -8,14 +8,14 @@ use bertram_kernels::TrainBackend;
 use bertram_train::config::{Override, Settings};
 use bertram_train::corpus::{DataFile, TaskCorpus, data_files, read_corpus, tokenize_corpus};
 use bertram_train::pipeline::{
-    PipelineError, RunInfo, check_unchanged, open_trained, predict_split, settings_to_evaluate,
+    PipelineError, check_unchanged, open_trained, predict_split, settings_to_evaluate,
 };
-use bertram_train::run_folder::{RunFolder, write_json};
+use bertram_train::run_folder::{RunFolder, RunInfo, write_json};
 
-use super::train::{check_data_folder, options_of_run, pipeline_error};
+use super::train::{check_data_folder, options_of_run};
 use crate::args::EvaluateArgs;
 use crate::backend::{BackendJob, dispatch_with};
-use crate::error::{CliResult, input};
+use crate::error::{CliResult, input, pipeline_error};
 use crate::out;
 use crate::progress::StageBar;
 use crate::table::scores_table;

@@ -4,10 +4,9 @@ use bertram_kernels::TrainBackend;
 use bertram_train::pipeline::export_run;
 use bertram_train::run_folder::RunFolder;
 
-use super::train::pipeline_error;
 use crate::args::ExportArgs;
 use crate::backend::{BackendJob, BackendKind, dispatch};
-use crate::error::{CliResult, input};
+use crate::error::{CliResult, input, pipeline_error};
 use crate::out;
 
 /// Runs the command.

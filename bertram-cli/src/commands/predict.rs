@@ -16,10 +16,10 @@ use bertram_train::pipeline::open_trained;
 use bertram_train::run_folder::RunFolder;
 use serde_json::json;
 
-use super::train::{options_of_run, pipeline_error};
+use super::train::options_of_run;
 use crate::args::{PredictArgs, TextFormat};
 use crate::backend::{BackendJob, dispatch_with};
-use crate::error::{CliError, CliResult, input, work};
+use crate::error::{CliError, CliResult, input, pipeline_error, work};
 
 /// Runs the command.
 pub fn run(args: &PredictArgs) -> CliResult {

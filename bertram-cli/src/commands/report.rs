@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use bertram_core::fs::atomic_write;
-use bertram_train::report::{Report, ReportError};
+use bertram_report::{Report, ReportError};
 
 use crate::args::{ReportArgs, ReportFormat};
 use crate::error::{CliError, CliResult, input, work};

@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use bertram_train::report::find_runs;
+use bertram_report::find_runs;
 use bertram_train::run_folder::{CheckpointStore, RunFolder, RunState, read_json};
 use comfy_table::{Table, presets};
 use indicatif::BinaryBytes;

@@ -13,7 +13,7 @@ use bertram_train::run_folder::{RunFolder, RunLock, RunState};
 
 use crate::args::TrainArgs;
 use crate::backend::{BackendJob, BackendKind, DeviceOptions, dispatch_with};
-use crate::error::{CliError, CliResult, input, work};
+use crate::error::{CliError, CliResult, input, pipeline_error, work};
 use crate::gpu;
 use crate::hub::resolve_model;
 use crate::interrupt;
@@ -487,14 +487,5 @@ fn discard(run: &RunFolder) {
     }
     if let Err(error) = std::fs::remove_dir_all(run.path()) {
         tracing::warn!("{} could not be removed: {error}", run.path().display());
-    }
-}
-
-/// Sorts a pipeline's error into the user's and the machine's.
-pub fn pipeline_error(error: PipelineError) -> CliError {
-    if error.is_input() {
-        input(error)
-    } else {
-        work(error)
     }
 }

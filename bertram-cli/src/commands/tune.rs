@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use bertram_core::encoder::BertConfig;
 use bertram_kernels::products::{TunedProduct, products_of};
 use bertram_kernels::{Kernels, TrainBackend};
-use bertram_train::bench::{BatchShape, Compute, Method, MethodBench};
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -13,6 +12,7 @@ use serde_json::json;
 use super::bench::{check_sequence, right_align, shape};
 use crate::args::TuneArgs;
 use crate::backend::{BackendJob, DeviceOptions, dispatch_with};
+use crate::bench::{BatchShape, Compute, Method, MethodBench};
 use crate::error::{CliResult, input};
 use crate::{gpu, out};
 

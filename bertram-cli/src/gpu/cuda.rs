@@ -6,8 +6,7 @@ use cubecl::client::ComputeClient;
 use cubecl::cuda::CudaRuntime;
 
 use super::{no_device, report, runtime, tuned};
-use crate::backend::quietly;
-use crate::error::CliResult;
+use crate::error::{CliResult, quietly};
 
 /// Number of CUDA devices; 0 without a driver.
 fn count() -> usize {

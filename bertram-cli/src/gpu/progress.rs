@@ -10,7 +10,7 @@ use bertram_train::device::DeviceReport;
 use indicatif::ProgressBar;
 
 use super::report::Gpu;
-use crate::{logging, out};
+use crate::out;
 
 /// How often it is looked whether there are more.
 const LOOK: Duration = Duration::from_millis(100);
@@ -64,7 +64,7 @@ impl Shown {
     }
 
     fn update(&mut self, compiled: usize) {
-        if compiled == 0 || logging::is_quiet() {
+        if compiled == 0 || out::is_quiet() {
             return;
         }
         self.begun.get_or_insert_with(Instant::now);

@@ -10,8 +10,7 @@ use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use super::TIME_LAUNCHES;
 use super::cache::{KernelCache, cache_folder};
 use super::store::Store;
-use crate::backend::quietly;
-use crate::error::{CliResult, input};
+use crate::error::{CliResult, input, quietly};
 
 /// The version that compiled kernels belong to: that of bertram, and a hash of its kernels' sources and of the versions of
 /// all libraries, where it was built from a checkout.

@@ -7,8 +7,8 @@ use burn::backend::wgpu::{RuntimeOptions, WgpuDevice, WgpuRuntime, init_setup};
 use cubecl::client::ComputeClient;
 
 use super::{no_device, report, runtime, tuned};
-use crate::backend::{BackendKind, quietly};
-use crate::error::CliResult;
+use crate::backend_kind::BackendKind;
+use crate::error::{CliResult, quietly};
 
 /// A device that was made ready.
 struct Ready {

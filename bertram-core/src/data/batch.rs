@@ -1,21 +1,11 @@
 //! From tokenised sentences to padded batches, first on the host, then on a device.
 
-use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{Tensor, TensorData, backend::Backend};
 
 use super::tokenize::TokenizedDataset;
+use crate::batch::{Packing, TaskBatch, TokenBatch};
 use crate::spec::TaskId;
 use crate::tokenizer::SpecialTokens;
-
-/// How the sentences of an example become sequences.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packing {
-    /// `[CLS] a [SEP]`.
-    Single,
-    /// `[CLS] a [SEP]` and `[CLS] b [SEP]`, rows of one batch: all first sentences, then all second ones.
-    BiEncoder,
-    /// `[CLS] a [SEP] b [SEP]`, with segment 1 from the first token of `b` on.
-    CrossEncoder,
-}
 
 /// Makes batches of a tokenised data set.
 #[derive(Clone, Copy, Debug)]
@@ -56,33 +46,6 @@ pub struct HostBatch {
     pub tokens: usize,
     /// The data set's row that each example is.
     pub rows: Vec<usize>,
-}
-
-/// A padded batch of sequences on a device.
-#[derive(Clone, Debug)]
-pub struct TokenBatch<B: Backend> {
-    /// Token ids, `[sequences, seq_len]`.
-    pub input_ids: Tensor<B, 2, Int>,
-    /// Segments, `[sequences, seq_len]`.
-    pub token_type_ids: Tensor<B, 2, Int>,
-    /// 1 for a token and 0 for padding, `[sequences, seq_len]`.
-    pub attention_mask: Tensor<B, 2>,
-}
-
-/// A batch of one task on a device.
-#[derive(Clone, Debug)]
-pub struct TaskBatch<B: Backend> {
-    /// The task.
-    pub task: TaskId,
-    /// The sequences.
-    pub tokens: TokenBatch<B>,
-    /// Numbers of the examples' labels, `[examples * width]`: a class index, 0/1, or score each, or of several labels at once
-    /// 0 or 1 for each class. `None` where the split has none.
-    pub labels: Option<Tensor<B, 1>>,
-    /// Number of examples.
-    pub examples: usize,
-    /// Tokens without padding.
-    pub token_count: usize,
 }
 
 /// One sequence: token ids, and where its second segment starts.

@@ -14,12 +14,11 @@ mod order;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod predictions;
-mod preprocess;
 mod quotes;
 mod table;
 mod tokenize;
 
-pub use batch::{Batcher, HostBatch, Packing, TaskBatch, TokenBatch, sequence_batch};
+pub use batch::{Batcher, HostBatch, sequence_batch};
 pub use dataset::{
     BadRows, Columns, Dataset, Example, Format, FoundLabels, Label, LabelColumn, ReadOptions,
     Split, file_sha256, label_numbers, layout_file, read_dataset, read_dataset_noting, read_texts,
@@ -34,10 +33,10 @@ pub use predictions::{
     PredictionRow, neutral_prediction, with_bad_rows, write_glue_predictions,
     write_prediction_table, write_predictions,
 };
-pub use preprocess::Preprocess;
 pub use tokenize::TokenizedDataset;
 
-pub use crate::tokenizer::{BertTokenizer, SpecialTokens, TokenizerError};
+pub use crate::batch::{Packing, TaskBatch, TokenBatch};
+pub use crate::tokenizer::{BertTokenizer, Preprocess, SpecialTokens, TokenizerError};
 
 #[cfg(test)]
 mod tests;

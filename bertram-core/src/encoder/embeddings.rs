@@ -7,7 +7,7 @@ use burn::tensor::{Int, Tensor, backend::Backend, s};
 
 use super::BertConfig;
 use super::kernel::norm as norm_of;
-use crate::data::TokenBatch;
+use crate::batch::TokenBatch;
 
 /// Sum of word, position and token-type embeddings, then LayerNorm and dropout (Devlin et al. 2019, fig. 2).
 #[derive(Module, Debug)]

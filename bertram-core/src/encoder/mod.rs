@@ -31,7 +31,7 @@ use bertram_kernels::{KernelKind, Kernels, Precision};
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::data::TokenBatch;
+use crate::batch::TokenBatch;
 
 /// A BERT encoder.
 ///

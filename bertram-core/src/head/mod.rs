@@ -16,7 +16,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::data::Packing;
+use crate::batch::Packing;
 
 /// Which head a task has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

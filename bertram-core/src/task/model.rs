@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::Serialize;
 
 use super::{LabelKind, TaskId, TaskSpec};
-use crate::data::{Packing, TaskBatch};
+use crate::batch::{Packing, TaskBatch};
 use crate::encoder::{Bert, Pooling};
 use crate::head::{Head, HeadConfig, HeadKind, Threshold};
 use crate::loss::{

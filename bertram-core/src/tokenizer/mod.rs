@@ -4,6 +4,7 @@ mod added;
 mod class;
 mod error;
 mod files;
+mod preprocess;
 mod preprocessing;
 mod read;
 mod settings;
@@ -20,6 +21,7 @@ use tokenizers::Tokenizer;
 use tokenizers::processors::bert::BertProcessing;
 
 pub use error::TokenizerError;
+pub use preprocess::Preprocess;
 
 /// BERT's special tokens, in the order in which a trained vocabulary starts.
 const SPECIAL_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];

@@ -2,8 +2,7 @@
 
 use tokenizers::{NormalizedString, Normalizer};
 
-use super::BertTokenizer;
-use crate::data::Preprocess;
+use super::{BertTokenizer, Preprocess};
 use crate::spec::Inputs;
 
 impl BertTokenizer {

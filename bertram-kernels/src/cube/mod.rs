@@ -32,7 +32,7 @@ use burn::tensor::{Int, Tensor};
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 
 use self::tensor::{primitive, tensor};
-use crate::adamw::{one_by_one, products_one_by_one};
+use crate::kernels::{one_by_one, products_one_by_one};
 use crate::products::{ProductShape, TuneProgress, TunedProduct};
 use crate::{
     AdamWStep, AdamWUpdate, AdamWUpdated, AttentionOptions, KernelKind, Kernels, Moments, Norm,

@@ -29,8 +29,6 @@ pub use upgrad::UpGrad;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::merge::{Reduction, Scope};
-
 /// Random numbers of one update.
 pub type StepRng = ChaCha8Rng;
 
@@ -40,6 +38,11 @@ pub trait GradientAggregator: Send {
     ///
     /// Zero, equal and opposed gradients give finite weights; a single task gets 1.
     fn weights(&mut self, gram: &Gram, rng: &mut StepRng) -> Vec<f64>;
+
+    /// Whether all weights are 1 whatever the gradients are, so that these need not be kept apart.
+    fn only_adds(&self) -> bool {
+        false
+    }
 
     /// What the method remembers between updates, for a checkpoint.
     fn state(&self) -> Vec<f64> {
@@ -92,6 +95,26 @@ impl AggregatorKind {
     ];
 }
 
+/// Which parameters an aggregator's weights apply to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// The encoder's: each head keeps its own task's gradient.
+    Shared,
+    /// All: a task has a gradient of zero for the heads of the others.
+    All,
+}
+
+/// What becomes of the weighted gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reduction {
+    /// Their sum.
+    Sum,
+    /// Their sum, divided by the number of tasks on parameters that every task touches.
+    Mean,
+}
+
 /// An aggregator and the settings that only one of them has.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -124,11 +147,6 @@ impl Default for AggregatorConfig {
 }
 
 impl AggregatorConfig {
-    /// Whether gradients are just added, so that they need not be kept apart.
-    pub fn is_plain_sum(&self) -> bool {
-        self.kind == AggregatorKind::Sum && self.reduction == Reduction::Sum
-    }
-
     /// The aggregator, without history.
     pub fn build(&self) -> Box<dyn GradientAggregator> {
         match self.kind {

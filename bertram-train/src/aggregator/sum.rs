@@ -10,6 +10,10 @@ impl GradientAggregator for Sum {
     fn weights(&mut self, gram: &Gram, _rng: &mut StepRng) -> Vec<f64> {
         vec![1.0; gram.tasks()]
     }
+
+    fn only_adds(&self) -> bool {
+        true
+    }
 }
 
 /// The mean of the task gradients.

@@ -214,7 +214,7 @@ pub enum LimitDraw {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TaskSettings {
-    /// The task.
+    /// `NAME` of its section, `[tasks.NAME]`.
     #[serde(skip)]
     pub task: TaskId,
     /// What the task is.
@@ -441,31 +441,6 @@ impl Settings {
         overrides: &[Override],
     ) -> Result<Loaded, ConfigError> {
         check::settings(source::Source::parse(name, text, false, overrides)?)
-    }
-
-    /// What the regularisers and the loss weighting of a run measure, by name and task: the dashboard's extra series.
-    pub fn measures(&self) -> Vec<(&'static str, TaskId)> {
-        let mut measures = Vec::new();
-        let all: Vec<TaskId> = self.tasks.iter().map(|task| task.task).collect();
-        let mut of = |tasks: &[TaskId], names: &[&'static str]| {
-            for &task in all.iter().filter(|task| tasks.contains(task)) {
-                measures.extend(names.iter().map(|&name| (name, task)));
-            }
-        };
-        let regulariser = &self.regulariser;
-        if let Some(smart) = regulariser.smart.as_ref().filter(|it| it.lambda > 0.0) {
-            of(&smart.tasks, &["smart_penalty", "smart_perturbation_norm"]);
-        }
-        if let Some(r_drop) = regulariser.r_drop.as_ref().filter(|it| it.alpha > 0.0) {
-            of(&r_drop.tasks, &["r_drop_penalty"]);
-        }
-        if let Some(bregman) = regulariser.active_bregman() {
-            of(&bregman.tasks, &["bregman"]);
-        }
-        if self.train.loss_weighting == LossWeighting::Uncertainty {
-            of(&all, &["loss_weight"]);
-        }
-        measures
     }
 
     /// Whether the settings name data, and are not about the generated corpus alone.

@@ -23,8 +23,12 @@ use crate::config::Settings;
 use crate::corpus::TaskData;
 use crate::device::DeviceWatch;
 use crate::finite::NotFinite;
+use crate::measure::{MeasureKind, OverUpdates};
+use crate::regulariser;
 use crate::run_folder::{CheckpointState, RunError, RunFolder};
-use crate::step::UpdateState;
+use crate::schedule::Schedule;
+use crate::step::{UpdateMethods, UpdateState};
+use crate::weighting::LOSS_WEIGHT;
 
 /// Errors while training.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +104,11 @@ pub struct TrainingSession<B: AutodiffBackend> {
     pub tasks: Vec<TaskData>,
     /// The model as it is at `state`.
     pub model: MultitaskModel<B>,
+    /// Regularisers and aggregator: those that the settings name, and whatever is put beside or in place of them. A run
+    /// that goes on needs the same again.
+    pub methods: UpdateMethods<B>,
+    /// What lists the updates of an epoch: the settings' schedule, or one in its place.
+    pub schedule: Box<dyn Schedule>,
     /// All else that updates change, as it is at `state`.
     pub update_state: UpdateState<B>,
     /// Where to go on; epoch 1 for a new run.
@@ -112,6 +121,23 @@ pub struct TrainingSession<B: AutodiffBackend> {
     pub watch: DeviceWatch,
     /// Set from outside to stop after an update.
     pub stop: StopFlag,
+}
+
+impl<B: AutodiffBackend> TrainingSession<B> {
+    /// What the regularisers and the loss weighting measure of each task.
+    fn measures(&self) -> impl Iterator<Item = (TaskId, MeasureKind)> {
+        let tasks = self.tasks.iter().map(|task| task.config.task);
+        let bregman = self.settings.regulariser.active_bregman();
+        let of_teacher = tasks
+            .clone()
+            .filter(move |task| bregman.is_some_and(|config| config.tasks.contains(task)));
+        let learns_weights = self.update_state.uncertainty.is_some();
+        let of_weights = tasks.clone().filter(move |_| learns_weights);
+        tasks
+            .flat_map(|task| self.methods.measures(task).map(move |kind| (task, kind)))
+            .chain(of_teacher.map(|task| (task, regulariser::BREGMAN)))
+            .chain(of_weights.map(|task| (task, LOSS_WEIGHT)))
+    }
 }
 
 /// How a training ended.
@@ -145,14 +171,12 @@ pub fn train<B: TrainBackend>(
         .iter()
         .map(|task| dev_series_name(task.config.task, task.config.spec.metric))
         .collect();
-    let settings = &session.settings.train;
     // Where every update has one task there is nothing to compare.
-    let several_tasks = settings.schedule.takes_several_tasks() || settings.epoch_end_surgery;
-    let measures: Vec<String> = session
-        .settings
-        .measures()
-        .into_iter()
-        .map(|(name, task)| measure_series(name, task))
+    let several_tasks = session.schedule.takes_several_tasks();
+    let measures = session.measures();
+    let measures: Vec<String> = measures
+        .filter(|(_, measure)| measure.over_updates == OverUpdates::Mean)
+        .map(|(task, measure)| measure_series(measure.name, task))
         .collect();
     let result = Arc::new(Mutex::new(None));
     let strategy = MultitaskStrategy {

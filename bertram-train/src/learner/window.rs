@@ -10,8 +10,8 @@ use burn::tensor::{Tensor, TensorData};
 use serde_json::{Map, Value, json};
 
 use super::surgery::Surgery;
+use crate::measure::{MeasuredNumbers, OverUpdates};
 use crate::read::read_scalars;
-use crate::regulariser::OverUpdates;
 use crate::run_folder::{SumState, WindowState};
 use crate::step::UpdateOutput;
 
@@ -35,7 +35,7 @@ pub(super) struct Window<B: Backend> {
 /// A window's numbers, on the host.
 pub(super) struct WindowNumbers {
     pub(super) losses: TaskMap<f64>,
-    pub(super) measures: BTreeMap<Cow<'static, str>, TaskMap<f64>>,
+    pub(super) measures: MeasuredNumbers,
     pub(super) gradient_norms: BTreeMap<String, f64>,
     pub(super) cosines: Option<BTreeMap<String, f64>>,
     pub(super) conflict_share: Option<f64>,

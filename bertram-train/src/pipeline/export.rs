@@ -14,9 +14,9 @@ use burn::tensor::backend::Backend;
 use super::card::{CardFacts, model_card};
 use super::finish::Summary;
 use super::fit::check_fit;
-use super::{PipelineError, RunInfo, load_trained};
+use super::{PipelineError, load_trained};
 use crate::config::Settings;
-use crate::run_folder::{RunFolder, read_json};
+use crate::run_folder::{RunFolder, RunInfo, read_json};
 
 /// A trained model and what its card tells.
 pub struct TrainedModel<'a, B: Backend> {

@@ -18,9 +18,7 @@ pub(crate) use finish::{SplitPredictions, save_predictions};
 pub use fit::check_fit;
 pub use memory::peak_memory_bytes;
 pub use prepare::{Prepared, prepare};
-pub use resume::{
-    ChangedSetting, RESUMABLE_KEYS, check_unchanged, lower_rates, resume, settings_to_begin_anew,
-};
+pub use resume::{RESUMABLE_KEYS, check_unchanged, lower_rates, resume, settings_to_begin_anew};
 pub use start::start;
 
 use std::path::{Path, PathBuf};
@@ -30,10 +28,8 @@ use std::time::Instant;
 use bertram_core::data::{DataError, Split, TokenizerError};
 use bertram_core::encoder::WeightsError;
 use bertram_core::task::{ModelFolderError, TaskId};
-use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
-use crate::corpus::DataFile;
 use crate::device::DeviceReport;
 use crate::run_folder::RunError;
 
@@ -102,7 +98,7 @@ pub enum PipelineError {
     /// A task's sequences are not what the model takes.
     #[error("the {split} split of {task} does not go with the model: {problem}")]
     Batch {
-        /// The task.
+        /// Whose sequences they are.
         task: TaskId,
         /// `train` or `dev`.
         split: &'static str,
@@ -114,7 +110,7 @@ pub enum PipelineError {
         "tasks.{task}.head = \"cross-encoder\" marks the second sentence as token type 1, and the model's config.json has `type_vocab_size` 1; set tasks.{task}.head to \"concat\" or \"cosine\", or take a model with two token types"
     )]
     Segments {
-        /// The task.
+        /// Whose head packs its pairs.
         task: TaskId,
     },
     /// The exported model lacks a task of the config.
@@ -122,7 +118,7 @@ pub enum PipelineError {
         "{} has no head for the task {task}, which config.toml names: they do not belong together", model.display()
     )]
     NoHead {
-        /// The task.
+        /// Which task of the config it is.
         task: TaskId,
         /// The exported model.
         model: PathBuf,
@@ -145,7 +141,7 @@ pub enum PipelineError {
         split.name()
     )]
     NotFinite {
-        /// The task.
+        /// Whose rows they are.
         task: TaskId,
         /// The split.
         split: Split,
@@ -242,34 +238,6 @@ impl PipelineError {
             _ => true,
         }
     }
-}
-
-/// What a run notes about itself beside its config: `run.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunInfo {
-    /// Version of bertram.
-    pub bertram: String,
-    /// Version of Burn.
-    pub burn: String,
-    /// Backend and device.
-    pub backend: String,
-    /// Device number.
-    pub device: usize,
-    /// Seed.
-    pub seed: u64,
-    /// Folder of the pretrained model, if one was given.
-    pub model: Option<PathBuf>,
-    /// SHA-256 of its `model.safetensors` or index.
-    pub model_sha256: Option<String>,
-    /// When the run began (UTC, RFC 3339).
-    pub started: String,
-    /// The command line.
-    pub command: Vec<String>,
-    /// The data files.
-    pub data: Vec<DataFile>,
-    /// Settings that changed when the run went on, in the order in which they did.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changed: Vec<ChangedSetting>,
 }
 
 /// Where to compute, and under what name.

@@ -6,17 +6,19 @@ use std::path::Path;
 use bertram_core::data::{BertTokenizer, Split};
 use bertram_core::encoder::read_config;
 use burn::tensor::backend::AutodiffBackend;
-use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::fit::check_fit;
-use super::start::{build_model, check_precision, update_state, warn_of_preprocessing};
-use super::{BURN_VERSION, PipelineError, Place, RunInfo, write_text};
+use super::start::{build_model, check_precision, methods, update_state, warn_of_preprocessing};
+use super::{BURN_VERSION, PipelineError, Place, write_text};
 use crate::config::{Override, Settings};
 use crate::corpus::{TaskCorpus, changed_file, data_files, read_corpus, tokenize_for_training};
 use crate::device::DeviceWatch;
+use crate::epoch::schedule;
 use crate::learner::{StopFlag, TrainingSession};
-use crate::run_folder::{CheckpointState, CheckpointStore, RunFolder, write_json};
+use crate::run_folder::{
+    ChangedSetting, CheckpointState, CheckpointStore, RunFolder, RunInfo, write_json,
+};
 use crate::weighting::LossWeighting;
 
 /// Keys that may change when a run goes on. `*` stands for a task. Where data lies may change, what it says may not: its
@@ -36,22 +38,6 @@ pub const RESUMABLE_KEYS: &[&str] = &[
     "tasks.*.dev",
     "tasks.*.test",
 ];
-
-/// A setting that changed when a run went on: a line of `run.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ChangedSetting {
-    /// The key, dotted.
-    pub key: String,
-    /// Its value before, as TOML; `None` where it was not said.
-    pub from: Option<String>,
-    /// Its value since.
-    pub to: Option<String>,
-    /// Updates that the run had made.
-    pub update: usize,
-}
-
-/// In place of the value of a key that was not said.
-const NOT_SAID: &str = "not said";
 
 /// Goes on with the run in `run` from its newest checkpoint.
 ///
@@ -139,6 +125,8 @@ pub fn resume<B: AutodiffBackend>(
         run.set_summary_aside(checkpoint.state.updates)?;
     }
     let session = TrainingSession {
+        methods: methods(&settings),
+        schedule: schedule(&settings),
         settings,
         tasks,
         model: checkpoint.model,
@@ -302,31 +290,6 @@ fn leaves(settings: &Settings) -> BTreeMap<String, Value> {
     // What `to_toml` writes reads back; a test of the settings says so.
     collect("", settings.to_toml().parse().unwrap_or_default(), &mut all);
     all
-}
-
-impl ChangedSetting {
-    /// Its value before, for a person.
-    pub fn before(&self) -> &str {
-        self.from.as_deref().unwrap_or(NOT_SAID)
-    }
-
-    /// Its value since, for a person.
-    pub fn since(&self) -> &str {
-        self.to.as_deref().unwrap_or(NOT_SAID)
-    }
-}
-
-impl std::fmt::Display for ChangedSetting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "from update {} on, {} is {} (before: {})",
-            self.update,
-            self.key,
-            self.since(),
-            self.before()
-        )
-    }
 }
 
 /// Whether the files hold what a run was trained and scored on: the first that does not is an error.

@@ -4,22 +4,25 @@ use std::path::Path;
 
 use bertram_core::data::BertTokenizer;
 use bertram_core::encoder::{Bert, BertConfig, load_encoder};
+use bertram_core::seed::mix;
 use bertram_core::task::{Inputs, MultitaskModel, TaskHead};
 use bertram_kernels::Precision;
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::prepare::{Prepared, prepare};
-use super::{BURN_VERSION, PipelineError, Place, RunInfo, write_text};
+use super::{BURN_VERSION, PipelineError, Place, write_text};
 use crate::config::{RandomModel, Settings};
 use crate::device::DeviceWatch;
-use crate::epoch::mix;
+use crate::epoch::schedule;
 use crate::learner::{StopFlag, TrainingSession};
 use crate::loss_scale::LossScale;
 use crate::optim::AdamW;
 use crate::regulariser::Teacher;
-use crate::run_folder::{CheckpointState, CheckpointStore, RunError, RunFolder, write_json};
-use crate::step::UpdateState;
+use crate::run_folder::{
+    CheckpointState, CheckpointStore, RunError, RunFolder, RunInfo, write_json,
+};
+use crate::step::{UpdateMethods, UpdateState};
 use crate::weighting::{LossWeighting, Uncertainty};
 
 /// Begins a new run in `run`: reads and checks the data, builds the model, and writes what the run starts from.
@@ -78,6 +81,8 @@ pub fn start<B: AutodiffBackend>(
         .with_config(settings.to_toml())
         .save(&model, &update_state, state.clone())?;
     Ok(TrainingSession {
+        methods: methods(&settings),
+        schedule: schedule(&settings),
         settings,
         tasks,
         model,
@@ -127,6 +132,12 @@ pub(super) fn update_state<B: AutodiffBackend>(
             .then(|| Uncertainty::new(tasks, train.weighting_learning_rate, device)),
         loss_scale: (train.precision == Precision::F16).then(LossScale::default),
     }
+}
+
+/// The regularisers and the aggregator that the settings name.
+pub(super) fn methods<B: AutodiffBackend>(settings: &Settings) -> UpdateMethods<B> {
+    let tasks = settings.tasks.iter().map(|task| task.task);
+    UpdateMethods::of(&settings.aggregator, &settings.regulariser, tasks)
 }
 
 /// An encoder and the heads that the settings name, with the settings' dropout and freezing.

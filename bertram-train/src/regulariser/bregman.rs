@@ -11,6 +11,11 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use serde::Serialize;
 
+use crate::measure::MeasureKind;
+
+/// Mean divergence of the model from its teacher.
+pub const BREGMAN: MeasureKind = MeasureKind::mean("bregman");
+
 /// `[regulariser.bregman]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]

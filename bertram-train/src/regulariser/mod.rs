@@ -8,7 +8,7 @@ mod bregman;
 mod r_drop;
 mod smart;
 
-pub use bregman::{BregmanConfig, Teacher};
+pub use bregman::{BREGMAN, BregmanConfig, Teacher};
 pub use r_drop::{RDrop, RDropConfig};
 pub use smart::{Perturbation, PerturbationNorm, Smart, SmartConfig, SmartVariant};
 
@@ -16,7 +16,9 @@ use bertram_core::loss::OutputKind;
 use bertram_core::task::TaskId;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::measure::{Measure, MeasureKind, Measured};
 
 /// A model and a batch, seen as "embed, then classify": all that a regulariser may know of them.
 pub trait Classifier<B: AutodiffBackend> {
@@ -57,32 +59,11 @@ pub trait Classifier<B: AutodiffBackend> {
 
 /// The training pass that a penalty compares with: on the graph, not detached.
 #[derive(Clone, Debug)]
-pub struct Clean<B: Backend> {
+pub struct ForwardPass<B: Backend> {
     /// What the embedding module made of the batch, `[sequences, seq_len, hidden_size]`.
     pub embedded: Tensor<B, 3>,
     /// Logits, `[examples, outputs]`.
     pub logits: Tensor<B, 2>,
-}
-
-/// A number worth a line in the log. It stays on the device until somebody shows it.
-#[derive(Clone, Debug)]
-pub struct Measure<B: Backend> {
-    /// Its name in `metrics.jsonl`.
-    pub name: &'static str,
-    /// The number. Shape `[1]`.
-    pub value: Tensor<B, 1>,
-    /// How those of several updates become one.
-    pub over_updates: OverUpdates,
-}
-
-/// How a number of several updates becomes one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OverUpdates {
-    /// Their mean.
-    Mean,
-    /// Their sum: it is a count.
-    Sum,
 }
 
 /// A regulariser's term.
@@ -94,15 +75,25 @@ pub struct Penalty<B: AutodiffBackend> {
 }
 
 /// Adds a term to a task's loss.
-pub trait Regulariser<B: AutodiffBackend> {
-    /// The term's name in `metrics.jsonl`.
+pub trait Regulariser<B: AutodiffBackend>: Send {
+    /// The term's name in `metrics.jsonl`, which has its mean over updates without its weight.
     fn name(&self) -> &'static str;
 
     /// What the term is multiplied by. Where it is 0 the term is not computed at all.
     fn weight(&self) -> f64;
 
     /// The term for one batch.
-    fn penalty(&self, model: &dyn Classifier<B>, clean: &Clean<B>) -> Penalty<B>;
+    fn penalty(&self, model: &dyn Classifier<B>, forward: &ForwardPass<B>) -> Penalty<B>;
+
+    /// What else a [`Penalty`] of it measures.
+    fn measures(&self) -> &'static [MeasureKind] {
+        &[]
+    }
+
+    /// What a person should know of the numbers that one logged line has of a task.
+    fn warnings(&self, _measured: &Measured<'_>) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// `[regulariser.*]`: a section that is there is switched on.

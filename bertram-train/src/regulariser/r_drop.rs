@@ -5,7 +5,7 @@ use bertram_core::task::TaskId;
 use burn::tensor::backend::AutodiffBackend;
 use serde::Serialize;
 
-use super::{Classifier, Clean, Penalty, Regulariser};
+use super::{Classifier, ForwardPass, Penalty, Regulariser};
 
 /// `[regulariser.r-drop]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -51,10 +51,10 @@ impl<B: AutodiffBackend> Regulariser<B> for RDrop {
         self.config.alpha
     }
 
-    fn penalty(&self, model: &dyn Classifier<B>, clean: &Clean<B>) -> Penalty<B> {
+    fn penalty(&self, model: &dyn Classifier<B>, forward: &ForwardPass<B>) -> Penalty<B> {
         let second = model.classify(model.embed());
         Penalty {
-            value: divergence(model.output(), second, clean.logits.clone()).mean() * 0.5,
+            value: divergence(model.output(), second, forward.logits.clone()).mean() * 0.5,
             measures: Vec::new(),
         }
     }

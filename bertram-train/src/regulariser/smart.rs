@@ -8,7 +8,8 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Bool, Distribution, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Classifier, Clean, Measure, OverUpdates, Penalty, Regulariser};
+use super::{Classifier, ForwardPass, Penalty, Regulariser};
+use crate::measure::{MeasureKind, Measured};
 
 /// Whose way of ascent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +97,13 @@ pub struct Perturbation<B: Backend> {
     pub flat: Tensor<B, 1, Bool>,
 }
 
+/// Mean norm of the perturbations that the ascent found.
+pub(super) const PERTURBATION_NORM: MeasureKind = MeasureKind::mean("smart_perturbation_norm");
+/// Examples without a finite perturbation.
+pub(super) const SKIPPED: MeasureKind = MeasureKind::count("smart_skipped");
+/// Examples whose gradient was exactly 0 in the last step of the ascent.
+pub(super) const NO_ASCENT: MeasureKind = MeasureKind::count("smart_no_ascent");
+
 /// Kept above zero before a division; far below any gradient that means something, and a normal number in f32.
 const TINY: f64 = 1e-30;
 
@@ -129,11 +137,11 @@ impl Smart {
     pub fn perturbation<B: AutodiffBackend>(
         &self,
         model: &dyn Classifier<B>,
-        clean: &Clean<B>,
+        forward: &ForwardPass<B>,
         start: Tensor<B::InnerBackend, 3>,
     ) -> Perturbation<B::InnerBackend> {
-        let embedded = clean.embedded.clone().inner();
-        let target: Tensor<B, 2> = Tensor::from_inner(clean.logits.clone().inner());
+        let embedded = forward.embedded.clone().inner();
+        let target: Tensor<B, 2> = Tensor::from_inner(forward.logits.clone().inner());
         let examples = target.dims()[0];
         let mask = model.mask().cast(start.dtype()).unsqueeze_dim::<3>(2);
         let dtype = embedded.dtype();
@@ -233,13 +241,13 @@ impl Smart {
     pub fn penalty_at<B: AutodiffBackend>(
         &self,
         model: &dyn Classifier<B>,
-        clean: &Clean<B>,
+        forward: &ForwardPass<B>,
         perturbation: &Perturbation<B::InnerBackend>,
     ) -> Tensor<B, 1> {
-        let delta = perturbation.delta.clone().cast(clean.embedded.dtype());
-        let logits = model.classify(clean.embedded.clone() + Tensor::from_inner(delta));
+        let delta = perturbation.delta.clone().cast(forward.embedded.dtype());
+        let logits = model.classify(forward.embedded.clone() + Tensor::from_inner(delta));
         let skipped = Tensor::from_inner(perturbation.skipped.clone());
-        divergence(model.output(), logits, clean.logits.clone())
+        divergence(model.output(), logits, forward.logits.clone())
             .mask_fill(skipped, 0.0)
             .mean()
     }
@@ -254,32 +262,35 @@ impl<B: AutodiffBackend> Regulariser<B> for Smart {
         self.config.lambda
     }
 
-    fn penalty(&self, model: &dyn Classifier<B>, clean: &Clean<B>) -> Penalty<B> {
-        let start = self.start(&clean.embedded.clone().inner());
-        let perturbation = self.perturbation(model, clean, start);
-        let value = self.penalty_at(model, clean, &perturbation);
-        let examples = clean.logits.dims()[0];
+    fn penalty(&self, model: &dyn Classifier<B>, forward: &ForwardPass<B>) -> Penalty<B> {
+        let start = self.start(&forward.embedded.clone().inner());
+        let perturbation = self.perturbation(model, forward, start);
+        let value = self.penalty_at(model, forward, &perturbation);
+        let examples = forward.logits.dims()[0];
         let length = example_norm(by_example(perturbation.delta, examples), self.config.norm);
         Penalty {
             value,
             measures: vec![
-                Measure {
-                    name: "smart_perturbation_norm",
-                    value: length.mean(),
-                    over_updates: OverUpdates::Mean,
-                },
-                Measure {
-                    name: "smart_skipped",
-                    value: perturbation.skipped.int().sum().float(),
-                    over_updates: OverUpdates::Sum,
-                },
-                Measure {
-                    name: "smart_no_ascent",
-                    value: perturbation.flat.int().sum().float(),
-                    over_updates: OverUpdates::Sum,
-                },
+                PERTURBATION_NORM.of(length.mean()),
+                SKIPPED.of(perturbation.skipped.int().sum().float()),
+                NO_ASCENT.of(perturbation.flat.int().sum().float()),
             ],
         }
+    }
+
+    fn measures(&self) -> &'static [MeasureKind] {
+        &[PERTURBATION_NORM, SKIPPED, NO_ASCENT]
+    }
+
+    fn warnings(&self, measured: &Measured<'_>) -> Vec<String> {
+        let skipped = measured.get(SKIPPED).filter(|skipped| *skipped > 0.0);
+        let warning = skipped.map(|skipped| {
+            format!(
+                "SMART found no finite perturbation for {skipped} examples up to update {}; they had no penalty",
+                measured.update
+            )
+        });
+        warning.into_iter().collect()
     }
 }
 

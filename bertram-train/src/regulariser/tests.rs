@@ -100,8 +100,8 @@ impl Toy {
         first * second
     }
 
-    fn clean(&self) -> Clean<B> {
-        Clean {
+    fn training_pass(&self) -> ForwardPass<B> {
+        ForwardPass {
             logits: self.classify(self.embedded.clone()),
             embedded: self.embedded.clone(),
         }
@@ -220,13 +220,13 @@ fn check_gradient(toy: fn() -> Vec<Toy>, penalty: &dyn Fn(&Toy) -> Tensor<B, 1>)
 fn gradients_of_every_regulariser_match_finite_differences() {
     check_gradient(Toy::every, &|toy| {
         let r_drop = RDrop::new(RDropConfig::default());
-        r_drop.penalty(toy, &toy.clean()).value
+        r_drop.penalty(toy, &toy.training_pass()).value
     });
     for smart in every_smart() {
         // The perturbation is a constant of the penalty: it is found once, on the model as it is.
         let found: Vec<_> = Toy::every()
             .iter()
-            .map(|toy| smart.perturbation(toy, &toy.clean(), start()))
+            .map(|toy| smart.perturbation(toy, &toy.training_pass(), start()))
             .collect();
         check_gradient(Toy::every, &|toy| {
             let index = match toy.output {
@@ -234,7 +234,7 @@ fn gradients_of_every_regulariser_match_finite_differences() {
                 OutputKind::Real => 1,
                 OutputKind::Bernoulli => 2,
             };
-            smart.penalty_at(toy, &toy.clean(), &found[index])
+            smart.penalty_at(toy, &toy.training_pass(), &found[index])
         });
     }
 }
@@ -243,18 +243,28 @@ fn gradients_of_every_regulariser_match_finite_differences() {
 fn penalties_are_never_negative_and_zero_without_change() {
     for mut toy in Toy::every() {
         let r_drop = RDrop::new(RDropConfig::default());
-        let value = |toy: &Toy| r_drop.penalty(toy, &toy.clean()).value.into_scalar();
+        let value = |toy: &Toy| {
+            r_drop
+                .penalty(toy, &toy.training_pass())
+                .value
+                .into_scalar()
+        };
         assert!(value(&toy) > 0.0);
         toy.noise = 0.0;
         assert_eq!(value(&toy), 0.0);
         for smart in every_smart() {
-            let found = smart.perturbation(&toy, &toy.clean(), start());
-            assert!(smart.penalty_at(&toy, &toy.clean(), &found).into_scalar() > 0.0);
+            let found = smart.perturbation(&toy, &toy.training_pass(), start());
+            assert!(
+                smart
+                    .penalty_at(&toy, &toy.training_pass(), &found)
+                    .into_scalar()
+                    > 0.0
+            );
             let nothing = Perturbation {
                 delta: start() * 0.0,
                 ..found
             };
-            let value = smart.penalty_at(&toy, &toy.clean(), &nothing);
+            let value = smart.penalty_at(&toy, &toy.training_pass(), &nothing);
             assert_eq!(value.into_scalar(), 0.0);
         }
     }
@@ -263,9 +273,9 @@ fn penalties_are_never_negative_and_zero_without_change() {
 #[test]
 fn an_ascent_raises_the_divergence_stays_in_its_ball_and_off_padding() {
     for toy in Toy::every() {
-        let clean = toy.clean();
+        let forward = toy.training_pass();
         for smart in every_smart() {
-            let found = smart.perturbation(&toy, &clean, start());
+            let found = smart.perturbation(&toy, &forward, start());
             let delta = floats(found.delta.clone());
             let padding = (2 * LENGTH - 1) * HIDDEN;
             assert_eq!(delta[padding..padding + HIDDEN], [0.0; HIDDEN]);
@@ -283,13 +293,15 @@ fn an_ascent_raises_the_divergence_stays_in_its_ball_and_off_padding() {
             ..SmartConfig::default()
         });
         let start = start() * 1e-3;
-        let found = smart.perturbation(&toy, &clean, start.clone());
+        let found = smart.perturbation(&toy, &forward, start.clone());
         let at = |delta| {
             let perturbation = Perturbation {
                 delta,
                 ..found.clone()
             };
-            smart.penalty_at(&toy, &clean, &perturbation).into_scalar()
+            smart
+                .penalty_at(&toy, &forward, &perturbation)
+                .into_scalar()
         };
         assert!(at(found.delta.clone()) > 2.0 * at(start));
     }
@@ -312,21 +324,21 @@ fn an_example_without_a_finite_gradient_is_skipped_and_counted() {
     let mut toy = Toy::new(OutputKind::Real, false);
     toy.overflow = true;
     let toy = toy.tracked();
-    let clean = toy.clean();
+    let forward = toy.training_pass();
     let smart = wide_smart(SmartVariant::Paper, PerturbationNorm::Linf, 2);
-    let found = smart.perturbation(&toy, &clean, start());
+    let found = smart.perturbation(&toy, &forward, start());
     let skipped: Vec<bool> = found.skipped.clone().into_data().iter().collect();
     assert_eq!(skipped, [true, false, false, false]);
     let delta = floats(found.delta.clone());
     assert!(delta.iter().all(|value| value.is_finite()));
     assert_eq!(delta[..LENGTH * HIDDEN], [0.0; LENGTH * HIDDEN]);
-    let value = smart.penalty_at(&toy, &clean, &found).into_scalar();
+    let value = smart.penalty_at(&toy, &forward, &found).into_scalar();
     assert!(value.is_finite() && value > 0.0, "{value}");
-    let penalty = Regulariser::<B>::penalty(&smart, &toy, &clean);
+    let penalty = Regulariser::<B>::penalty(&smart, &toy, &forward);
     let counted = penalty
         .measures
         .iter()
-        .find(|it| it.name == "smart_skipped");
+        .find(|it| it.name == smart::SKIPPED.name);
     assert_eq!(counted.expect("a count").value.clone().into_scalar(), 1.0);
 }
 
@@ -335,11 +347,11 @@ fn an_example_without_a_finite_gradient_is_skipped_and_counted() {
 fn an_example_whose_gradient_is_zero_is_not_perturbed_and_counted() {
     let toy = Toy::new(OutputKind::Real, false).tracked();
     let smart = wide_smart(SmartVariant::Paper, PerturbationNorm::Linf, 1);
-    let found = smart.perturbation(&toy, &toy.clean(), start().zeros_like());
+    let found = smart.perturbation(&toy, &toy.training_pass(), start().zeros_like());
     let flat: Vec<bool> = found.flat.into_data().iter().collect();
     assert_eq!(flat, [true; 4]);
     assert!(floats(found.delta).iter().all(|value| *value == 0.0));
-    let found = smart.perturbation(&toy, &toy.clean(), start());
+    let found = smart.perturbation(&toy, &toy.training_pass(), start());
     let flat: Vec<bool> = found.flat.into_data().iter().collect();
     assert_eq!(flat, [false; 4]);
 }

@@ -14,11 +14,13 @@
 //! ```
 
 mod checkpoint;
+mod info;
 mod metrics_log;
 mod sums;
 mod window;
 
 pub use checkpoint::{BestSoFar, Checkpoint, CheckpointState, CheckpointStore};
+pub use info::{ChangedSetting, RunInfo};
 pub use metrics_log::MetricsLog;
 pub use window::{SumState, SurgeryState, WindowState};
 
@@ -28,8 +30,6 @@ use std::path::{Path, PathBuf};
 use bertram_core::fs::{READ_LIMIT, TEMPORARY_PREFIX, WriteError, atomic_write, read_text};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-use crate::pipeline::RunInfo;
 
 /// Errors of a run folder.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,8 @@ impl From<WriteError> for RunError {
 }
 
 impl RunError {
-    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+    /// The error of a file, from what the system said of it.
+    pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| match source.kind() {
             // Bytes that are no text, or more than a file of a run has: what it says is at fault, and not the disk.
             std::io::ErrorKind::InvalidData => RunError::Malformed {

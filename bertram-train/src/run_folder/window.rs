@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bertram_core::task::TaskMap;
 use serde::{Deserialize, Serialize};
 
-use crate::regulariser::OverUpdates;
+use crate::measure::OverUpdates;
 
 /// Sums since the last logged step. JSON has no numbers that are not finite: a sum that is none is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,11 +1,11 @@
 //! A batch of every task in every update: the paper's own proposal (experiments 12 and 13).
 
+use bertram_core::seed::mix;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{EpochContext, Part, Schedule, Update, task_groups};
-use crate::epoch::mix;
 
 /// When a combined epoch ends, where tasks differ in size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ mod sequential;
 pub use additive::Additive;
 pub use combined::{Combined, CombinedStop};
 pub use epoch_end_surgery::EpochEndSurgery;
-pub use sampled::{Sampled, annealed_exponent};
+pub use sampled::{Annealed, Sampled, annealed_exponent};
 pub use sequential::{Order, Sequential};
 
 use bertram_core::task::{TaskId, TaskMap};
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 /// The share of an update that belongs to one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The task.
+    /// Whose batches it takes.
     pub task: TaskId,
     /// Indices into the task's batches of this epoch. More than one where gradients are accumulated: their mean counts.
     pub batches: Vec<usize>,
@@ -87,9 +87,14 @@ pub struct EpochContext<'a> {
 }
 
 /// Lists the updates of an epoch.
-pub trait Schedule {
+pub trait Schedule: Send {
     /// The updates of an epoch. The same context gives the same list.
     fn epoch(&self, context: &EpochContext<'_>) -> Vec<Update>;
+
+    /// Whether an update may take several tasks: then the dashboard compares their gradients.
+    fn takes_several_tasks(&self) -> bool {
+        true
+    }
 }
 
 /// Which schedule a run follows.
@@ -106,7 +111,7 @@ pub enum ScheduleKind {
     Proportional,
     /// See [`Sampled`], with exponent `1 / train.temperature`.
     Temperature,
-    /// See [`Sampled`], with [`annealed_exponent`].
+    /// See [`Annealed`].
     Annealed,
 }
 
@@ -120,11 +125,6 @@ impl ScheduleKind {
         ScheduleKind::Temperature,
         ScheduleKind::Annealed,
     ];
-
-    /// Whether its updates take several tasks.
-    pub fn takes_several_tasks(self) -> bool {
-        matches!(self, ScheduleKind::Combined | ScheduleKind::Additive)
-    }
 }
 
 /// Groups of `accumulate` consecutive batch indices; the last may be smaller.

@@ -1,12 +1,12 @@
 //! One task an update, drawn by size: proportional, tempered and annealed sampling.
 
+use bertram_core::seed::mix;
 use rand::SeedableRng;
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
 use rand_chacha::ChaCha8Rng;
 
 use super::{EpochContext, Part, Schedule, Update, task_groups};
-use crate::epoch::mix;
 
 /// Each update belongs to one task, drawn with probability in proportion to `size^exponent`. A task's batches come in
 /// order, and from the first again when they are used up; an epoch has as many updates as there are batches.
@@ -68,6 +68,31 @@ impl Schedule for Sampled {
                 }])
             })
             .collect()
+    }
+
+    fn takes_several_tasks(&self) -> bool {
+        false
+    }
+}
+
+/// [`Sampled`] with the [`annealed_exponent`] of each epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Annealed {
+    /// Batches whose mean gradient makes one update.
+    pub accumulate: usize,
+}
+
+impl Schedule for Annealed {
+    fn epoch(&self, context: &EpochContext<'_>) -> Vec<Update> {
+        let sampled = Sampled {
+            exponent: annealed_exponent(context.epoch, context.epochs),
+            accumulate: self.accumulate,
+        };
+        sampled.epoch(context)
+    }
+
+    fn takes_several_tasks(&self) -> bool {
+        false
     }
 }
 

@@ -55,4 +55,8 @@ impl Schedule for Sequential {
             })
             .collect()
     }
+
+    fn takes_several_tasks(&self) -> bool {
+        false
+    }
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bertram_core::encoder::BertConfig;
 use bertram_kernels::{Precision, TrainBackend};
-use bertram_train::bench::{KernelTime, kernel_times};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 use super::{batch_shape, heading, measure, prepare, right_align};
 use crate::args::BenchCommonArgs;
 use crate::backend::BackendJob;
+use crate::bench::{KernelTime, kernel_times};
 use crate::error::{CliResult, input};
 use crate::out;
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bertram_core::encoder::BertConfig;
 use bertram_kernels::{KernelKind, TrainBackend};
-use bertram_train::bench::{Method, MethodBench, median};
 use bertram_train::pipeline::peak_memory_bytes;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use super::{batch_shape, compute, gibibytes, heading, measure, prepare, right_align};
 use crate::args::BenchMethodsArgs;
 use crate::backend::BackendJob;
+use crate::bench::{Method, MethodBench, median};
 use crate::error::{CliResult, input, work};
 use crate::out;
 

@@ -9,13 +9,13 @@ use std::path::Path;
 
 use bertram_core::encoder::BertConfig;
 use bertram_kernels::KernelKind;
-use bertram_train::bench::{BatchShape, Compute};
 use burn::tensor::backend::Backend;
 use comfy_table::{CellAlignment, Table};
 use serde_json::{Map, Value, json};
 
 use crate::args::{BenchArgs, BenchCommand, BenchCommonArgs};
 use crate::backend::{BackendJob, DeviceOptions, dispatch_with};
+use crate::bench::{BatchShape, Compute};
 use crate::error::{CliResult, input, work};
 
 /// Runs the command.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bertram_core::encoder::BertConfig;
 use bertram_kernels::TrainBackend;
-use bertram_train::bench::{Method, MethodBench};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
@@ -13,6 +12,7 @@ use super::speed::warm_up;
 use super::{batch_shape, compute, heading, measure, prepare, right_align};
 use crate::args::BenchCommonArgs;
 use crate::backend::BackendJob;
+use crate::bench::{Method, MethodBench};
 use crate::error::{CliResult, input, work};
 use crate::gpu;
 use crate::gpu::log::{KernelLaunches, launches_of};

@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use bertram_core::encoder::BertConfig;
 use bertram_kernels::TrainBackend;
-use bertram_train::bench::{
-    EvaluationBench, Method, MethodBench, forward_flops_per_token, matmul_peak, median,
-};
 use bertram_train::pipeline::peak_memory_bytes;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
@@ -14,6 +11,9 @@ use serde_json::{Value, json};
 use super::{batch_shape, compute, gibibytes, heading, measure, prepare, right_align};
 use crate::args::{BenchCommonArgs, BenchTrainStepArgs};
 use crate::backend::BackendJob;
+use crate::bench::{
+    EvaluationBench, Method, MethodBench, forward_flops_per_token, matmul_peak, median,
+};
 use crate::error::{CliResult, input};
 use crate::{gpu, out};
 

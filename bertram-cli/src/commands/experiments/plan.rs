@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bertram_core::task::{LabelKind, Legal, names};
+use bertram_report::experiment::{Cell, Factor, full_factorial, half_fraction};
 use bertram_train::config::{Settings, TaskSettings, quoted};
-use bertram_train::experiment::{Cell, Factor, full_factorial, half_fraction};
 use bertram_train::schedule::ScheduleKind;
 
 use super::run_folder_name;

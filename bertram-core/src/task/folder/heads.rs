@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{ModelExport, ModelFolderError, write_json};
-use crate::data::Preprocess;
 use crate::encoder::weights::{load_tensors_as, save_tensors_as, tensor_names};
 use crate::encoder::{BertConfig, Pooling};
 use crate::task::{LabelKind, Legal, Preset, TaskConfig, TaskHead, TaskId, TaskSpec, names};
+use crate::tokenizer::Preprocess;
 
 /// How a model's heads are described.
 pub(super) const FILE: &str = "heads.json";

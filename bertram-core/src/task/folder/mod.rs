@@ -23,9 +23,9 @@ use std::path::{Path, PathBuf};
 use burn::tensor::backend::Backend;
 
 use super::{MultitaskModel, TaskConfig, TaskHead};
-use crate::data::{BertTokenizer, TokenizerError};
 use crate::encoder::{BertConfig, WeightsError, load_encoder, save_encoder};
 use crate::fs::{WriteError, atomic_write};
+use crate::tokenizer::{BertTokenizer, TokenizerError};
 
 /// Errors of a model folder.
 #[derive(Debug, thiserror::Error)]

@@ -8,10 +8,10 @@ use burn::tensor::backend::Backend;
 use serde_json::{Map, Value, json};
 
 use super::{ModelExport, ModelFolderError, heads, make_folder, write_json};
-use crate::data::Preprocess;
 use crate::encoder::Pooling;
 use crate::encoder::weights::{WEIGHTS_FILE, save_dense_pooler};
 use crate::fs::{READ_LIMIT, read_text};
+use crate::tokenizer::Preprocess;
 
 const MODULES: &str = "modules.json";
 const MODEL_CONFIG: &str = "config_sentence_transformers.json";

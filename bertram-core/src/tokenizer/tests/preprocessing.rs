@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{BertTokenizer, added, cased, folder, json_file, lines, vocabulary};
-use crate::data::Preprocess;
 use crate::spec::Inputs;
+use crate::tokenizer::Preprocess;
 
 #[test]
 fn preprocessing_that_takes_something_away_is_named() {

@@ -1,4 +1,4 @@
-//! Both forms beside PyTorch; `tests/golden/kernels/export.py` writes the values, masks included.
+//! Both forms beside PyTorch; `tests/golden/export.py` writes the values, masks included.
 
 use burn::backend::Flex;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -10,7 +10,7 @@ use super::super::{adamw, attention, combine, layer_norm};
 use super::{AB, as_matrix, assert_close, values, vector};
 use crate::{AdamWStep, Kernels, Norm, composed};
 
-const FILE: &[u8] = include_bytes!("../../../../tests/golden/kernels/kernels.safetensors");
+const FILE: &[u8] = include_bytes!("../../../tests/golden/kernels.safetensors");
 
 struct Golden {
     tensors: SafeTensors<'static>,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
+use bertram_core::seed::mix;
 use bertram_core::task::{MultitaskModel, TaskMap};
 use bertram_kernels::TrainBackend;
 use burn::data::dataloader::Progress;
@@ -23,10 +24,11 @@ use super::window::{Window, WindowNumbers};
 use crate::config::Settings;
 use crate::corpus::TaskData;
 use crate::device::DeviceWatch;
-use crate::epoch::{Epoch, HostPart, mix};
+use crate::epoch::{Epoch, HostPart};
 use crate::finite::{NotFinite, NotFiniteValue, non_finite_parameter, task_without_finite_output};
 use crate::optim::LearningRateSchedule;
 use crate::run_folder::{CheckpointState, CheckpointStore, MetricsLog};
+use crate::schedule::Schedule;
 use crate::step::{Merged, TaskPart, UpdatePlan, UpdateSettings, Updater};
 
 /// Keeps an aggregator's draws apart from the backend's.
@@ -38,6 +40,7 @@ pub(super) struct TrainLoop<B: AutodiffBackend> {
     settings: Settings,
     tasks: Arc<[TaskData]>,
     updater: Updater<B>,
+    schedule: Box<dyn Schedule>,
     state: CheckpointState,
     store: CheckpointStore,
     metrics: MetricsLog,
@@ -61,6 +64,8 @@ impl<B: TrainBackend> TrainLoop<B> {
             settings,
             tasks,
             model,
+            methods,
+            schedule,
             update_state,
             state,
             run,
@@ -73,13 +78,13 @@ impl<B: TrainBackend> TrainLoop<B> {
             Ok(metrics) => metrics,
             Err(error) => return (model, Err(error.into())),
         };
-        let updates_per_epoch = Epoch::plan(&settings, &tasks, 1, &TaskMap::new())
+        let updates_per_epoch = Epoch::plan_by(&*schedule, &settings, &tasks, 1, &TaskMap::new())
             .updates
             .len();
         if updates_per_epoch == 0 && train.epochs > 0 {
             return (model, Err(TrainError::NoBatches));
         }
-        let mut updater = Updater::new(
+        let mut updater = Updater::with_methods(
             UpdateSettings {
                 learning_rate: train.learning_rate,
                 head_learning_rate: train.head_learning_rate,
@@ -93,6 +98,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                 regularisers: settings.regulariser.clone(),
                 updates: train.epochs * updates_per_epoch,
             },
+            methods,
             update_state,
             &model,
         );
@@ -106,6 +112,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             store: CheckpointStore::new(run.checkpoints(), train.keep_checkpoints)
                 .with_config(settings.to_toml()),
             updater,
+            schedule,
             seconds_before: state.seconds,
             state,
             metrics,
@@ -152,7 +159,8 @@ impl<B: TrainBackend> TrainLoop<B> {
                 );
                 return Ok(false);
             }
-            let epoch = Epoch::plan(
+            let epoch = Epoch::plan_by(
+                &*self.schedule,
                 &self.settings,
                 &self.tasks,
                 self.state.epoch,
@@ -233,14 +241,14 @@ impl<B: TrainBackend> TrainLoop<B> {
             let parts: Vec<TaskPart<B>> = parts.collect();
             let last = self.state.updates_in_epoch + 1 == epoch.updates.len();
             let shown = (number + 1).is_multiple_of(train.log_every) || last;
-            let factor = self.rates.factor(number);
+            let lr_factor = self.rates.factor(number);
             let plan = UpdatePlan {
                 parts: &parts,
                 merge: update.merge,
                 optimizer: update.optimizer,
                 number,
-                factor,
-                look: shown,
+                lr_factor,
+                log_diagnostics: shown,
                 seed: mix(mix(train.seed, number as u64), AGGREGATOR_STREAM),
             };
             let (next, output) = self.updater.update(current, &plan);
@@ -264,7 +272,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             }
             let numbers = if shown {
                 let full = std::mem::replace(&mut window, Window::new());
-                let numbers = self.log_step(full.read(), factor)?;
+                let numbers = self.log_step(full.read(), lr_factor)?;
                 self.watch.look();
                 self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
                 numbers
@@ -276,7 +284,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                 Progress::new(self.state.updates_in_epoch, epoch.updates.len()),
                 Progress::new(self.state.epoch, train.epochs),
                 Some(self.state.updates),
-                Some(train.learning_rate * factor),
+                Some(train.learning_rate * lr_factor),
             )));
 
             if self.stop.is_set() || interrupter.should_stop() {
@@ -308,30 +316,16 @@ impl<B: TrainBackend> TrainLoop<B> {
     }
 
     /// Writes a window's numbers to `metrics.jsonl`, and gives them to the dashboard.
-    fn log_step(&mut self, numbers: WindowNumbers, factor: f64) -> Result<SeriesItem, TrainError> {
-        for (task, skipped) in numbers.measures.get("smart_skipped").into_iter().flatten() {
-            if *skipped > 0.0 {
-                tracing::warn!(
-                    "{task}: SMART found no finite perturbation for {skipped} examples up to update {}; they had no penalty",
-                    self.state.updates
-                );
-            }
+    fn log_step(
+        &mut self,
+        numbers: WindowNumbers,
+        lr_factor: f64,
+    ) -> Result<SeriesItem, TrainError> {
+        let updater = &self.updater;
+        for warning in updater.warnings(&numbers.measures, self.state.updates) {
+            tracing::warn!("{warning}");
         }
-        let scales = numbers.measures.get("loss_scale");
-        for (task, overflows) in numbers
-            .measures
-            .get("gradient_overflows")
-            .into_iter()
-            .flatten()
-        {
-            if *overflows > 0.0 && scales.and_then(|scales| scales.get(task)) == Some(&1.0) {
-                tracing::warn!(
-                    "{task}: gradients leave the range of f16 even without a loss scale, and {overflows} updates up to update {} were left out; use train.precision = \"bf16\", or a lower learning rate",
-                    self.state.updates
-                );
-            }
-        }
-        let rate = self.settings.train.learning_rate * factor;
+        let rate = self.settings.train.learning_rate * lr_factor;
         self.state.seconds = self.seconds();
         let mut line = json!({
             "kind": "train",
@@ -390,7 +384,8 @@ impl<B: TrainBackend> TrainLoop<B> {
             return Ok(());
         };
         self.check_weights(&valid)?;
-        if let Some(task) = task_without_finite_output(&valid, parts) {
+        let first_batches = parts.iter().filter_map(|part| part.batches.first());
+        if let Some(task) = task_without_finite_output(&valid, first_batches) {
             return Err(self.diverged(NotFinite {
                 update: self.state.updates,
                 what: NotFiniteValue::Predictions(task),

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bertram_core::data::{TokenizedDataset, sample_rows};
 use bertram_core::metric::SplitScores;
+use bertram_core::seed::mix;
 use bertram_core::task::{MultitaskModel, TaskMap};
 use bertram_kernels::TrainBackend;
 use burn::data::dataloader::Progress;
@@ -14,7 +15,7 @@ use burn::train::{EventProcessorTraining, LearnerEvent, TrainingItem};
 use serde_json::{Value, json};
 
 use super::{Events, TrainLoop};
-use crate::epoch::{mix, task_streams};
+use crate::epoch::task_streams;
 use crate::evaluate::{EvaluationSet, evaluate, task_without_finite_logits};
 use crate::finite::{NotFinite, NotFiniteValue};
 use crate::learner::series::SeriesItem;

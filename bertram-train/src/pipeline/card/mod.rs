@@ -14,8 +14,8 @@ use bertram_core::task::{
 };
 use serde::Serialize;
 
-use super::RunInfo;
 use crate::config::Settings;
+use crate::run_folder::RunInfo;
 
 /// What a card tells.
 pub(super) struct CardFacts<'a> {

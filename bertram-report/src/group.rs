@@ -1,0 +1,336 @@
+//! Runs that differ by seed only, taken together.
+
+use std::collections::BTreeMap;
+
+use bertram_core::metric::{SplitScores, TaskScores};
+use bertram_core::task::{TaskId, TaskSpec};
+use bertram_train::config::{ExperimentSettings, PaperScores};
+
+use super::read::{DevLine, RunRecord};
+
+/// A score that is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// The main score of a task.
+    Task(TaskId),
+    /// The overall score.
+    Overall,
+}
+
+impl Measure {
+    /// Short name: `sst`, `overall`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Measure::Task(task) => task.name(),
+            Measure::Overall => "overall",
+        }
+    }
+
+    /// The score among those of a split.
+    pub fn of(self, scores: &SplitScores) -> Option<f64> {
+        match self {
+            Measure::Task(task) => scores.tasks.get(&task).map(TaskScores::primary),
+            Measure::Overall => (!scores.tasks.is_empty()).then_some(scores.overall),
+        }
+    }
+
+    /// What a model that has learned nothing reaches on the same rows: the majority class, a correlation of zero, or
+    /// the overall score of these.
+    pub fn reference(self, scores: &SplitScores, weight: impl Fn(TaskId) -> f64) -> Option<f64> {
+        match self {
+            Measure::Task(task) => scores.tasks.get(&task).map(TaskScores::reference),
+            Measure::Overall => scores.reference(weight),
+        }
+    }
+
+    /// The published score.
+    pub fn paper(self, paper: &PaperScores) -> Option<f64> {
+        match self {
+            Measure::Task(TaskId::SST) => paper.sst,
+            Measure::Task(TaskId::PARA) => paper.para,
+            Measure::Task(TaskId::STS) => paper.sts,
+            Measure::Overall => paper.overall,
+            // The paper has its three tasks.
+            Measure::Task(_) => None,
+        }
+    }
+
+    fn of_line(self, line: &DevLine) -> Option<f64> {
+        match self {
+            Measure::Task(task) => line.tasks.get(&task).map(TaskScores::primary),
+            Measure::Overall => line.overall,
+        }
+    }
+}
+
+/// Mean and spread over seeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Statistic {
+    /// Mean.
+    pub mean: f64,
+    /// Sample standard deviation (n - 1); `None` of one number.
+    pub sd: Option<f64>,
+    /// How many numbers.
+    pub count: usize,
+}
+
+impl Statistic {
+    /// Of numbers; `None` of none.
+    pub fn new(numbers: &[f64]) -> Option<Self> {
+        if numbers.is_empty() {
+            return None;
+        }
+        let count = numbers.len();
+        let mean = numbers.iter().sum::<f64>() / count as f64;
+        let squares: f64 = numbers.iter().map(|number| (number - mean).powi(2)).sum();
+        Some(Self {
+            mean,
+            sd: (count > 1).then(|| (squares / (count - 1) as f64).sqrt()),
+            count,
+        })
+    }
+
+    /// Squared standard error of the mean; `None` of one number.
+    pub fn squared_error(&self) -> Option<f64> {
+        Some(self.sd?.powi(2) / self.count as f64)
+    }
+}
+
+/// A point of a curve over training, over seeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CurvePoint {
+    /// Updates made.
+    pub update: usize,
+    /// Epoch.
+    pub epoch: usize,
+    /// The number there.
+    pub value: Statistic,
+}
+
+/// Runs of one setting.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// What it is called in tables: the experiment id, else the name of the first run. Unique in a report.
+    pub label: String,
+    /// One run for each seed.
+    pub runs: Vec<RunRecord>,
+    /// Runs whose seed is in `runs` already; they are told of, and not counted.
+    pub repeats: Vec<RunRecord>,
+}
+
+impl Group {
+    /// `[experiment]` of the config, where there is one.
+    pub fn experiment(&self) -> Option<&ExperimentSettings> {
+        self.runs.first()?.settings.experiment.as_ref()
+    }
+
+    /// What a task of the runs is.
+    pub fn task(&self, task: TaskId) -> Option<&TaskSpec> {
+        let mut tasks = self.runs.first()?.settings.tasks.iter();
+        let settings = tasks.find(|settings| settings.task == task)?;
+        Some(&settings.spec)
+    }
+
+    /// `experiment.id`.
+    pub fn id(&self) -> Option<&str> {
+        self.experiment()?.id.as_deref()
+    }
+
+    /// `experiment.title`.
+    pub fn title(&self) -> Option<&str> {
+        self.experiment()?.title.as_deref()
+    }
+
+    /// The published scores.
+    pub fn paper(&self) -> Option<PaperScores> {
+        self.experiment()?.paper
+    }
+
+    /// Label and title.
+    pub fn full_label(&self) -> String {
+        match self.title() {
+            Some(title) => format!("{}: {title}", self.label),
+            None => self.label.clone(),
+        }
+    }
+
+    /// A score on dev over seeds.
+    pub fn statistic(&self, measure: Measure) -> Option<Statistic> {
+        let numbers: Vec<f64> = self
+            .runs
+            .iter()
+            .filter_map(|run| measure.of(&run.summary.dev))
+            .collect();
+        Statistic::new(&numbers)
+    }
+
+    /// The line of a model that has learned nothing.
+    pub fn reference(&self, measure: Measure) -> Option<f64> {
+        let run = self.runs.first()?;
+        measure.reference(&run.summary.dev, |task| run.settings.overall_weight(task))
+    }
+
+    /// A score over training.
+    pub fn curve(&self, measure: Measure) -> Vec<CurvePoint> {
+        let mut points: BTreeMap<usize, (usize, Vec<f64>)> = BTreeMap::new();
+        for line in self.runs.iter().flat_map(|run| &run.evaluations) {
+            if let Some(score) = measure.of_line(line) {
+                let (epoch, scores) = points.entry(line.update).or_default();
+                *epoch = line.epoch;
+                scores.push(score);
+            }
+        }
+        points
+            .into_iter()
+            .filter_map(|(update, (epoch, scores))| {
+                Some(CurvePoint {
+                    update,
+                    epoch,
+                    value: Statistic::new(&scores)?,
+                })
+            })
+            .collect()
+    }
+
+    /// A number of the logged steps over training, mean over seeds.
+    pub(super) fn logged(
+        &self,
+        number: impl Fn(&super::read::TrainLine) -> Option<f64>,
+    ) -> Vec<(f64, f64)> {
+        let mut points: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        for line in self.runs.iter().flat_map(|run| &run.training) {
+            if let Some(number) = number(line) {
+                points.entry(line.update).or_default().push(number);
+            }
+        }
+        points
+            .into_iter()
+            .filter_map(|(update, numbers)| Some((update as f64, Statistic::new(&numbers)?.mean)))
+            .collect()
+    }
+
+    /// The pairs of tasks whose gradients were compared, `sst-para`.
+    pub(super) fn pairs(&self) -> Vec<String> {
+        let mut pairs: Vec<String> = Vec::new();
+        for line in self.runs.iter().flat_map(|run| &run.training) {
+            for pair in line.gradient_cosine.keys() {
+                if !pairs.contains(pair) {
+                    pairs.push(pair.clone());
+                }
+            }
+        }
+        pairs
+    }
+}
+
+/// What must be equal for runs to be of one setting: config and data, without the seed.
+fn key(run: &RunRecord) -> String {
+    let mut settings = run.settings.clone();
+    settings.train.seed = 0;
+    let mut key = settings.to_toml();
+    for file in &run.summary.data {
+        key.push_str(&format!("{} {} {}\n", file.task, file.split, file.sha256));
+    }
+    if let Some(hash) = run
+        .info
+        .as_ref()
+        .and_then(|info| info.model_sha256.as_ref())
+    {
+        key.push_str(hash);
+    }
+    key
+}
+
+/// Gathers runs by setting, in the order of first runs.
+pub(super) fn gather(runs: Vec<RunRecord>) -> Vec<Group> {
+    let mut groups: Vec<(String, Group)> = Vec::new();
+    for run in runs {
+        let key = key(&run);
+        let Some((_, group)) = groups.iter_mut().find(|(other, _)| *other == key) else {
+            let group = Group {
+                label: String::new(),
+                runs: vec![run],
+                repeats: Vec::new(),
+            };
+            groups.push((key, group));
+            continue;
+        };
+        let seed = run.settings.train.seed;
+        if group
+            .runs
+            .iter()
+            .any(|known| known.settings.train.seed == seed)
+        {
+            group.repeats.push(run);
+        } else {
+            group.runs.push(run);
+        }
+    }
+    let mut groups: Vec<Group> = groups.into_iter().map(|(_, group)| group).collect();
+    name(&mut groups);
+    groups
+}
+
+/// Labels groups by id; where ids are shared, by levels, and at last by the first run.
+fn name(groups: &mut [Group]) {
+    let first = |group: &Group| {
+        group
+            .runs
+            .first()
+            .map_or_else(String::new, |run| run.name.clone())
+    };
+    let id = |group: &Group| group.id().map_or_else(|| first(group), str::to_owned);
+    let with_levels = |group: &Group| {
+        let levels = group.experiment().map(|it| &it.levels);
+        levels
+            .into_iter()
+            .flatten()
+            .fold(id(group), |label, (factor, level)| {
+                format!("{label} {factor}={level}")
+            })
+    };
+    let with_run = |group: &Group| format!("{} ({})", id(group), first(group));
+    let candidates: [&dyn Fn(&Group) -> String; 3] = [&id, &with_levels, &with_run];
+    for index in 0..groups.len() {
+        let label = candidates
+            .iter()
+            .map(|label| label(&groups[index]))
+            .zip(&candidates)
+            .find(|(label, make)| groups.iter().filter(|group| make(group) == *label).count() == 1)
+            .map(|(label, _)| label);
+        groups[index].label =
+            label.unwrap_or_else(|| groups[index].runs[0].path.display().to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spread_is_that_of_a_sample() {
+        assert_eq!(Statistic::new(&[]), None);
+        let one = Statistic::new(&[0.5]).expect("one");
+        assert_eq!((one.mean, one.sd), (0.5, None));
+        let three = Statistic::new(&[1.0, 2.0, 3.0]).expect("three");
+        assert_eq!((three.mean, three.sd, three.count), (2.0, Some(1.0), 3));
+    }
+
+    #[test]
+    fn knowing_nothing_scores_half_on_a_correlation() {
+        let scores = SplitScores::new(bertram_core::task::TaskMap::from([(
+            TaskId::STS,
+            TaskScores::regression(
+                &TaskSpec::preset(TaskId::STS).expect("a preset"),
+                &[1.0, 2.0],
+                &[1.0, 2.0],
+            ),
+        )]));
+        assert_eq!(Measure::Overall.reference(&scores, |_| 1.0), Some(0.5));
+        assert_eq!(
+            Measure::Task(TaskId::STS).reference(&scores, |_| 1.0),
+            Some(0.0)
+        );
+        assert_eq!(Measure::Task(TaskId::SST).reference(&scores, |_| 1.0), None);
+    }
+}

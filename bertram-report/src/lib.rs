@@ -1,0 +1,48 @@
+//! Reports: finished run folders in, one page, one Markdown text or one CSV file out.
+//!
+//! [`Report::read`] finds and reads runs and gathers those that differ by seed only. [`Report::html`],
+//! [`Report::markdown`] and [`Report::csv`] say the same in three ways: the first two are renderings of one
+//! [`Document`](document::Document), the third is a long table for programs.
+//!
+//! [`experiment`] has what an ablation needs: the grid of its runs, and the statistics of what they scored.
+//!
+//! Nothing is printed here, and nothing written: that is the caller's.
+
+mod chart;
+mod csv;
+pub mod document;
+mod error;
+pub mod experiment;
+mod group;
+mod html;
+mod markdown;
+mod number;
+mod read;
+mod report;
+mod section;
+#[cfg(test)]
+mod tests;
+
+pub use error::ReportError;
+pub use group::{Group, Measure, Statistic};
+pub use read::{
+    DevLine, RunRecord, RunSet, TrainLine, Unfinished, Unreadable, find_runs, read_runs,
+};
+pub use report::Report;
+
+impl Report {
+    /// One self-contained HTML page. `made` says when and by what it was made, for its foot.
+    pub fn html(&self, made: &str) -> Result<String, ReportError> {
+        html::page(&section::document(self)?, made)
+    }
+
+    /// The same as Markdown, with tables in place of pictures.
+    pub fn markdown(&self) -> Result<String, ReportError> {
+        Ok(markdown::text(&section::document(self)?))
+    }
+
+    /// The numbers as one long table; `docs/src/report.md` describes its columns.
+    pub fn csv(&self) -> Result<String, ReportError> {
+        csv::table(self)
+    }
+}
