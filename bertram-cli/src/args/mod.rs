@@ -17,8 +17,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use bench::{BenchArgs, BenchCommand, BenchCommonArgs, BenchMethodsArgs, BenchTrainStepArgs};
 pub use encode::EncodeArgs;
 pub use experiments::{
-    AblateArgs, ExperimentsArgs, ExperimentsCommand, ExperimentsListArgs, ExperimentsRunArgs,
-    RunsArgs,
+    AblateArgs, EXPERIMENTS, ExperimentsArgs, ExperimentsCommand, ExperimentsListArgs,
+    ExperimentsRunArgs, RunsArgs,
 };
 pub use export::ExportArgs;
 pub use runs::{RunFoldersArgs, RunFoldersCommand, RunsCleanArgs, RunsListArgs};
@@ -42,7 +42,7 @@ const LAST: usize = 900;
     max_term_width = 100,
     after_help = "Examples:
   bertram-cli train
-  bertram-cli train --config configs/minilm-cpu.toml --data DATA
+  bertram-cli train --config minilm-cpu --data DATA
   bertram-cli train --resume runs/2026-11-23-quickstart
   bertram-cli evaluate --run RUN --split dev
   echo 'a lovely film' | bertram-cli predict --run RUN --task sst
@@ -82,7 +82,7 @@ pub enum Command {
     /// For each device, the speed of a 512x512 product of 32-bit matrices is measured; for each backend that is not
     /// compiled in, the command whose build has it is shown.
     Backends,
-    /// Check config files.
+    /// Show recipes, and check config files.
     Config(ConfigArgs),
     /// Make data.
     Data(DataArgs),
@@ -140,7 +140,7 @@ impl BackendArgs {
 
 Every key of a config can be set with --set; `bertram-cli config validate FILE` checks a file.")]
 pub struct TrainArgs {
-    /// Config file, or the name of one that is built in: quickstart, recommended. Without it: quickstart on the generated data, recommended on your own.
+    /// Config file, or the name of a recipe (`bertram-cli config list`). Without it: quickstart on the generated data, recommended on your own.
     #[arg(long, value_name = "FILE|NAME")]
     pub config: Option<PathBuf>,
     /// Data folder in the layout of data.format (sets data.dir). With --resume: where the data has moved to.
@@ -326,6 +326,17 @@ pub struct ConfigArgs {
 /// What to do with configs.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigCommand {
+    /// List the recipes: configs by name, for --config.
+    List,
+    /// Print a recipe.
+    #[command(after_help = "Examples:
+  bertram-cli config show recommended
+  bertram-cli config show e11")]
+    Show {
+        /// Name of a recipe, or a config file.
+        #[arg(value_name = "NAME")]
+        name: PathBuf,
+    },
     /// Check files; every problem is named with its line.
     ///
     /// Where a file names data, or with --data or --model, the check goes on as far as a run does before its first update:
@@ -341,7 +352,7 @@ pub enum ConfigCommand {
 /// Arguments of `config validate`.
 #[derive(Clone, Debug, Args)]
 pub struct ValidateArgs {
-    /// Config files, or names of built-in ones: quickstart, recommended.
+    /// Config files, or names of recipes.
     #[arg(required = true, value_name = "FILE|NAME")]
     pub files: Vec<PathBuf>,
     /// Check with the data of a folder in the layout of data.format (sets data.dir).
