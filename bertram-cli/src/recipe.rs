@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
 use bertram_core::fs::read_text;
-use bertram_train::config::{BuiltIn, ConfigError, Loaded, Override, Settings};
+use bertram_train::config::{
+    BuiltIn, ConfigError, Loaded, Override, Settings, built_in_in_one_file, file_in_one_file,
+};
 
 /// The folder in which a checkout, or whoever has recipes of their own, keeps them.
 pub const FOLDER: &str = "configs";
@@ -175,6 +177,20 @@ impl Recipe {
         }
     }
 
+    /// Its text with what it extends written into it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] of a file that cannot be read or is not TOML.
+    pub fn in_one_file(&self) -> Result<String, ConfigError> {
+        match self {
+            Recipe::BuiltIn(recipe) => built_in_in_one_file(recipe, BUILT_IN),
+            Recipe::File(path) => match self.lacking() {
+                Some(error) => Err(error),
+                None => file_in_one_file(path),
+            },
+        }
+    }
+
     /// Reads and checks it; `overrides` go over it.
     ///
     /// # Errors
@@ -294,11 +310,13 @@ mod tests {
     }
 
     #[test]
-    fn recipes_are_configs() {
+    fn recipes_are_whole_by_themselves() {
         for recipe in BUILT_IN {
             let named = Recipe::BuiltIn(*recipe);
             let settings = named.settings(&[]).expect("a config");
-            assert!(!settings.tasks.is_empty(), "{}", recipe.path);
+            let alone = named.in_one_file().expect("a text");
+            let alone = Settings::from_text("alone", &alone, &[]).expect("a config");
+            assert_eq!(alone, settings, "{}", recipe.path);
         }
     }
 }

@@ -53,7 +53,7 @@ pub fn read_corpus(settings: &Settings, splits: &[Split]) -> Result<Vec<TaskCorp
 }
 
 /// As [`read_corpus`], for files that were read before: says nothing.
-pub(crate) fn read_corpus_again(
+pub fn read_corpus_again(
     settings: &Settings,
     splits: &[Split],
 ) -> Result<Vec<TaskCorpus>, DataError> {

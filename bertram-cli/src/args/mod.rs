@@ -82,7 +82,7 @@ pub enum Command {
     /// For each device, the speed of a 512x512 product of 32-bit matrices is measured; for each backend that is not
     /// compiled in, the command whose build has it is shown.
     Backends,
-    /// Show recipes, and check config files.
+    /// Start from a recipe or from data files, and check config files.
     Config(ConfigArgs),
     /// Make data.
     Data(DataArgs),
@@ -337,6 +337,16 @@ pub enum ConfigCommand {
         #[arg(value_name = "NAME")]
         name: PathBuf,
     },
+    /// Make a config to start from: for data files, or of a recipe.
+    ///
+    /// Files that are named as the training, dev and test rows of a task (nli-train.csv, nli-dev.csv, nli/test.csv) become a
+    /// task of the config; a file without labels is one of test rows. Columns and labels are guessed from the training rows,
+    /// and comments say from what. A recipe is written as one file, with what it extends.
+    #[command(after_help = "Examples:
+  bertram-cli config init nli-train.csv nli-dev.csv reviews/*.jsonl --out my.toml
+  bertram-cli config init recommended --out my.toml
+  bertram-cli train --config my.toml --model bert-base-uncased")]
+    Init(InitArgs),
     /// Check files; every problem is named with its line.
     ///
     /// Where a file names data, or with --data or --model, the check goes on as far as a run does before its first update:
@@ -347,6 +357,17 @@ pub enum ConfigCommand {
   bertram-cli config validate configs/*.toml
   bertram-cli config validate --data data --model bert-base-uncased my.toml")]
     Validate(ValidateArgs),
+}
+
+/// Arguments of `config init`.
+#[derive(Clone, Debug, Args)]
+pub struct InitArgs {
+    /// Data files (.csv, .tsv, .jsonl, and .gz of each), or the name of a recipe.
+    #[arg(required = true, value_name = "FILE|NAME")]
+    pub files: Vec<PathBuf>,
+    /// Write the config to a file, which must be new. Without it: standard output.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Arguments of `config validate`.

@@ -307,7 +307,7 @@ fn labels_of(rows: &[RawRow]) -> impl Iterator<Item = (u64, &str)> {
     })
 }
 
-fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
     std::fs::read(path).map_err(|source| DataError::Io {
         path: path.to_owned(),
         source,
@@ -359,7 +359,11 @@ fn unpacked_up_to(bytes: &[u8], most: u64) -> std::io::Result<Vec<u8>> {
     }
 }
 
-fn raw_rows(path: &Path, whole: &[u8], options: &ReadOptions<'_>) -> Result<RawFile, DataError> {
+pub(super) fn raw_rows(
+    path: &Path,
+    whole: &[u8],
+    options: &ReadOptions<'_>,
+) -> Result<RawFile, DataError> {
     let unpacked = unpacked(path, whole)?;
     let bytes = text_bytes(&unpacked).map_err(|source| DataError::Text {
         path: path.to_owned(),

@@ -1,6 +1,7 @@
 //! Data: readers, tokenisation, batches, the demo corpus, prediction files.
 
 mod batch;
+mod columns;
 mod dataset;
 mod demo;
 mod error;
@@ -16,6 +17,7 @@ mod table;
 mod tokenize;
 
 pub use batch::{Batcher, HostBatch, Packing, TaskBatch, TokenBatch, sequence_batch};
+pub use columns::{Column, FileColumns, read_columns};
 pub use dataset::{
     BadRows, Columns, Dataset, Example, Format, FoundLabels, LabelColumn, ReadOptions, Split,
     file_sha256, label_numbers, layout_file, read_dataset, read_dataset_noting, read_texts,

@@ -7,6 +7,7 @@ mod check;
 mod experiment;
 mod extends;
 mod names;
+mod one_file;
 mod overrides;
 mod paths;
 mod regulariser;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use experiment::{ExperimentSettings, LEVEL_NAMES, PaperScores, PaperSplit};
 pub use extends::BuiltIn;
+pub use one_file::{built_in_in_one_file, file_in_one_file};
 pub use overrides::{Override, quoted};
 pub use source::{ConfigError, Problem};
 

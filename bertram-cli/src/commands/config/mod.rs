@@ -1,5 +1,6 @@
-//! `bertram-cli config`: recipes and checks.
+//! `bertram-cli config`: recipes, configs for data files, and checks.
 
+mod init;
 mod recipes;
 mod validate;
 
@@ -11,6 +12,7 @@ pub fn run(args: &ConfigArgs) -> CliResult {
     match &args.command {
         ConfigCommand::List => recipes::list(),
         ConfigCommand::Show { name } => recipes::show(name),
+        ConfigCommand::Init(args) => init::run(args),
         ConfigCommand::Validate(args) => validate::run(args),
     }
 }
