@@ -40,6 +40,7 @@ fn help() {
         &["config", "init"],
         &["config", "validate"],
         &["data", "demo"],
+        &["data", "describe"],
         &["completions"],
     ] {
         let output = run(&[command, &["--help"]].concat());
@@ -71,6 +72,7 @@ fn examples_are_not_wrapped() {
         &["config", "init"],
         &["config", "validate"],
         &["data", "demo"],
+        &["data", "describe"],
         &["completions"],
     ] {
         let help = stdout(&run(&[command, &["--help"]].concat()));

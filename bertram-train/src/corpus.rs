@@ -610,6 +610,20 @@ fn tokenize_tasks(
         .collect()
 }
 
+/// How rows of a task become batches.
+pub(crate) fn batcher(
+    settings: &Settings,
+    config: &TaskConfig,
+    tokenizer: &BertTokenizer,
+) -> Batcher {
+    Batcher {
+        packing: config.packing(),
+        max_length: settings.data.max_length,
+        pad_to_multiple_of: settings.data.pad_to_multiple_of(),
+        special: tokenizer.special(),
+    }
+}
+
 fn tokenize_task(
     settings: &Settings,
     task: &TaskSettings,
@@ -619,12 +633,7 @@ fn tokenize_task(
 ) -> Result<TaskData, TokenizerError> {
     let config = task.model_config();
     Ok(TaskData {
-        batcher: Batcher {
-            packing: config.packing(),
-            max_length: settings.data.max_length,
-            pad_to_multiple_of: settings.data.pad_to_multiple_of(),
-            special: tokenizer.special(),
-        },
+        batcher: batcher(settings, &config, tokenizer),
         config,
         train: TokenizedDataset::new(&corpus.train, tokenizer)?,
         dev: TokenizedDataset::new(&dev_rows(settings, &corpus.dev), tokenizer)?,

@@ -84,7 +84,7 @@ pub enum Command {
     Backends,
     /// Start from a recipe or from data files, and check config files.
     Config(ConfigArgs),
-    /// Make data.
+    /// Make data, or say what is in yours.
     Data(DataArgs),
     /// The experiments of the paper's Table 1, and ablations.
     Experiments(ExperimentsArgs),
@@ -395,7 +395,7 @@ pub struct DataArgs {
     pub command: DataCommand,
 }
 
-/// What data to make.
+/// What to do with data.
 #[derive(Clone, Debug, Subcommand)]
 pub enum DataCommand {
     /// Write the generated demo corpus in the course's file format.
@@ -404,23 +404,64 @@ pub enum DataCommand {
   bertram-cli train --config quickstart --data demo
   bertram-cli data demo --own-tasks own
   bertram-cli train --config own/own-tasks.toml")]
-    Demo {
-        /// Folder to write to; must be new or empty.
-        #[arg(long, value_name = "DIR", required_unless_present = "own_tasks")]
-        out: Option<PathBuf>,
-        /// Folder to write other tasks to, in other formats, with the config that trains them; must be new or empty.
-        #[arg(long, value_name = "DIR", conflicts_with = "out")]
-        own_tasks: Option<PathBuf>,
-        /// Seed of the generator.
-        #[arg(long, default_value_t = 7)]
-        seed: u64,
-        /// Training rows of each task.
-        #[arg(long, default_value_t = 2400)]
-        rows: usize,
-        /// Dev and test rows of each task.
-        #[arg(long, default_value_t = 500)]
-        dev_rows: usize,
-    },
+    Demo(DemoArgs),
+    /// Say what is in the data of a config: rows, lengths in tokens, labels, and rows that come again.
+    ///
+    /// The config is found as `train` finds it, and lengths are those of its model's tokenizer. A row is repeated if an
+    /// earlier one of its split has the same text, or the same pair in either order; it is in train if a training row has.
+    #[command(after_help = "Examples:
+  bertram-cli data describe --data data --model bert-base-uncased
+  bertram-cli data describe --config my.toml --format json")]
+    Describe(DescribeArgs),
+}
+
+/// Arguments of `data demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Folder to write to; must be new or empty.
+    #[arg(long, value_name = "DIR", required_unless_present = "own_tasks")]
+    pub out: Option<PathBuf>,
+    /// Folder to write other tasks to, in other formats, with the config that trains them; must be new or empty.
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    pub own_tasks: Option<PathBuf>,
+    /// Seed of the generator.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Training rows of each task.
+    #[arg(long, default_value_t = 2400)]
+    pub rows: usize,
+    /// Dev and test rows of each task.
+    #[arg(long, default_value_t = 500)]
+    pub dev_rows: usize,
+}
+
+/// Arguments of `data describe`.
+#[derive(Clone, Debug, Args)]
+pub struct DescribeArgs {
+    /// Config file, or the name of a recipe. Without it: quickstart on the generated data, recommended on your own.
+    #[arg(long, value_name = "FILE|NAME")]
+    pub config: Option<PathBuf>,
+    /// Data folder in the layout of data.format (sets data.dir).
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Pretrained BERT, whose tokenizer counts: a folder or a Hugging Face hub id (sets model.path).
+    #[arg(long, value_name = "DIR|ID")]
+    pub model: Option<String>,
+    /// Set any key of the config; can be given more than once.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How to say it.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: DescribeFormat,
+}
+
+/// How data is described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DescribeFormat {
+    /// Tables.
+    Text,
+    /// A list of objects, one a task.
+    Json,
 }
 
 fn parse_task(text: &str) -> Result<TaskId, String> {

@@ -13,6 +13,7 @@ mod order;
 mod predictions;
 mod preprocess;
 mod quotes;
+mod repeats;
 mod table;
 mod tokenize;
 
@@ -33,6 +34,7 @@ pub use predictions::{
     write_prediction_table, write_predictions,
 };
 pub use preprocess::Preprocess;
+pub use repeats::{SeenRows, repeated_rows};
 pub use tokenize::TokenizedDataset;
 
 pub use crate::tokenizer::{BertTokenizer, SpecialTokens, TokenizerError};

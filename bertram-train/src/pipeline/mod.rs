@@ -16,7 +16,7 @@ pub(crate) use finish::{SplitPredictions, save_predictions};
 pub use finish::{Summary, Versions, finish, load_trained, predict_split};
 pub use fit::check_fit;
 pub use memory::peak_memory_bytes;
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, prepare, tokenizer};
 pub use resume::{
     ChangedSetting, RESUMABLE_KEYS, check_unchanged, lower_rates, resume, settings_to_begin_anew,
 };
