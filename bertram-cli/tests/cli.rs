@@ -35,8 +35,12 @@ fn help() {
         &["backends"][..],
         &["experiments", "list"],
         &["export"],
+        &["config", "list"],
+        &["config", "show"],
+        &["config", "init"],
         &["config", "validate"],
         &["data", "demo"],
+        &["data", "describe"],
         &["completions"],
     ] {
         let output = run(&[command, &["--help"]].concat());
@@ -64,8 +68,11 @@ fn examples_are_not_wrapped() {
         &["bench", "evaluate"],
         &["bench", "kernels"],
         &["bench", "methods"],
+        &["config", "show"],
+        &["config", "init"],
         &["config", "validate"],
         &["data", "demo"],
+        &["data", "describe"],
         &["completions"],
     ] {
         let help = stdout(&run(&[command, &["--help"]].concat()));

@@ -33,7 +33,8 @@ pub struct TaskBatch<B: Backend> {
     pub task: TaskId,
     /// The sequences.
     pub tokens: TokenBatch<B>,
-    /// Label of each example, `[examples]`; `None` where the split has none.
+    /// Numbers of the examples' labels, `[examples * width]`: a class index, 0/1, or score each, or of several labels at once
+    /// 0 or 1 for each class. `None` where the split has none.
     pub labels: Option<Tensor<B, 1>>,
     /// Number of examples.
     pub examples: usize,

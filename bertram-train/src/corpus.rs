@@ -66,7 +66,7 @@ pub fn read_corpus(settings: &Settings, splits: &[Split]) -> Result<Vec<TaskCorp
 }
 
 /// As [`read_corpus`], for files that were read before: says nothing.
-pub(crate) fn read_corpus_again(
+pub fn read_corpus_again(
     settings: &Settings,
     splits: &[Split],
 ) -> Result<Vec<TaskCorpus>, DataError> {
@@ -725,6 +725,20 @@ fn tokenize_tasks(
         .collect()
 }
 
+/// How rows of a task become batches.
+pub(crate) fn batcher(
+    settings: &Settings,
+    config: &TaskConfig,
+    tokenizer: &BertTokenizer,
+) -> Batcher {
+    Batcher {
+        packing: config.packing(),
+        max_length: settings.data.max_length,
+        pad_to_multiple_of: settings.data.pad_to_multiple_of(),
+        special: tokenizer.special(),
+    }
+}
+
 fn tokenize_task(
     settings: &Settings,
     task: &TaskSettings,
@@ -734,12 +748,7 @@ fn tokenize_task(
 ) -> Result<TaskData, TokenizerError> {
     let config = task.model_config();
     Ok(TaskData {
-        batcher: Batcher {
-            packing: config.packing(),
-            max_length: settings.data.max_length,
-            pad_to_multiple_of: settings.data.pad_to_multiple_of(),
-            special: tokenizer.special(),
-        },
+        batcher: batcher(settings, &config, tokenizer),
         config,
         train: TokenizedDataset::new(&corpus.train, tokenizer)?,
         dev: TokenizedDataset::new(&dev_rows(settings, &corpus.dev), tokenizer)?,

@@ -6,6 +6,7 @@ pub mod baseline;
 pub mod config;
 pub mod corpus;
 pub mod data_source;
+pub mod describe;
 pub mod device;
 pub mod epoch;
 pub mod evaluate;

@@ -6,6 +6,9 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{BackendArgs, ReportArgs};
 
+/// The folder of experiments in a checkout.
+pub const EXPERIMENTS: &str = "configs/experiments";
+
 /// Arguments of `experiments`.
 #[derive(Clone, Debug, Args)]
 pub struct ExperimentsArgs {
@@ -30,8 +33,8 @@ pub enum ExperimentsCommand {
 /// Arguments of `experiments list`.
 #[derive(Clone, Debug, Args)]
 pub struct ExperimentsListArgs {
-    /// Folder of experiment configs.
-    #[arg(long, default_value = "configs/experiments", value_name = "DIR")]
+    /// Folder of experiment configs; where it is not there, those that are built in.
+    #[arg(long, default_value = EXPERIMENTS, value_name = "DIR")]
     pub configs: PathBuf,
 }
 
@@ -90,8 +93,8 @@ impl RunsArgs {
   bertram-cli experiments run --only e04,e06 --data data --rows-scale 0.1 --epochs-scale 0.3
   bertram-cli experiments run --seeds 5 --data data --emit slurm")]
 pub struct ExperimentsRunArgs {
-    /// Folder of experiment configs.
-    #[arg(long, default_value = "configs/experiments", value_name = "DIR")]
+    /// Folder of experiment configs; where it is not there, those that are built in.
+    #[arg(long, default_value = EXPERIMENTS, value_name = "DIR")]
     pub configs: PathBuf,
     /// Which experiments; without it, all.
     #[arg(long, value_delimiter = ',', value_name = "ID,...")]
@@ -113,14 +116,14 @@ pub enum JobScheduler {
 /// Arguments of `experiments ablate`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
-  bertram-cli experiments ablate --config configs/ablation-demo.toml --factors smart,pcgrad
+  bertram-cli experiments ablate --config ablation-demo --factors smart,pcgrad
   bertram-cli experiments ablate --config C.toml --factors smart,order=fixed+lowest-last
 
 Factors: smart, r-drop, bregman, pcgrad (off, on); order, schedule, loss, head, pooling. NAME=ONE+OTHER names levels.
 The report of the runs (`bertram-cli report OUT`) shows main effects and interactions with intervals.")]
 pub struct AblateArgs {
-    /// Config that the grid varies.
-    #[arg(long, value_name = "FILE")]
+    /// Config that the grid varies: a file, or the name of a recipe.
+    #[arg(long, value_name = "FILE|NAME")]
     pub config: PathBuf,
     /// Factors: NAME, or NAME=ONE+OTHER.
     #[arg(

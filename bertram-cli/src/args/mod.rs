@@ -17,8 +17,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use bench::{BenchArgs, BenchCommand, BenchCommonArgs, BenchMethodsArgs, BenchTrainStepArgs};
 pub use encode::EncodeArgs;
 pub use experiments::{
-    AblateArgs, ExperimentsArgs, ExperimentsCommand, ExperimentsListArgs, ExperimentsRunArgs,
-    RunsArgs,
+    AblateArgs, EXPERIMENTS, ExperimentsArgs, ExperimentsCommand, ExperimentsListArgs,
+    ExperimentsRunArgs, RunsArgs,
 };
 pub use export::ExportArgs;
 pub use runs::{RunFoldersArgs, RunFoldersCommand, RunsCleanArgs, RunsListArgs};
@@ -42,7 +42,7 @@ const LAST: usize = 900;
     max_term_width = 100,
     after_help = "Examples:
   bertram-cli train
-  bertram-cli train --config configs/minilm-cpu.toml --data DATA
+  bertram-cli train --config minilm-cpu --data DATA
   bertram-cli train --resume runs/2026-11-23-quickstart
   bertram-cli evaluate --run RUN --split dev
   echo 'a lovely film' | bertram-cli predict --run RUN --task sst
@@ -82,9 +82,9 @@ pub enum Command {
     /// For each device, the speed of a 512x512 product of 32-bit matrices is measured; for each backend that is not
     /// compiled in, the command whose build has it is shown.
     Backends,
-    /// Check config files.
+    /// Start from a recipe or from data files, and check config files.
     Config(ConfigArgs),
-    /// Make data.
+    /// Make data, or say what is in yours.
     Data(DataArgs),
     /// The experiments of the paper's Table 1, and ablations.
     Experiments(ExperimentsArgs),
@@ -140,7 +140,7 @@ impl BackendArgs {
 
 Every key of a config can be set with --set; `bertram-cli config validate FILE` checks a file.")]
 pub struct TrainArgs {
-    /// Config file, or the name of one that is built in: quickstart, recommended. Without it: quickstart on the generated data, recommended on your own.
+    /// Config file, or the name of a recipe (`bertram-cli config list`). Without it: quickstart on the generated data, recommended on your own.
     #[arg(long, value_name = "FILE|NAME")]
     pub config: Option<PathBuf>,
     /// Data folder in the layout of data.format (sets data.dir). With --resume: where the data has moved to.
@@ -329,6 +329,27 @@ pub struct ConfigArgs {
 /// What to do with configs.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigCommand {
+    /// List the recipes: configs by name, for --config.
+    List,
+    /// Print a recipe.
+    #[command(after_help = "Examples:
+  bertram-cli config show recommended
+  bertram-cli config show e11")]
+    Show {
+        /// Name of a recipe, or a config file.
+        #[arg(value_name = "NAME")]
+        name: PathBuf,
+    },
+    /// Make a config to start from: for data files, or of a recipe.
+    ///
+    /// Files that are named as the training, dev and test rows of a task (nli-train.csv, nli-dev.csv, nli/test.csv) become a
+    /// task of the config; a file without labels is one of test rows. Columns and labels are guessed from the training rows,
+    /// and comments say from what. A recipe is written as one file, with what it extends.
+    #[command(after_help = "Examples:
+  bertram-cli config init nli-train.csv nli-dev.csv reviews/*.jsonl --out my.toml
+  bertram-cli config init recommended --out my.toml
+  bertram-cli train --config my.toml --model bert-base-uncased")]
+    Init(InitArgs),
     /// Check files; every problem is named with its line.
     ///
     /// Where a file names data, or with --data or --model, the check goes on as far as a run does before its first update:
@@ -341,10 +362,21 @@ pub enum ConfigCommand {
     Validate(ValidateArgs),
 }
 
+/// Arguments of `config init`.
+#[derive(Clone, Debug, Args)]
+pub struct InitArgs {
+    /// Data files (.csv, .tsv, .jsonl, and .gz of each), or the name of a recipe.
+    #[arg(required = true, value_name = "FILE|NAME")]
+    pub files: Vec<PathBuf>,
+    /// Write the config to a file, which must be new. Without it: standard output.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
 /// Arguments of `config validate`.
 #[derive(Clone, Debug, Args)]
 pub struct ValidateArgs {
-    /// Config files, or names of built-in ones: quickstart, recommended.
+    /// Config files, or names of recipes.
     #[arg(required = true, value_name = "FILE|NAME")]
     pub files: Vec<PathBuf>,
     /// Check with the data of a folder in the layout of data.format (sets data.dir).
@@ -366,7 +398,7 @@ pub struct DataArgs {
     pub command: DataCommand,
 }
 
-/// What data to make.
+/// What to do with data.
 #[derive(Clone, Debug, Subcommand)]
 pub enum DataCommand {
     /// Write the generated demo corpus in the course's file format.
@@ -375,23 +407,64 @@ pub enum DataCommand {
   bertram-cli train --config quickstart --data demo
   bertram-cli data demo --own-tasks own
   bertram-cli train --config own/own-tasks.toml")]
-    Demo {
-        /// Folder to write to; must be new or empty.
-        #[arg(long, value_name = "DIR", required_unless_present = "own_tasks")]
-        out: Option<PathBuf>,
-        /// Folder to write other tasks to, in other formats, with the config that trains them; must be new or empty.
-        #[arg(long, value_name = "DIR", conflicts_with = "out")]
-        own_tasks: Option<PathBuf>,
-        /// Seed of the generator.
-        #[arg(long, default_value_t = 7)]
-        seed: u64,
-        /// Training rows of each task.
-        #[arg(long, default_value_t = 2400)]
-        rows: usize,
-        /// Dev and test rows of each task.
-        #[arg(long, default_value_t = 500)]
-        dev_rows: usize,
-    },
+    Demo(DemoArgs),
+    /// Say what is in the data of a config: rows, lengths in tokens, labels, and rows that come again.
+    ///
+    /// The config is found as `train` finds it, and lengths are those of its model's tokenizer. A row is repeated if an
+    /// earlier one of its split has the same text, or the same pair in either order; it is in train if a training row has.
+    #[command(after_help = "Examples:
+  bertram-cli data describe --data data --model bert-base-uncased
+  bertram-cli data describe --config my.toml --format json")]
+    Describe(DescribeArgs),
+}
+
+/// Arguments of `data demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Folder to write to; must be new or empty.
+    #[arg(long, value_name = "DIR", required_unless_present = "own_tasks")]
+    pub out: Option<PathBuf>,
+    /// Folder to write other tasks to, in other formats, with the config that trains them; must be new or empty.
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    pub own_tasks: Option<PathBuf>,
+    /// Seed of the generator.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Training rows of each task.
+    #[arg(long, default_value_t = 2400)]
+    pub rows: usize,
+    /// Dev and test rows of each task.
+    #[arg(long, default_value_t = 500)]
+    pub dev_rows: usize,
+}
+
+/// Arguments of `data describe`.
+#[derive(Clone, Debug, Args)]
+pub struct DescribeArgs {
+    /// Config file, or the name of a recipe. Without it: quickstart on the generated data, recommended on your own.
+    #[arg(long, value_name = "FILE|NAME")]
+    pub config: Option<PathBuf>,
+    /// Data folder in the layout of data.format (sets data.dir).
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Pretrained BERT, whose tokenizer counts: a folder or a Hugging Face hub id (sets model.path).
+    #[arg(long, value_name = "DIR|ID")]
+    pub model: Option<String>,
+    /// Set any key of the config; can be given more than once.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How to say it.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: DescribeFormat,
+}
+
+/// How data is described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DescribeFormat {
+    /// Tables.
+    Text,
+    /// A list of objects, one a task.
+    Json,
 }
 
 fn parse_task(text: &str) -> Result<TaskId, String> {

@@ -43,7 +43,7 @@ pub fn run(args: &TrainArgs) -> CliResult {
 }
 
 fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag, begun: Instant) -> CliResult {
-    let (config, loaded) = settings(args)?;
+    let (config, loaded) = settings(args.config.as_deref(), overrides(args))?;
     let by_default = match args.config {
         Some(_) => "",
         None => config.meant_for(),
@@ -229,10 +229,12 @@ fn begin_anew(
     })
 }
 
-/// The settings of a new run: the config, over it the flags, over them `--set`.
-fn settings(args: &TrainArgs) -> CliResult<(Recipe, Loaded)> {
-    let overrides = overrides(args);
-    if let Some(config) = &args.config {
+/// The settings of a new run: the config that is named, or the recipe for the data, and over it what the command line says.
+pub fn settings(
+    config: Option<&Path>,
+    mut overrides: Vec<Override>,
+) -> CliResult<(Recipe, Loaded)> {
+    if let Some(config) = config {
         let recipe = Recipe::named(config);
         let loaded = recipe.load(&overrides).map_err(input)?;
         return Ok((recipe, loaded));
@@ -241,7 +243,6 @@ fn settings(args: &TrainArgs) -> CliResult<(Recipe, Loaded)> {
     if !loaded.settings.has_own_data() {
         return Ok((Recipe::QUICK_START, loaded));
     }
-    let mut overrides = overrides;
     let about_bad_rows = |it: &Override| matches!(it.key(), Some("data.bad-rows" | "data"));
     if !overrides.iter().any(about_bad_rows) {
         // The recipe skips two rows of the course's own dev file; of other data nobody has said that rows may go.

@@ -102,6 +102,19 @@ fn longest_first(a: usize, b: usize, room: usize) -> (usize, usize) {
 }
 
 impl Batcher {
+    /// Tokens of each sequence before it is cut to `max_length`, special tokens counted: one a row, or of a bi-encoder two.
+    pub fn whole_lengths(&self, data: &TokenizedDataset) -> Vec<usize> {
+        let single = |tokens: &Vec<u32>| tokens.len() + 2;
+        match self.packing {
+            Packing::Single => data.a.iter().map(single).collect(),
+            Packing::BiEncoder => data.a.iter().chain(&data.b).map(single).collect(),
+            Packing::CrossEncoder => {
+                let pairs = data.a.iter().zip(&data.b);
+                pairs.map(|(a, b)| a.len() + b.len() + 3).collect()
+            }
+        }
+    }
+
     /// A batch of the rows named.
     pub fn batch(&self, data: &TokenizedDataset, rows: &[usize]) -> HostBatch {
         let sequences: Vec<Sequence> = match self.packing {
@@ -322,6 +335,30 @@ mod tests {
             [2, 11, 3, 0, 2, 10, 3, 0, 2, 3, 0, 0, 2, 20, 3, 0],
             "an empty sentence is [CLS] [SEP], and all are padded to 4 tokens"
         );
+    }
+
+    #[test]
+    fn whole_lengths_are_those_of_batches_that_cut_nothing() {
+        let data = data(vec![vec![10; 4], vec![11]], vec![vec![20; 2], vec![21; 9]]);
+        for (packing, lengths) in [
+            (Packing::Single, vec![6, 3]),
+            (Packing::BiEncoder, vec![6, 3, 4, 11]),
+            (Packing::CrossEncoder, vec![9, 13]),
+        ] {
+            let batcher = Batcher {
+                packing,
+                max_length: 64,
+                pad_to_multiple_of: 1,
+                special: SPECIAL,
+            };
+            assert_eq!(batcher.batch(&data, &[0, 1]).lengths, lengths);
+            assert_eq!(batcher.whole_lengths(&data), lengths);
+            let short = Batcher {
+                max_length: 4,
+                ..batcher
+            };
+            assert_eq!(short.whole_lengths(&data), lengths);
+        }
     }
 
     #[test]

@@ -385,7 +385,7 @@ fn labels_of<'a>(
         })
 }
 
-fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
     std::fs::read(path).map_err(|source| DataError::Io {
         path: path.to_owned(),
         source,
@@ -437,7 +437,11 @@ fn unpacked_up_to(bytes: &[u8], most: u64) -> std::io::Result<Vec<u8>> {
     }
 }
 
-fn raw_rows(path: &Path, whole: &[u8], options: &ReadOptions<'_>) -> Result<RawFile, DataError> {
+pub(super) fn raw_rows(
+    path: &Path,
+    whole: &[u8],
+    options: &ReadOptions<'_>,
+) -> Result<RawFile, DataError> {
     let unpacked = unpacked(path, whole)?;
     if options.format == Format::Parquet {
         return parquet_rows(path, &unpacked, options);

@@ -1,6 +1,7 @@
 //! Data: readers, tokenisation, batches, the demo corpus, prediction files.
 
 mod batch;
+mod columns;
 mod dataset;
 mod demo;
 mod error;
@@ -15,10 +16,12 @@ mod order;
 mod parquet;
 mod predictions;
 mod quotes;
+mod repeats;
 mod table;
 mod tokenize;
 
 pub use batch::{Batcher, HostBatch, sequence_batch};
+pub use columns::{Column, FileColumns, read_columns};
 pub use dataset::{
     BadRows, Columns, Dataset, Example, Format, FoundLabels, Label, LabelColumn, ReadOptions,
     Split, file_sha256, label_numbers, layout_file, read_dataset, read_dataset_noting, read_texts,
@@ -33,6 +36,7 @@ pub use predictions::{
     PredictionRow, neutral_prediction, with_bad_rows, write_glue_predictions,
     write_prediction_table, write_predictions,
 };
+pub use repeats::{SeenRows, repeated_rows};
 pub use tokenize::TokenizedDataset;
 
 pub use crate::batch::{Packing, TaskBatch, TokenBatch};

@@ -296,17 +296,23 @@ fn opens_quote(cell: &[u8]) -> bool {
     cell.starts_with(b"\"") && (cell.len() == 1 || !cell.ends_with(b"\""))
 }
 
-/// The delimiter under which a header has the columns; a comma where none does.
+/// The delimiter under which a header has the columns; where none does, that under which it has most.
 fn csv_delimiter(bytes: &[u8], options: &ReadOptions<'_>, names: &Names) -> u8 {
-    let found = b",;\t".iter().find(|delimiter| {
+    let headers = b",;\t".map(|delimiter| {
         let mut reader = csv::ReaderBuilder::new()
-            .delimiter(**delimiter)
+            .delimiter(delimiter)
             .flexible(true)
             .from_reader(bytes);
         let header = reader.byte_headers().map(header_names);
-        header.is_ok_and(|header| places(&header, options, names).is_ok())
+        (delimiter, header.unwrap_or_default())
     });
-    found.copied().unwrap_or(b',')
+    let has_columns = |header: &[String]| places(header, options, names).is_ok();
+    let found = headers.iter().find(|(_, header)| has_columns(header));
+    // Of equal ones, the first.
+    let most = || headers.iter().rev().max_by_key(|(_, header)| header.len());
+    found
+        .or_else(most)
+        .map_or(b',', |(delimiter, _)| *delimiter)
 }
 
 fn header_names(header: &csv::ByteRecord) -> Vec<String> {

@@ -1,7 +1,8 @@
 //! `extends = "base.toml"`: a config that says only how it differs from another.
 //!
 //! Keys of the file go over those of the file it extends, which may extend a third. Paths are relative to the file that
-//! names them. `[experiment]` is what a file is, not what it does: it is never taken over.
+//! names them. `[experiment]` is what a file is, not what it does: it is never taken over. Configs that are part of a program
+//! extend one another alike.
 
 use std::path::{Path, PathBuf};
 
@@ -19,10 +20,50 @@ pub(super) const MOST_BYTES: u64 = 16 << 20;
 /// The key.
 pub(super) const KEY: &str = "extends";
 
-/// A file of a chain.
+/// A config that is part of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuiltIn {
+    /// Where it would lie as a file, from the folder of all of them: `experiments/e01.toml`.
+    pub path: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+impl BuiltIn {
+    /// Its name: that of the file without folder and ending.
+    pub fn name(&self) -> &'static str {
+        let file = self.path.rsplit('/').next().unwrap_or(self.path);
+        file.strip_suffix(".toml").unwrap_or(file)
+    }
+
+    /// As messages name it.
+    pub fn shown(&self) -> String {
+        format!("{} (built in)", self.name())
+    }
+}
+
+/// What a config is, and with it what it may extend.
+#[derive(Clone, Copy)]
+pub(super) enum Origin<'a> {
+    /// A file, whose name is its path.
+    File,
+    /// A text that is no file, and extends nothing.
+    Text,
+    /// One of the configs of a program.
+    BuiltIn {
+        /// This one.
+        this: &'a BuiltIn,
+        /// All that it may extend.
+        all: &'a [BuiltIn],
+    },
+}
+
+/// A file of a chain, or what stands for one.
 pub(super) struct File {
     /// As messages name it.
     pub(super) name: String,
+    /// From where what it extends is looked for.
+    path: PathBuf,
     /// Its text.
     pub(super) text: String,
     /// Its contents.
@@ -38,9 +79,16 @@ impl File {
         })?;
         Ok(Self {
             name: name.to_owned(),
+            path: PathBuf::from(name),
             text: text.to_owned(),
             document,
         })
+    }
+
+    fn built_in(config: &BuiltIn) -> Result<Self, ConfigError> {
+        let mut file = Self::parse(&config.shown(), config.text)?;
+        file.path = PathBuf::from(config.path);
+        Ok(file)
     }
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
@@ -65,8 +113,15 @@ impl File {
         let Some(base) = item.as_str() else {
             return Err(self.wrong(line, "is not the name of a file".into()));
         };
-        let folder = Path::new(&self.name).parent().unwrap_or(Path::new(""));
+        let folder = self.path.parent().unwrap_or(Path::new(""));
         Ok(Some((folder.join(base), line)))
+    }
+
+    fn extends_itself(&self, line: usize, path: &Path) -> ConfigError {
+        self.wrong(
+            line,
+            format!("{} extends itself in the end", path.display()),
+        )
     }
 
     fn wrong(&self, line: usize, message: String) -> ConfigError {
@@ -77,29 +132,47 @@ impl File {
     }
 }
 
-/// The file and all that it extends, itself first. `is_file` says whether `name` is a path: a text that is none extends
-/// nothing.
-pub(super) fn chain(name: &str, text: &str, is_file: bool) -> Result<Vec<File>, ConfigError> {
+/// The file and all that it extends, itself first. `name` is how messages call it, of a file its path.
+pub(super) fn chain(name: &str, text: &str, origin: Origin<'_>) -> Result<Vec<File>, ConfigError> {
+    if let Origin::BuiltIn { this, all } = origin {
+        return chain_of_built_in(this, all);
+    }
     let mut files = vec![File::parse(name, text)?];
     let mut seen: Vec<PathBuf> = Path::new(name).canonicalize().into_iter().collect();
     while let Some(last) = files.last() {
         let Some((path, line)) = last.extends()? else {
             break;
         };
-        if !is_file {
+        if matches!(origin, Origin::Text) {
             return Err(last.wrong(line, "works in files only".into()));
         }
         let real = path.canonicalize().map_err(|error| {
             last.wrong(line, format!("cannot read {}: {error}", path.display()))
         })?;
         if seen.contains(&real) {
-            return Err(last.wrong(
-                line,
-                format!("{} extends itself in the end", path.display()),
-            ));
+            return Err(last.extends_itself(line, &path));
         }
         seen.push(real);
         files.push(File::read(&path)?);
+    }
+    Ok(files)
+}
+
+/// As [`chain`], among the configs of a program.
+fn chain_of_built_in(this: &BuiltIn, all: &[BuiltIn]) -> Result<Vec<File>, ConfigError> {
+    let mut files = vec![File::built_in(this)?];
+    while let Some(last) = files.last() {
+        let Some((path, line)) = last.extends()? else {
+            break;
+        };
+        if files.iter().any(|file| file.path == path) {
+            return Err(last.extends_itself(line, &path));
+        }
+        let Some(base) = all.iter().find(|config| Path::new(config.path) == path) else {
+            let message = format!("{} is not built in", path.display());
+            return Err(last.wrong(line, message));
+        };
+        files.push(File::built_in(base)?);
     }
     Ok(files)
 }

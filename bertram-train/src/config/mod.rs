@@ -7,6 +7,7 @@ mod check;
 mod experiment;
 mod extends;
 mod names;
+mod one_file;
 mod overrides;
 mod paths;
 mod regulariser;
@@ -17,6 +18,8 @@ mod task;
 mod tests;
 
 pub use experiment::{ExperimentSettings, LEVEL_NAMES, PaperScores, PaperSplit};
+pub use extends::BuiltIn;
+pub use one_file::{built_in_in_one_file, file_in_one_file};
 pub use overrides::{Override, quoted};
 pub use source::{ConfigError, Problem};
 
@@ -35,6 +38,8 @@ use bertram_kernels::{KernelKind, Precision};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
+use self::extends::Origin;
+use self::source::Source;
 use crate::aggregator::AggregatorConfig;
 use crate::optim::{AdamWConfig, LrSchedule};
 use crate::regulariser::RegulariserSettings;
@@ -409,6 +414,18 @@ pub struct Loaded {
     pub said: BTreeSet<String>,
 }
 
+/// The name of a config file in messages, and its text.
+fn read_config(path: &Path) -> Result<(String, String), ConfigError> {
+    let name = path.display().to_string();
+    match read_text_of_any_kind(path, extends::MOST_BYTES) {
+        Ok(text) => Ok((name, text)),
+        Err(error) => Err(ConfigError::Unreadable {
+            name,
+            message: error.to_string(),
+        }),
+    }
+}
+
 impl Settings {
     /// Reads and checks a file and what it extends. `sets` are `key.path=value` arguments that go over it.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self, ConfigError> {
@@ -418,13 +435,20 @@ impl Settings {
 
     /// As [`load`](Self::load), with arguments of any kind; keeps the warnings.
     pub fn load_with(path: &Path, overrides: &[Override]) -> Result<Loaded, ConfigError> {
-        let name = path.display().to_string();
-        let text = read_text_of_any_kind(path, extends::MOST_BYTES);
-        let text = text.map_err(|error| ConfigError::Unreadable {
-            name: name.clone(),
-            message: error.to_string(),
-        })?;
-        check::settings(source::Source::parse(&name, &text, true, overrides)?)
+        let (name, text) = read_config(path)?;
+        check::settings(Source::parse(&name, &text, Origin::File, overrides)?)
+    }
+
+    /// As [`load_with`](Self::load_with), for one of the configs of a program, which may extend others of `all`. Relative
+    /// paths are relative to the working directory.
+    pub fn load_built_in(
+        config: &BuiltIn,
+        all: &[BuiltIn],
+        overrides: &[Override],
+    ) -> Result<Loaded, ConfigError> {
+        let origin = Origin::BuiltIn { this: config, all };
+        let source = Source::parse(&config.shown(), config.text, origin, overrides)?;
+        check::settings(source)
     }
 
     /// Checks the text of a config; `name` stands for the file in messages. Relative paths are relative to the working
@@ -440,7 +464,7 @@ impl Settings {
         text: &str,
         overrides: &[Override],
     ) -> Result<Loaded, ConfigError> {
-        check::settings(source::Source::parse(name, text, false, overrides)?)
+        check::settings(Source::parse(name, text, Origin::Text, overrides)?)
     }
 
     /// Whether the settings name data, and are not about the generated corpus alone.

@@ -8,7 +8,7 @@ use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use toml_edit::{Item, Value};
 
-use super::extends::{self, File, Lines};
+use super::extends::{self, File, Lines, Origin};
 use super::{Limit, Override, names};
 
 /// Errors of a config.
@@ -128,17 +128,17 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Reads a config and what it extends. `is_file` says whether `name` is a path.
+    /// Reads a config and what it extends.
     pub(super) fn parse(
         name: &str,
         text: &str,
-        is_file: bool,
+        origin: Origin<'_>,
         overrides: &[Override],
     ) -> Result<Self, ConfigError> {
-        let files = extends::chain(name, text, is_file)?;
+        let files = extends::chain(name, text, origin)?;
         let mut source = Self {
             files: files.iter().map(|file| file.name.clone()).collect(),
-            is_file,
+            is_file: matches!(origin, Origin::File),
             warnings: Vec::new(),
             leaves: BTreeMap::new(),
             tables: BTreeMap::new(),

@@ -17,7 +17,7 @@ pub use finish::{FurtherScores, Summary, Versions, finish, load_trained, predict
 pub(crate) use finish::{SplitPredictions, save_predictions};
 pub use fit::check_fit;
 pub use memory::peak_memory_bytes;
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, prepare, tokenizer};
 pub use resume::{RESUMABLE_KEYS, check_unchanged, lower_rates, resume, settings_to_begin_anew};
 pub use start::start;
 

@@ -14,6 +14,7 @@ use crate::corpus::{
     DataFile, TaskCorpus, TaskData, data_files, read_corpus, tokenize_for_training, uses_demo,
     with_labels,
 };
+use crate::describe::leak_warning;
 use crate::epoch::Epoch;
 
 /// All that a run starts from besides weights.
@@ -43,6 +44,9 @@ pub fn prepare(settings: &Settings, model_dir: Option<&Path>) -> Result<Prepared
     let settings = settings.as_ref();
     let corpus = read_corpus(settings, &[Split::Train, Split::Dev, Split::Test])?;
     warn_of_generated_tasks(settings);
+    if let Some(warning) = leak_warning(settings, &corpus) {
+        tracing::warn!("{warning}");
+    }
     let (config, tokenizer) = match model_dir {
         Some(dir) => {
             let tokenizer = BertTokenizer::from_folder(dir)?;
@@ -80,6 +84,21 @@ fn warn_of_generated_tasks(settings: &Settings) {
         names(&generated),
         own[0].task
     );
+}
+
+/// The tokenizer of a run: the model's, or one made from the training texts. `model_dir` is as [`prepare`] has it.
+///
+/// # Errors
+/// [`PipelineError`], of the user's input.
+pub fn tokenizer(
+    settings: &Settings,
+    corpus: &[TaskCorpus],
+    model_dir: Option<&Path>,
+) -> Result<BertTokenizer, PipelineError> {
+    match model_dir {
+        Some(dir) => Ok(BertTokenizer::from_folder(dir)?),
+        None => Ok(random_model(settings, corpus)?.1),
+    }
 }
 
 /// The shape that `[model.random]` asks for, and a vocabulary made from the training texts.

@@ -40,7 +40,7 @@ fn check_settings(run: &PlannedRun) -> CliResult {
     let found = Settings::load(&folder.config(), &[]).map_err(input)?;
     let mut sets = vec![format!("train.seed={}", run.seed)];
     sets.extend(run.sets.iter().cloned());
-    let planned = Settings::load(&run.config, &sets).map_err(input)?;
+    let planned = run.config.settings(&sets).map_err(input)?;
     let mut planned = with_labels(&planned).map_err(input)?.into_owned();
     // Where the plan does not say, the backend did when the run began.
     let padding = found.data.pad_to_multiple_of;
@@ -237,7 +237,7 @@ fn start(run: &PlannedRun, args: &RunsArgs) -> CliResult<Child> {
         }
         RunState::None | RunState::Finished | RunState::AtWork => {
             set_aside(&run.folder)?;
-            command.arg("--config").arg(&run.config);
+            command.arg("--config").arg(run.config.path());
             command.arg("--out").arg(&run.folder);
             command.args(["--seed", &run.seed.to_string()]);
             for set in &run.sets {

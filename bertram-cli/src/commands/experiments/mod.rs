@@ -4,7 +4,6 @@ mod execute;
 mod plan;
 mod slurm;
 
-use bertram_train::config::Settings;
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::args::{
@@ -12,6 +11,7 @@ use crate::args::{
 };
 use crate::error::{CliResult, input};
 use crate::out;
+use crate::recipe::Recipe;
 
 /// Runs the command.
 pub fn run(args: &ExperimentsArgs) -> CliResult {
@@ -28,18 +28,21 @@ fn list(args: &ExperimentsListArgs) -> CliResult {
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["", "what", "sst", "para", "sts", "overall", "file"]);
     let score = |score: Option<f64>| score.map_or("-".to_owned(), |score| format!("{score:.3}"));
-    for file in plan::experiment_files(&args.configs)? {
-        let settings = Settings::load(&file.path, &[]).map_err(input)?;
+    for recipe in plan::experiment_recipes(&args.configs)? {
+        let settings = recipe.settings(&[]).map_err(input)?;
         let experiment = settings.experiment.unwrap_or_default();
         let paper = experiment.paper.unwrap_or_default();
         table.add_row([
-            file.id,
+            recipe.name().into_owned(),
             experiment.title.unwrap_or_default(),
             score(paper.sst),
             score(paper.para),
             score(paper.sts),
             score(paper.overall),
-            file.path.display().to_string(),
+            match recipe {
+                Recipe::BuiltIn(_) => "built in".to_owned(),
+                Recipe::File(path) => path.display().to_string(),
+            },
         ]);
     }
     for column in 2..6 {

@@ -8,8 +8,9 @@ use bertram_train::config::{Settings, TaskSettings, quoted};
 use bertram_train::schedule::ScheduleKind;
 
 use super::run_folder_name;
-use crate::args::{AblateArgs, ExperimentsRunArgs, RunsArgs};
+use crate::args::{AblateArgs, EXPERIMENTS, ExperimentsRunArgs, RunsArgs};
 use crate::error::{CliResult, input};
+use crate::recipe::{Recipe, toml_files};
 
 /// One run to make.
 #[derive(Clone, Debug)]
@@ -17,7 +18,7 @@ pub struct PlannedRun {
     /// What it is called: `e04`, or `smart=on,order=fixed`.
     pub name: String,
     /// Its config.
-    pub config: PathBuf,
+    pub config: Recipe,
     /// Its seed.
     pub seed: u64,
     /// What is set over the config.
@@ -26,45 +27,30 @@ pub struct PlannedRun {
     pub folder: PathBuf,
 }
 
-/// A file `e01.toml` of a folder of experiments.
-pub struct ExperimentFile {
-    /// `e01`.
-    pub id: String,
-    /// Where it lies.
-    pub path: PathBuf,
-}
-
-/// The experiments of a folder, in the order of their names. What others extend is none.
-pub fn experiment_files(folder: &Path) -> CliResult<Vec<ExperimentFile>> {
-    let entries = std::fs::read_dir(folder).map_err(|error| {
-        input(anyhow::anyhow!(
-            "{}: {error}; name the folder of experiment configs with --configs",
-            folder.display()
-        ))
-    })?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(input)?.path();
-        let is_config = path.extension().is_some_and(|it| it == "toml");
-        if let (true, Some(stem)) = (is_config, path.file_stem())
-            && stem != "base"
-        {
-            files.push(ExperimentFile {
-                id: stem.to_string_lossy().into_owned(),
-                path,
-            });
-        }
-    }
-    files.sort_by(|one, other| one.id.cmp(&other.id));
-    Ok(files)
+/// The experiments of a folder, in the order of their names; those that are built in where the usual folder is not there.
+/// What others extend is none.
+pub fn experiment_recipes(folder: &Path) -> CliResult<Vec<Recipe>> {
+    let recipes = if folder == Path::new(EXPERIMENTS) && !folder.exists() {
+        Recipe::built_in_below("experiments")
+    } else {
+        let files = toml_files(folder).map_err(|error| {
+            input(anyhow::anyhow!(
+                "{}: {error}; name the folder of experiment configs with --configs",
+                folder.display()
+            ))
+        })?;
+        files.into_iter().map(Recipe::File).collect()
+    };
+    let is_experiment = |recipe: &Recipe| recipe.name() != "base";
+    Ok(recipes.into_iter().filter(is_experiment).collect())
 }
 
 /// The runs of `experiments run`.
 pub fn experiments(args: &ExperimentsRunArgs) -> CliResult<Vec<PlannedRun>> {
-    let files = experiment_files(&args.configs)?;
+    let recipes = experiment_recipes(&args.configs)?;
     for wanted in &args.only {
-        if !files.iter().any(|file| file.id == *wanted) {
-            let known: Vec<&str> = files.iter().map(|file| file.id.as_str()).collect();
+        if !recipes.iter().any(|recipe| recipe.name() == *wanted) {
+            let known: Vec<_> = recipes.iter().map(Recipe::name).collect();
             return Err(input(anyhow::anyhow!(
                 "--only {wanted}: {} has {}",
                 args.configs.display(),
@@ -72,25 +58,27 @@ pub fn experiments(args: &ExperimentsRunArgs) -> CliResult<Vec<PlannedRun>> {
             )));
         }
     }
-    let wanted = |file: &ExperimentFile| args.only.is_empty() || args.only.contains(&file.id);
+    let wanted = |recipe: &Recipe| {
+        args.only.is_empty() || args.only.iter().any(|wanted| *wanted == recipe.name())
+    };
     let mut runs = Vec::new();
     // Seeds outermost: a stopped grid has whole replicates.
-    let files: Vec<ExperimentFile> = files.into_iter().filter(wanted).collect();
     let mut checked = Vec::new();
-    for file in &files {
+    for recipe in recipes.into_iter().filter(wanted) {
         // All configs are checked before the first one costs an hour.
-        let (sets, settings) = load(&file.path, &args.common)?;
-        checked.push((file, sets, seeds(&args.common, &settings)));
+        let (sets, settings) = load(&recipe, &args.common)?;
+        checked.push((recipe, sets, seeds(&args.common, &settings)));
     }
     for replicate in 0..args.common.replicates() {
-        for (file, sets, seeds) in &checked {
+        for (recipe, sets, seeds) in &checked {
             let seed = seeds[replicate];
+            let name = recipe.name().into_owned();
             runs.push(PlannedRun {
-                name: file.id.clone(),
-                config: file.path.clone(),
+                folder: args.common.out.join(run_folder_name(&name, seed)),
+                name,
+                config: recipe.clone(),
                 seed,
                 sets: sets.clone(),
-                folder: args.common.out.join(run_folder_name(&file.id, seed)),
             });
         }
     }
@@ -99,7 +87,8 @@ pub fn experiments(args: &ExperimentsRunArgs) -> CliResult<Vec<PlannedRun>> {
 
 /// The runs of `experiments ablate`.
 pub fn ablation(args: &AblateArgs) -> CliResult<Vec<PlannedRun>> {
-    let (common, base) = load(&args.config, &args.common)?;
+    let recipe = Recipe::named(&args.config);
+    let (common, base) = load(&recipe, &args.common)?;
     let combined = base.train.schedule == ScheduleKind::Combined;
     let factors: Vec<Factor> = args
         .factors
@@ -137,7 +126,7 @@ pub fn ablation(args: &AblateArgs) -> CliResult<Vec<PlannedRun>> {
         }
         sets.push(format!("experiment.id={:?}", changes(&factors, &cell)));
         sets.push(format!("experiment.title={name:?}"));
-        let settings = Settings::load(&args.config, &sets).map_err(input)?;
+        let settings = recipe.settings(&sets).map_err(input)?;
         checked.push((name, sets, seeds(&args.common, &settings)));
     }
     let mut runs = Vec::new();
@@ -146,7 +135,7 @@ pub fn ablation(args: &AblateArgs) -> CliResult<Vec<PlannedRun>> {
             let seed = seeds[replicate];
             runs.push(PlannedRun {
                 name: name.clone(),
-                config: args.config.clone(),
+                config: recipe.clone(),
                 seed,
                 sets: sets.clone(),
                 folder: args.common.out.join(run_folder_name(name, seed)),
@@ -183,9 +172,9 @@ fn seeds(args: &RunsArgs, settings: &Settings) -> Vec<u64> {
 }
 
 /// A config with what all runs share set over it, and what that is.
-fn load(config: &Path, args: &RunsArgs) -> CliResult<(Vec<String>, Settings)> {
+fn load(config: &Recipe, args: &RunsArgs) -> CliResult<(Vec<String>, Settings)> {
     let mut sets = common_sets(args);
-    let settings = Settings::load(config, &sets).map_err(input)?;
+    let settings = config.settings(&sets).map_err(input)?;
     let Some(scale) = args.epochs_scale else {
         return Ok((sets, settings));
     };
@@ -198,7 +187,7 @@ fn load(config: &Path, args: &RunsArgs) -> CliResult<(Vec<String>, Settings)> {
         let epochs = (settings.train.epochs as f64 * scale).round().max(1.0);
         sets.push(format!("train.epochs={epochs}"));
     }
-    let settings = Settings::load(config, &sets).map_err(input)?;
+    let settings = config.settings(&sets).map_err(input)?;
     Ok((sets, settings))
 }
 

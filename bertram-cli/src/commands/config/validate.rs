@@ -1,4 +1,4 @@
-//! `bertram-cli config`: check config files, and what a run with them would read.
+//! `bertram-cli config validate`: check config files, and what a run with them would read.
 
 use std::path::Path;
 
@@ -9,17 +9,16 @@ use bertram_train::config::{Override, Settings};
 use bertram_train::corpus::{DataFile, data_files, read_corpus, with_labels};
 use bertram_train::pipeline::{PipelineError, prepare};
 
-use super::train::check_data_folder;
-use crate::args::{ConfigArgs, ConfigCommand, ValidateArgs};
+use crate::args::ValidateArgs;
 use crate::backend::{BackendJob, BackendKind, dispatch};
+use crate::commands::train::check_data_folder;
 use crate::error::{CliError, CliResult, input, pipeline_error};
 use crate::hub::resolve_model;
 use crate::out;
 use crate::recipe::{Recipe, flags};
 
 /// Runs the command. Every file is checked, whatever the others say.
-pub fn run(args: &ConfigArgs) -> CliResult {
-    let ConfigCommand::Validate(args) = &args.command;
+pub fn run(args: &ValidateArgs) -> CliResult {
     let mut bad = 0;
     for file in &args.files {
         match validate(args, file) {

@@ -1,20 +1,20 @@
-//! `bertram-cli data`: make data.
+//! `bertram-cli data demo`: make data.
 
 use bertram_core::data::{DemoConfig, DemoCorpus, write_own_tasks};
 
-use crate::args::{DataArgs, DataCommand};
+use crate::args::DemoArgs;
 use crate::error::{CliResult, input, work};
 use crate::out;
 
 /// Runs the command.
-pub fn run(args: &DataArgs) -> CliResult {
-    let DataCommand::Demo {
+pub fn run(args: &DemoArgs) -> CliResult {
+    let DemoArgs {
         out: corpus,
         own_tasks,
         seed,
         rows,
         dev_rows,
-    } = &args.command;
+    } = args;
     // One of the two is there: the arguments ask for it.
     let Some(folder) = own_tasks.as_ref().or(corpus.as_ref()) else {
         return Ok(());

@@ -1,0 +1,458 @@
+//! What labels are, by those of the training rows.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// Different labels that are few: so many whole numbers are taken for classes, unless the column is called a scale.
+const FEW: usize = 20;
+/// Most names of labels that are written into a config; more are left to `labels = "auto"`.
+const MOST_NAMED: usize = 200;
+/// Most different texts that can be labels.
+const MOST_LABELS: usize = 1000;
+/// Labels whose rows a comment counts; of more it counts the most frequent.
+const COUNTED: usize = 6;
+
+/// Words in names of columns whose numbers lie on a scale.
+const SCALES: [&str; 8] = [
+    "score",
+    "similarity",
+    "relatedness",
+    "likeness",
+    "percent",
+    "degree",
+    "intensity",
+    "strength",
+];
+
+/// No's and yes's of pairs of labels, no's first.
+const NO_YES: [(&str, &str); 14] = [
+    ("no", "yes"),
+    ("n", "y"),
+    ("false", "true"),
+    ("f", "t"),
+    ("negative", "positive"),
+    ("neg", "pos"),
+    ("bad", "good"),
+    ("ham", "spam"),
+    ("off", "on"),
+    ("different", "same"),
+    ("incorrect", "correct"),
+    ("wrong", "right"),
+    ("unacceptable", "acceptable"),
+    ("contradiction", "entailment"),
+];
+
+/// Ranges that scores are usually given in.
+const RANGES: [(f64, f64); 11] = [
+    (0.0, 1.0),
+    (-1.0, 1.0),
+    (1.0, 4.0),
+    (0.0, 4.0),
+    (1.0, 5.0),
+    (0.0, 5.0),
+    (1.0, 7.0),
+    (1.0, 10.0),
+    (0.0, 10.0),
+    (1.0, 100.0),
+    (0.0, 100.0),
+];
+
+/// Labels of so many rows without a 0 are taken to lie on a scale that begins at 1.
+const ENOUGH_FOR_ONE: usize = 50;
+
+/// What a column of labels holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// Classes, in the order of their numbers or of the alphabet.
+    Classes(Vec<String>),
+    /// Classes of which there are too many to be listed.
+    Auto,
+    /// No's label and yes's.
+    Binary([String; 2]),
+    /// The ends of a scale.
+    Score(f64, f64),
+}
+
+/// A guess, and what it was guessed from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labels {
+    /// The guess.
+    pub kind: Kind,
+    /// What was seen, in a line.
+    pub seen: String,
+    /// What a person may want to change, in a line each.
+    pub notes: Vec<String>,
+}
+
+/// Guesses what the labels of a column are. `train` are the cells of the training rows, `other` those of the other splits;
+/// `column` is its name.
+///
+/// # Errors
+/// Why they are no labels, in words that go behind the name of the column.
+pub fn guess(
+    column: &str,
+    train: &[Option<String>],
+    other: &[Option<String>],
+) -> Result<Labels, String> {
+    let counts = Counts::of(train);
+    let rows = counts.rows();
+    if counts.labels.len() < 2 {
+        return Err(match counts.labels.first() {
+            Some((label, _)) => format!("has {label:?} in every row"),
+            None => "is empty".into(),
+        });
+    }
+    let all = Counts::of(&[train, other].concat());
+    let seen = format!("{rows} rows: {}", counts.shown());
+    let mut notes = Vec::new();
+    let only_other: Vec<String> = all
+        .labels
+        .iter()
+        .filter(|(label, _)| !counts.has(label))
+        .map(|(label, count)| format!("{label:?} ({count})"))
+        .collect();
+    let numbers: Option<Vec<f64>> = all.labels.iter().map(|(label, _)| number(label)).collect();
+    let kind = match numbers {
+        Some(numbers) => of_numbers(column, &numbers, rows, &mut notes),
+        None => of_texts(&all, rows)?,
+    };
+    if !matches!(kind, Kind::Score(..) | Kind::Auto) && !only_other.is_empty() {
+        notes.push(format!(
+            "no training row has {}: such a label cannot be learnt",
+            only_other.join(", ")
+        ));
+    }
+    if let Kind::Binary([no, yes]) = &kind {
+        notes.push(match known_order(no, yes) {
+            true => format!("{yes:?} is yes"),
+            false => format!("{yes:?} is taken for yes: turn the two round if it is no"),
+        });
+    }
+    let seen = match kind {
+        Kind::Score(..) => format!("{rows} rows: numbers from {} to {}", all.low(), all.high()),
+        _ => seen,
+    };
+    Ok(Labels { kind, seen, notes })
+}
+
+/// Whether a column of cells may be labels, if nothing is known of its name: numbers, or texts that come again.
+pub fn may_be_labels(cells: &[Option<String>]) -> bool {
+    let counts = Counts::of(cells);
+    let (rows, different) = (counts.rows(), counts.labels.len());
+    if different < 2 {
+        return false;
+    }
+    let numbers: Option<Vec<f64>> = counts.labels.iter().map(|(it, _)| number(it)).collect();
+    match numbers {
+        // Whole numbers that never come again count or name the rows.
+        Some(numbers) => numbers.iter().any(|it| it.fract() != 0.0) || different < rows,
+        None => is_few(different, rows),
+    }
+}
+
+/// Whether so many different texts may be labels of so many rows.
+fn is_few(different: usize, rows: usize) -> bool {
+    different <= MOST_LABELS && different * 2 <= rows.max(4)
+}
+
+/// The labels of a column, spellings that differ in upper and lower case as one: the most frequent.
+struct Counts {
+    /// In the order of numbers or of the alphabet, with their rows.
+    labels: Vec<(String, usize)>,
+}
+
+impl Counts {
+    fn of(cells: &[Option<String>]) -> Self {
+        let mut spellings: HashMap<&str, usize> = HashMap::new();
+        for cell in cells.iter().flatten() {
+            *spellings.entry(cell).or_default() += 1;
+        }
+        let mut spellings: Vec<(&str, usize)> = spellings.into_iter().collect();
+        spellings.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(other.0)));
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut labels: Vec<(String, usize)> = Vec::new();
+        for (spelling, count) in spellings {
+            match places.entry(same(spelling)) {
+                Entry::Occupied(place) => labels[*place.get()].1 += count,
+                Entry::Vacant(place) => {
+                    place.insert(labels.len());
+                    labels.push((plain(spelling), count));
+                }
+            }
+        }
+        let key = |label: &str| number(label).unwrap_or(f64::INFINITY);
+        labels.sort_by(|(one, _), (other, _)| {
+            key(one).total_cmp(&key(other)).then_with(|| one.cmp(other))
+        });
+        Self { labels }
+    }
+
+    fn rows(&self) -> usize {
+        self.labels.iter().map(|(_, count)| count).sum()
+    }
+
+    fn has(&self, label: &str) -> bool {
+        self.labels
+            .iter()
+            .any(|(known, _)| same(known) == same(label))
+    }
+
+    fn low(&self) -> &str {
+        self.labels.first().map_or("", |(label, _)| label)
+    }
+
+    fn high(&self) -> &str {
+        self.labels.last().map_or("", |(label, _)| label)
+    }
+
+    /// `"no" 12, "yes" 8`.
+    fn shown(&self) -> String {
+        let mut most: Vec<&(String, usize)> = self.labels.iter().collect();
+        if most.len() > COUNTED {
+            most.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        }
+        let mut shown: Vec<String> = most
+            .iter()
+            .take(COUNTED)
+            .map(|(label, count)| format!("{} {count}", short(label)))
+            .collect();
+        if most.len() > COUNTED {
+            shown.push(format!("and {} more labels", most.len() - COUNTED));
+        }
+        shown.join(", ")
+    }
+}
+
+/// A label as a comment shows it: on one line, and not all of a sentence.
+fn short(label: &str) -> String {
+    const MOST: usize = 40;
+    match label.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{:?}", format!("{}…", &label[..end])),
+        None => format!("{label:?}"),
+    }
+}
+
+/// Labels that are one: `Yes` and `yes`, `1` and `1.0`.
+fn same(label: &str) -> String {
+    match number(label) {
+        Some(_) => plain(label),
+        None => label.to_lowercase(),
+    }
+}
+
+/// A whole number without a point; other labels as they are.
+fn plain(label: &str) -> String {
+    match number(label) {
+        Some(number) if number.fract() == 0.0 && number.abs() < 1e15 => format!("{number:.0}"),
+        _ => label.to_owned(),
+    }
+}
+
+/// The number that a label is.
+fn number(label: &str) -> Option<f64> {
+    label.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// What labels are that are all numbers; `numbers` are the different ones, in their order.
+fn of_numbers(column: &str, numbers: &[f64], rows: usize, notes: &mut Vec<String>) -> Kind {
+    let whole = numbers.iter().all(|number| number.fract() == 0.0);
+    let (low, high) = (numbers[0], numbers[numbers.len() - 1]);
+    let names = || {
+        numbers
+            .iter()
+            .map(|number| format!("{number:.0}"))
+            .collect()
+    };
+    let column = column.to_lowercase();
+    let is_scale = SCALES.iter().any(|word| column.contains(word));
+    // As many different ones as there are from the lowest to the highest: nothing between them is missing.
+    let gapless = high - low == (numbers.len() - 1) as f64;
+    let few = numbers.len() <= FEW || (gapless && numbers.len() <= MOST_LABELS.min(rows / 2));
+    if whole && numbers.len() == 2 {
+        return Kind::Binary([format!("{low:.0}"), format!("{high:.0}")]);
+    }
+    if whole && few && !is_scale {
+        let (min, max) = range(low, high, rows);
+        notes.push(format!(
+            "whole numbers are taken for classes; if they are scores: score = [{min}, {max}]"
+        ));
+        return match numbers.len() <= MOST_NAMED {
+            true => Kind::Classes(names()),
+            false => Kind::Auto,
+        };
+    }
+    let (min, max) = range(low, high, rows);
+    notes.push("the ends of the scale are a guess: say them as they are".into());
+    Kind::Score(min, max)
+}
+
+/// The usual scale that holds a range; where there is none, whole numbers around it.
+fn range(low: f64, high: f64, rows: usize) -> (f64, f64) {
+    let usual = RANGES
+        .into_iter()
+        .find(|(min, max)| low >= *min && high <= *max && (*min < 1.0 || rows >= ENOUGH_FOR_ONE));
+    usual.unwrap_or_else(|| (low.floor(), high.ceil().max(low.floor() + 1.0)))
+}
+
+/// What labels are of which some are no numbers.
+fn of_texts(all: &Counts, rows: usize) -> Result<Kind, String> {
+    let different = all.labels.len();
+    // Of a column that is called so, a few rows are enough to tell labels from texts.
+    let few = different <= FEW && different < rows;
+    if !few && !is_few(different, rows) {
+        return Err(format!(
+            "has {different} different texts in {rows} rows, which is no number of classes"
+        ));
+    }
+    let names: Vec<String> = all.labels.iter().map(|(label, _)| label.clone()).collect();
+    Ok(match <[String; 2]>::try_from(names) {
+        Ok([one, other]) if known_order(&other, &one) => Kind::Binary([other, one]),
+        Ok(both) => Kind::Binary(both),
+        Err(names) if names.len() <= MOST_NAMED => Kind::Classes(names),
+        Err(_) => Kind::Auto,
+    })
+}
+
+/// Whether two labels are known for no's and yes's: by their words, by one being the other's denial, or by their numbers.
+fn known_order(no: &str, yes: &str) -> bool {
+    let (no, yes) = (no.to_lowercase(), yes.to_lowercase());
+    if let (Some(no), Some(yes)) = (number(&no), number(&yes)) {
+        return no < yes;
+    }
+    let denied = ["not", "non", "no", "un", "in"].iter().any(|denial| {
+        let rest = no.strip_prefix(denial);
+        rest.is_some_and(|rest| rest.trim_start_matches(['_', '-', ' ']) == yes)
+    });
+    denied || NO_YES.contains(&(no.as_str(), yes.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(labels: &[(&str, usize)]) -> Vec<Option<String>> {
+        labels
+            .iter()
+            .flat_map(|(label, count)| {
+                let cell = Some(label.to_string()).filter(|label| !label.is_empty());
+                std::iter::repeat_n(cell, *count)
+            })
+            .collect()
+    }
+
+    fn kind(column: &str, labels: &[(&str, usize)]) -> Kind {
+        guess(column, &cells(labels), &[]).expect("labels").kind
+    }
+
+    fn binary(no: &str, yes: &str) -> Kind {
+        Kind::Binary([no.into(), yes.into()])
+    }
+
+    fn classes(names: &[&str]) -> Kind {
+        Kind::Classes(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn two_labels_are_no_and_yes() {
+        for (one, other, no, yes) in [
+            ("yes", "no", "no", "yes"),
+            ("True", "False", "False", "True"),
+            ("good", "bad", "bad", "good"),
+            (
+                "entailment",
+                "not_entailment",
+                "not_entailment",
+                "entailment",
+            ),
+            ("0.0", "1.0", "0", "1"),
+            ("-1", "1", "-1", "1"),
+            ("left", "right", "left", "right"),
+        ] {
+            assert_eq!(kind("label", &[(one, 3), (other, 5)]), binary(no, yes));
+        }
+        let notes = guess("label", &cells(&[("a", 3), ("b", 5)]), &[]).expect("labels");
+        assert!(notes.notes[0].contains("turn the two round"), "{notes:?}");
+        assert_eq!(notes.seen, "8 rows: \"a\" 3, \"b\" 5");
+    }
+
+    #[test]
+    fn few_texts_and_whole_numbers_are_classes() {
+        assert_eq!(
+            kind(
+                "gold",
+                &[
+                    ("neutral", 9),
+                    ("Entailment", 2),
+                    ("entailment", 8),
+                    ("no", 7)
+                ]
+            ),
+            classes(&["entailment", "neutral", "no"])
+        );
+        assert_eq!(
+            kind("sentiment", &[("4", 2), ("0.0", 2), ("10", 3)]),
+            classes(&["0", "4", "10"])
+        );
+        let many: Vec<String> = (0..300).map(|number| number.to_string()).collect();
+        let many: Vec<(&str, usize)> = many.iter().map(|it| (it.as_str(), 3)).collect();
+        assert_eq!(kind("intent", &many), Kind::Auto);
+        assert_eq!(
+            kind("intent", &many[..77]),
+            classes(
+                &many[..77]
+                    .iter()
+                    .map(|(label, _)| *label)
+                    .collect::<Vec<_>>()
+            )
+        );
+    }
+
+    #[test]
+    fn decimals_and_numbers_on_a_scale_are_scores() {
+        for (column, labels, low, high) in [
+            ("label", &[("0.5", 40), ("4.8", 40)][..], 0.0, 5.0),
+            ("label", &[("0.01", 40), ("0.99", 40)], 0.0, 1.0),
+            ("label", &[("-0.5", 40), ("0.25", 40)], -1.0, 1.0),
+            (
+                "relatedness_score",
+                &[("1", 40), ("3.5", 40), ("5", 40)],
+                1.0,
+                5.0,
+            ),
+            (
+                "relatedness_score",
+                &[("1.5", 4), ("3.5", 4), ("5", 4)],
+                0.0,
+                5.0,
+            ),
+            ("similarity", &[("0", 4), ("3", 4), ("5", 4)], 0.0, 5.0),
+            ("label", &[("12.5", 4), ("250", 4)], 12.0, 250.0),
+            ("label", &[("-3.5", 4), ("2.5", 4)], -4.0, 3.0),
+        ] {
+            assert_eq!(kind(column, labels), Kind::Score(low, high), "{labels:?}");
+        }
+    }
+
+    #[test]
+    fn labels_of_other_splits_are_labels_too() {
+        let other = cells(&[("maybe", 1), ("no", 4)]);
+        let labels = guess("gold", &cells(&[("yes", 4), ("no", 4), ("so", 4)]), &other);
+        let labels = labels.expect("labels");
+        assert_eq!(labels.kind, classes(&["maybe", "no", "so", "yes"]));
+        assert!(labels.notes[0].contains("\"maybe\" (1)"), "{labels:?}");
+    }
+
+    #[test]
+    fn what_is_no_label_is_said() {
+        let refused = |labels: &[(&str, usize)]| guess("x", &cells(labels), &[]).expect_err("none");
+        assert_eq!(refused(&[("", 3)]), "is empty");
+        assert_eq!(refused(&[("a", 3)]), "has \"a\" in every row");
+        let texts: Vec<String> = (0..9).map(|number| format!("text {number}")).collect();
+        let texts: Vec<(&str, usize)> = texts.iter().map(|text| (text.as_str(), 1)).collect();
+        assert!(refused(&texts).contains("9 different texts in 9 rows"));
+        assert!(!may_be_labels(&cells(&texts)));
+        assert!(!may_be_labels(&cells(&[("1", 1), ("2", 1), ("3", 1)])));
+        assert!(may_be_labels(&cells(&[("1", 1), ("2", 2), ("3", 1)])));
+        assert!(may_be_labels(&cells(&[("a", 2), ("b", 2)])));
+    }
+}
