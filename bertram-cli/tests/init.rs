@@ -71,7 +71,8 @@ fn rows(
     let rows = dataset.examples.iter().map(|row| {
         let label = row
             .label
-            .map(|label| task.spec.label_text(f64::from(label)));
+            .as_ref()
+            .map(|label| task.spec.labels_text(label.numbers()));
         (
             row.id.clone(),
             row.text_a.clone(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bertram_core::data::{
-    Batcher, BertTokenizer, Dataset, SeenRows, Split, TokenizedDataset, TokenizerError,
+    Batcher, BertTokenizer, Dataset, Label, SeenRows, Split, TokenizedDataset, TokenizerError,
     repeated_rows,
 };
 use bertram_core::task::{LabelKind, TaskId, TaskSpec};
@@ -193,7 +193,7 @@ fn lengths(batcher: &Batcher, tokens: &TokenizedDataset) -> Option<TokenLengths>
 
 fn labels(spec: &TaskSpec, dataset: &Dataset) -> LabelDescription {
     let rows = dataset.examples.iter();
-    let labels: Vec<f64> = rows.filter_map(|row| row.label.map(f64::from)).collect();
+    let labels: Vec<&Label> = rows.filter_map(|row| row.label.as_ref()).collect();
     let mut description = LabelDescription {
         unlabelled: dataset.examples.len() - labels.len(),
         ..LabelDescription::default()
@@ -202,6 +202,8 @@ fn labels(spec: &TaskSpec, dataset: &Dataset) -> LabelDescription {
         return description;
     }
     if matches!(spec.label, LabelKind::Score { .. }) {
+        let numbers = labels.iter().flat_map(|label| label.numbers());
+        let labels: Vec<f64> = numbers.map(|number| f64::from(*number)).collect();
         let of = |pick: fn(f64, f64) -> f64, from: f64| labels.iter().copied().fold(from, pick);
         description.scores = Some(ScoreDescription {
             min: of(f64::min, f64::INFINITY),
@@ -212,9 +214,17 @@ fn labels(spec: &TaskSpec, dataset: &Dataset) -> LabelDescription {
     }
     let mut counts = vec![0_usize; spec.labels.len()];
     for label in labels {
-        // Whoever read the rows has held their labels against the task.
-        if let Some(count) = counts.get_mut(label as usize) {
-            *count += 1;
+        let classes: Vec<usize> = match label {
+            Label::Number(number) => vec![*number as usize],
+            Label::Classes(numbers) => (0..numbers.len())
+                .filter(|class| numbers[*class] >= 0.5)
+                .collect(),
+        };
+        for class in classes {
+            // Whoever read the rows has held their labels against the task.
+            if let Some(count) = counts.get_mut(class) {
+                *count += 1;
+            }
         }
     }
     description.counts = spec
