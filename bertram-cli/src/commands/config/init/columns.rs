@@ -99,7 +99,12 @@ pub struct Chosen {
 /// # Errors
 /// What is open, in words that go behind the name of the file.
 pub fn choose(columns: &[Column]) -> Result<Chosen, String> {
-    let named = LABELS.iter().find_map(|name| find(columns, name));
+    // A column of texts may be called `output`.
+    let may_be = |column: &&Column| !is_text(column) || may_be_labels(&column.cells);
+    let named = LABELS
+        .iter()
+        .filter_map(|name| find(columns, name))
+        .find(may_be);
     let texts = texts(columns, named)?;
     let is_text = |column: &Column| texts.iter().any(|text| text.name == column.name);
     let label = match named.filter(|column| !is_text(column)) {
@@ -173,17 +178,23 @@ fn texts<'a>(columns: &'a [Column], label: Option<&Column>) -> Result<Vec<&'a Co
     }
 }
 
+/// Characters beyond which a cell is a text, whatever else it may be.
+const LONG: usize = 40;
+
 /// Whether cells look like texts: words, and hardly ever the same.
 fn is_text(column: &Column) -> bool {
     let filled: Vec<&str> = column.cells.iter().flatten().map(String::as_str).collect();
+    let chars = |text: &&str| text.chars().count();
     let with_words = filled
         .iter()
-        .filter(|text| text.contains(char::is_whitespace) || text.chars().count() > 40);
-    let distinct: HashSet<&str> = filled.iter().copied().collect();
-    // Labels may have two words, and come again. A corpus may say a text twice, and one premise comes with three hypotheses.
-    with_words.count() * 10 >= filled.len() * 3
-        && !filled.is_empty()
-        && (distinct.len() * 10 > filled.len() || distinct.len() > 1000)
+        .filter(|text| text.contains(char::is_whitespace) || chars(text) > LONG)
+        .count();
+    let distinct = filled.iter().collect::<HashSet<_>>().len();
+    // Labels may have two words, and come again. So do premises, each with three hypotheses: they are many, or long.
+    let is_long = || filled.iter().map(chars).sum::<usize>() > LONG * filled.len();
+    !filled.is_empty()
+        && with_words * 10 >= filled.len() * 3
+        && (distinct * 2 > filled.len() || distinct > 1000 || is_long())
 }
 
 /// Whether a name says that the column identifies rows.
@@ -278,6 +289,16 @@ mod tests {
         let (texts, label, _) =
             chosen(&[("id", "number"), ("one", "text"), ("other", "text")]).expect("chosen");
         assert_eq!((texts.len(), label), (2, None));
+    }
+
+    #[test]
+    fn texts_may_come_again_where_they_are_long_and_labels_may_have_words() {
+        let long = "a premise that is said of a long afternoon at the sea, number";
+        let cells: Vec<String> = (0..12).map(|row| format!("{long} {}", row / 3)).collect();
+        let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+        assert!(is_text(&column("x", &cells)));
+        assert!(is_text(&made("x", "text")) && !is_text(&made("x", "label")));
+        assert!(!is_text(&column("x", &["", ""])));
     }
 
     #[test]
