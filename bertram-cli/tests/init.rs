@@ -120,9 +120,9 @@ fn generated_tasks_are_understood_and_trained() {
         "own/nli/train.csv",
         "own/reviews/train.jsonl",
         "own/reviews/dev.jsonl",
-        "own/similarity/train.tsv",
-        "own/similarity/dev.tsv",
-        "own/similarity/test.tsv",
+        "own/similarity/train.parquet",
+        "own/similarity/dev.parquet",
+        "own/similarity/test.parquet",
     ];
     let printed = said(dir.path(), &[&["config", "init"], &files[..]].concat());
     insta::assert_snapshot!(printed);
