@@ -44,7 +44,7 @@ fn in_one_file(files: Vec<File>) -> String {
         let body: DocumentMut = body.parse().unwrap_or_default();
         for (key, item) in body.iter() {
             if key != extends::KEY && (number == 0 || extends::is_inherited(key, item)) {
-                put(whole.as_table_mut(), key, item);
+                put(whole.as_table_mut(), body.as_table(), key, item);
             }
         }
     }
@@ -65,18 +65,19 @@ fn split_head(text: &str) -> (&str, &str) {
     text.split_at(length.map(str::len).sum())
 }
 
-/// Puts an item over what is there under its key: tables key by key, anything else as it is.
-fn put(into: &mut dyn TableLike, key: &str, item: &Item) {
+/// Puts an item of a table over what is there under its key: tables key by key, anything else as it is, with the comments above
+/// its key.
+fn put(into: &mut dyn TableLike, from: &dyn TableLike, key: &str, item: &Item) {
     let there = into.get_mut(key).and_then(Item::as_table_like_mut);
-    match (item.as_table_like(), there) {
-        (Some(from), Some(there)) => {
-            for (key, item) in from.iter() {
-                put(there, key, item);
-            }
+    if let (Some(from), Some(there)) = (item.as_table_like(), there) {
+        for (key, item) in from.iter() {
+            put(there, from, key, item);
         }
-        _ => {
-            into.insert(key, item.clone());
-        }
+        return;
+    }
+    into.insert(key, item.clone());
+    if let (Some(said), Some(mut put)) = (from.key(key), into.key_mut(key)) {
+        *put.leaf_decor_mut() = said.leaf_decor().clone();
     }
 }
 
