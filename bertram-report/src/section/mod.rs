@@ -31,7 +31,7 @@ pub(super) fn document(report: &Report) -> Result<Document, ReportError> {
         Some(settings::environment(report)),
         settings::unfinished(report),
         settings::unreadable(report),
-        Some(settings::reading()),
+        Some(settings::reading(report)),
     ];
     Ok(Document {
         title: title(report),

@@ -18,14 +18,14 @@ pub(super) fn predictions(report: &Report) -> Result<Option<Section>, ReportErro
     let best = report.best().map(|group| group.label.as_str());
     let mut open = Vec::new();
     let mut closed = Vec::new();
+    let mut others = 0;
     for group in &report.groups {
-        let Some(block) = pictures(report, group)? else {
-            continue;
-        };
+        let blocks = pictures(report, group)?;
         if Some(group.label.as_str()) == best || group.label == report.baseline().label {
-            open.push(block);
-        } else {
-            closed.push(block);
+            open.extend(blocks);
+        } else if !blocks.is_empty() {
+            others += 1;
+            closed.extend(blocks);
         }
     }
     if open.is_empty() && closed.is_empty() {
@@ -35,7 +35,7 @@ pub(super) fn predictions(report: &Report) -> Result<Option<Section>, ReportErro
     blocks.append(&mut open);
     if !closed.is_empty() {
         blocks.push(Block::Details {
-            summary: format!("The other {}", number::of(closed.len(), "setting")),
+            summary: format!("The other {}", number::of(others, "setting")),
             blocks: closed,
         });
     }
@@ -46,9 +46,11 @@ pub(super) fn predictions(report: &Report) -> Result<Option<Section>, ReportErro
     }))
 }
 
-fn pictures(report: &Report, group: &Group) -> Result<Option<Block>, ReportError> {
+/// The pictures of a setting, and tables of what has none.
+fn pictures(report: &Report, group: &Group) -> Result<Vec<Block>, ReportError> {
     let mut figures = Vec::new();
     let mut tables = Vec::new();
+    let mut alone = Vec::new();
     for task in report.tasks() {
         let Some(analysis) = pooled(group, task) else {
             continue;
@@ -60,24 +62,27 @@ fn pictures(report: &Report, group: &Group) -> Result<Option<Block>, ReportError
             title.to_owned()
         };
         let (svg, note, table) = picture(group, task, &analysis, &name)?;
-        if let Some(svg) = svg {
-            figures.push(Figure {
-                title: name,
-                note,
-                svg,
-            });
-        }
+        let Some(svg) = svg else {
+            alone.push(Block::table(table));
+            continue;
+        };
+        figures.push(Figure {
+            title: name,
+            note,
+            svg,
+        });
         tables.push(table);
     }
     let note = "A cell of a confusion matrix is shaded by its share of the gold class. A calibrated model is on the dashed \
                 line of the calibration plot, whose grey bars are shares of rows; a perfect one is on that of the scatter \
                 plot.";
-    Ok((!tables.is_empty()).then_some(Block::Figures {
+    let drawn = (!figures.is_empty()).then_some(Block::Figures {
         note: note.into(),
         legend: Vec::new(),
         figures,
         tables,
-    }))
+    });
+    Ok(drawn.into_iter().chain(alone).collect())
 }
 
 /// The analyses of a group's runs as one.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bertram_core::task::TaskId;
+
 use crate::Report;
 use crate::document::{Block, Section, Table};
 use crate::group::Group;
@@ -308,10 +310,19 @@ pub(super) fn unreadable(report: &Report) -> Option<Section> {
 }
 
 /// What the numbers are.
-pub(super) fn reading() -> Section {
+pub(super) fn reading(report: &Report) -> Section {
+    let is_paper = report
+        .tasks()
+        .iter()
+        .all(|task| TaskId::PAPER.contains(task));
     let texts = [
-        "Overall is the mean over tasks of accuracy or (r + 1)/2, the formula that reproduces the paper's Table 1. \
-         A model that has learned nothing scores the majority class's share, and r = 0.",
+        if is_paper {
+            "Overall is the mean over tasks of accuracy or (r + 1)/2, the formula that reproduces the paper's Table 1. \
+             A model that has learned nothing scores the majority class's share, and r = 0."
+        } else {
+            "Overall is the mean of the tasks' scores by their weights, each on a scale from 0 to 1: a correlation r counts as \
+             (r + 1)/2. A model that has learned nothing scores what the majority class scores, and 0 on correlations."
+        },
         "± is the sample standard deviation over seeds unless said otherwise. Runs are one setting where config, data and \
          model are the same but for the seed; a second run of the same seed is not counted.",
         "The epoch whose model is kept is the one with the best overall score on the same dev rows that are reported, \
