@@ -5,13 +5,8 @@ mod common;
 use std::path::Path;
 use std::process::Output;
 
-use common::{bertram, stderr, stdout};
+use common::{bertram, run_in, stderr, stdout};
 use serde_json::Value;
-
-fn run_in(dir: &Path, args: &[&str]) -> Output {
-    let output = bertram().current_dir(dir).args(args).output();
-    output.expect("bertram-cli starts")
-}
 
 fn works(dir: &Path, args: &[&str]) -> Output {
     let output = run_in(dir, args);

@@ -5,40 +5,14 @@ mod common;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
 use bertram_core::data::{Dataset, Split};
 use bertram_core::task::{LabelKind, Metric};
 use bertram_train::config::Settings;
 use bertram_train::corpus::{TaskCorpus, read_corpus_again, with_labels};
-use common::{bertram, stderr, stdout};
+use common::{bertram, refused, said, stderr};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-
-fn run_in(dir: &Path, args: &[&str]) -> Output {
-    let output = bertram().current_dir(dir).args(args).output();
-    output.expect("bertram-cli starts")
-}
-
-/// Standard output of a command that works.
-fn said(dir: &Path, args: &[&str]) -> String {
-    let output = run_in(dir, args);
-    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
-    stdout(&output)
-}
-
-/// Standard error of a command that is refused.
-#[track_caller]
-fn refused(dir: &Path, args: &[&str]) -> String {
-    let output = run_in(dir, args);
-    assert_eq!(
-        output.status.code(),
-        Some(2),
-        "{args:?}: {}",
-        stdout(&output)
-    );
-    stderr(&output)
-}
 
 fn write(dir: &Path, name: &str, text: &str) {
     let path = dir.join(name);

@@ -3,33 +3,8 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
-use common::{bertram, copy_folder, stderr, stdout};
-
-fn run_in(dir: &Path, args: &[&str]) -> Output {
-    let output = bertram().current_dir(dir).args(args).output();
-    output.expect("bertram-cli starts")
-}
-
-/// Standard output of a command that works.
-fn said(dir: &Path, args: &[&str]) -> String {
-    let output = run_in(dir, args);
-    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
-    stdout(&output)
-}
-
-/// Standard error of a command that is refused.
-fn refused(dir: &Path, args: &[&str]) -> String {
-    let output = run_in(dir, args);
-    assert_eq!(
-        output.status.code(),
-        Some(2),
-        "{args:?}: {}",
-        stdout(&output)
-    );
-    stderr(&output)
-}
+use common::{copy_folder, refused, run_in, said, stderr};
 
 /// The files of `configs/`, which users and the docs name.
 fn configs() -> PathBuf {

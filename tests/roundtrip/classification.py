@@ -4,8 +4,8 @@
     BERTRAM=target/release/bertram-cli python tests/roundtrip/classification.py RUN [SENTENCES.txt]
 
 For each snippet in RUN/model/README.md that defines `predict`, runs it in RUN/model. Where there is a folder RUN/model/TASK,
-loads it with `AutoModelForSequenceClassification` as well, and compares the softmax of its logits (the number itself for a
-regression). Prints the largest absolute difference of probabilities (or scores), and exits with 1 if it exceeds 1e-5, or if
+loads it with `AutoModelForSequenceClassification` as well, and compares the softmax of its logits (the sigmoid of
+each for several labels at once, the number itself for a regression). Prints the largest absolute difference of probabilities (or scores), and exits with 1 if it exceeds 1e-5, or if
 the folder's weights do not fit its architecture.
 """
 
@@ -26,7 +26,7 @@ BLOCK = re.compile(r"```python\n# task: (\w+)\n(.*?)```", re.DOTALL)
 
 
 def numbers(lines):
-    return torch.tensor([line.get("probabilities", line["prediction"]) for line in lines], dtype=torch.float64)
+    return torch.tensor([line["probabilities"] if "probabilities" in line else line["prediction"] for line in lines], dtype=torch.float64)
 
 
 def is_single(task):
@@ -43,6 +43,8 @@ def folder_output(folder, prepare, columns, length, label):
         logits = model(**batch).logits.double()
     if model.config.problem_type == "regression":
         return logits.squeeze(-1).clamp(label["min"], label["max"]), fits
+    if model.config.problem_type == "multi_label_classification":
+        return logits.sigmoid(), fits and len(model.config.id2label) == logits.shape[-1]
     return logits.softmax(-1), fits and len(model.config.id2label) == logits.shape[-1]
 
 

@@ -64,3 +64,30 @@ pub fn copy_folder(from: &Path, to: &Path) {
         }
     }
 }
+
+/// What a command line does in a folder.
+pub fn run_in(dir: &Path, args: &[&str]) -> Output {
+    let output = bertram().current_dir(dir).args(args).output();
+    output.expect("bertram-cli starts")
+}
+
+/// Standard output of a command line that works in a folder.
+#[track_caller]
+pub fn said(dir: &Path, args: &[&str]) -> String {
+    let output = run_in(dir, args);
+    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+    stdout(&output)
+}
+
+/// Standard error of a command line that is refused in a folder.
+#[track_caller]
+pub fn refused(dir: &Path, args: &[&str]) -> String {
+    let output = run_in(dir, args);
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "{args:?}: {}",
+        stdout(&output)
+    );
+    stderr(&output)
+}
