@@ -250,9 +250,10 @@ mod tests {
         column(name, &cells.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    fn chosen(
-        columns: &[(&str, &str)],
-    ) -> Result<(Vec<String>, Option<String>, Option<String>), String> {
+    /// Names of the columns of the texts, of the label and of the identifier.
+    type Names = (Vec<String>, Option<String>, Option<String>);
+
+    fn chosen(columns: &[(&str, &str)]) -> Result<Names, String> {
         let columns: Vec<Column> = columns
             .iter()
             .map(|(name, kind)| made(name, kind))
