@@ -37,17 +37,16 @@ impl<B: AutodiffBackend> Regulariser<B> for SmallLogits {
 
     fn warnings(&self, measured: &Measured<'_>) -> Vec<String> {
         let large = measured.get(LARGEST).filter(|largest| *largest > 100.0);
-        large
-            .map(|largest| format!("a logit is {largest}"))
-            .into_iter()
-            .collect()
+        large.iter().map(|it| format!("a logit is {it}")).collect()
     }
 }
 
 fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let settings = Settings::from_text("the example", TINY, &[])?;
-    let mut session = begin(settings, folder.path())?;
+    let mut session = begin(
+        Settings::from_text("the example", TINY, &[])?,
+        folder.path(),
+    )?;
     for task in &session.settings.tasks {
         let regulariser = Box::new(SmallLogits);
         session.methods.add_regulariser(task.task, regulariser);
@@ -55,6 +54,7 @@ fn main() -> anyhow::Result<()> {
     let metrics = session.run.metrics();
     complete(session)?;
     let log = std::fs::read_to_string(metrics)?;
-    println!("{}", log.lines().next().unwrap_or_default());
+    let mut lines = log.lines();
+    println!("{:?}", lines.find(|line| line.contains("small_logits")));
     Ok(())
 }
