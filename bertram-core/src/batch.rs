@@ -29,9 +29,9 @@ pub struct TokenBatch<B: Backend> {
 /// A batch of one task on a device.
 #[derive(Clone, Debug)]
 pub struct TaskBatch<B: Backend> {
-    /// The task.
+    /// Name of the task that this is of.
     pub task: TaskId,
-    /// The sequences.
+    /// Token ids, segments and mask of the sequences.
     pub tokens: TokenBatch<B>,
     /// Numbers of the examples' labels, `[examples * width]`: a class index, 0/1, or score each, or of several labels at once
     /// 0 or 1 for each class. `None` where the split has none.

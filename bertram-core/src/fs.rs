@@ -11,7 +11,7 @@ pub const TEMPORARY_PREFIX: &str = ".partial-";
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {source}")]
 pub struct WriteError {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
     /// What the system said.
     pub source: io::Error,

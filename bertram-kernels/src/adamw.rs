@@ -34,7 +34,7 @@ pub struct Moments<B: Backend, const D: usize> {
 /// One parameter's part in a step of all, whatever its rank. `T` is the backend's float tensor.
 #[derive(Clone, Debug)]
 pub struct AdamWUpdate<T> {
-    /// The parameter.
+    /// The parameter after the step.
     pub parameter: T,
     /// Its gradient, of the same shape.
     pub gradient: T,
@@ -47,7 +47,7 @@ pub struct AdamWUpdate<T> {
 /// What a step leaves of a parameter.
 #[derive(Clone, Debug)]
 pub struct AdamWUpdated<T> {
-    /// The parameter.
+    /// The parameter after the step.
     pub parameter: T,
     /// Its first and second moment.
     pub moments: [T; 2],

@@ -224,7 +224,7 @@ impl TryFrom<String> for ProductStrategy {
 /// The fastest way found for a shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TunedProduct {
-    /// The shape.
+    /// Sizes of the product.
     pub shape: ProductShape,
     /// How to multiply.
     pub strategy: ProductStrategy,

@@ -11,7 +11,7 @@ pub struct Document {
     pub title: String,
     /// What a reader should take away, on top.
     pub summary: Vec<Fact>,
-    /// The rest.
+    /// Sections under it, in their order.
     pub sections: Vec<Section>,
 }
 
@@ -55,7 +55,7 @@ pub enum Block {
         note: String,
         /// What the colours mean; empty where there is one colour.
         legend: Vec<LegendEntry>,
-        /// The pictures.
+        /// Pictures side by side.
         figures: Vec<Figure>,
         /// The same as numbers.
         tables: Vec<Table>,

@@ -51,7 +51,7 @@ pub enum ReportError {
         "chart {title:?}: {message}; this is a bug in bertram, please report it with this line"
     )]
     Chart {
-        /// The chart.
+        /// Title of the chart.
         title: String,
         /// What the plotting library said.
         message: String,

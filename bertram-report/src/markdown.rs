@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::document::{Block, Document, Table};
 
-/// The text.
+/// A document as Markdown.
 pub(super) fn text(document: &Document) -> String {
     let mut out = format!("# {}\n\n", escaped(&document.title));
     for fact in &document.summary {

@@ -50,7 +50,7 @@ pub struct TaskCorpus {
 
 /// Dev and test rows of a task beside its own.
 pub struct SecondCorpus {
-    /// The files.
+    /// Names of the files, and what they are called together.
     pub files: SecondFiles,
     /// Rows to score on, where they are there and wanted.
     pub dev: Option<Dataset>,
@@ -624,7 +624,7 @@ pub type Texts = (String, Option<String>);
 
 /// Dev and test rows of a task beside its own, tokenised.
 pub struct SecondData {
-    /// The files.
+    /// Names of the files, and what they are called together.
     pub files: SecondFiles,
     /// Rows to score on.
     pub dev: Option<TokenizedDataset>,

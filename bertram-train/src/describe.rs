@@ -16,7 +16,7 @@ use crate::corpus::{TaskCorpus, batcher, uses_demo};
 /// A task's data.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TaskDescription {
-    /// The task.
+    /// Name of the task that this is of.
     pub task: TaskId,
     /// Whether its rows are generated ones, of templates that come again.
     pub generated: bool,
@@ -68,7 +68,7 @@ pub struct TokenLengths {
     pub p90: usize,
     /// 99 of 100 have no more.
     pub p99: usize,
-    /// The longest.
+    /// Tokens of the longest sequence.
     pub max: usize,
     /// `data.max-length`: longer ones are cut.
     pub max_length: usize,
@@ -94,11 +94,11 @@ pub struct LabelDescription {
 /// Scores of a split.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ScoreDescription {
-    /// The lowest.
+    /// Lowest score of the rows.
     pub min: f64,
     /// Their mean.
     pub mean: f64,
-    /// The highest.
+    /// Highest score of the rows.
     pub max: f64,
 }
 

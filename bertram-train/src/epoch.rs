@@ -155,7 +155,7 @@ const PREFETCHED: usize = 2;
 pub struct HostPart {
     /// Whose rows the batches hold.
     pub task: TaskId,
-    /// The batches.
+    /// Its batches; several where gradients are accumulated.
     pub batches: Vec<HostBatch>,
 }
 

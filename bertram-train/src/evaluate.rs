@@ -13,7 +13,7 @@ pub struct EvaluationSet<'a> {
     pub config: &'a TaskConfig,
     /// How its rows become batches.
     pub batcher: &'a Batcher,
-    /// The rows.
+    /// The rows that go through the model.
     pub data: &'a TokenizedDataset,
     /// Weight of its score in the overall one.
     pub overall_weight: f64,

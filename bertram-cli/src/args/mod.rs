@@ -98,7 +98,7 @@ pub enum Command {
   bertram-cli completions zsh > ~/.zfunc/_bertram-cli
   bertram-cli completions fish > ~/.config/fish/completions/bertram-cli.fish")]
     Completions {
-        /// The shell.
+        /// Shell that the script is for.
         shell: clap_complete::Shell,
     },
 }

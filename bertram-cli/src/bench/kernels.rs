@@ -12,7 +12,7 @@ use super::{BatchShape, median, time_each};
 /// What one kernel takes.
 #[derive(Clone, Debug, Serialize)]
 pub struct KernelTime {
-    /// The operation.
+    /// Name of the operation.
     pub kernel: &'static str,
     /// Median seconds of a forward and a backward pass (of a step, where there is no graph) in its fused form.
     pub fused: f64,

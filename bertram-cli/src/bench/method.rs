@@ -115,7 +115,7 @@ impl Method {
 
 /// A method with a model of its own, ready to make updates.
 pub struct MethodBench<B: AutodiffBackend> {
-    /// The method.
+    /// The method that is measured.
     pub method: Method,
     /// Seconds of each update so far.
     pub seconds: Vec<f64>,

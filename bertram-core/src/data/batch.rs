@@ -24,7 +24,7 @@ pub struct Batcher {
 /// A padded batch on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostBatch {
-    /// The task.
+    /// Name of the task that this is of.
     pub task: TaskId,
     /// Number of examples.
     pub examples: usize,

@@ -185,13 +185,13 @@ impl Split {
 /// The rows of one file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// The task.
+    /// Name of the task that this is of.
     pub task: TaskId,
     /// Where the rows come from.
     pub path: PathBuf,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
-    /// The rows.
+    /// The rows that can be used, in the order of the file.
     pub examples: Vec<Example>,
     /// Rows left out.
     pub skipped: Vec<BadRow>,
@@ -246,7 +246,7 @@ pub struct ReadOptions<'a> {
     pub task: TaskId,
     /// What the task is.
     pub spec: &'a TaskSpec,
-    /// The format.
+    /// How the file is written.
     pub format: Format,
     /// Names of columns, where they differ from the format's.
     pub columns: &'a Columns,

@@ -31,7 +31,7 @@ pub enum DataError {
     /// The file cannot be read.
     #[error("{path}: {source}")]
     Io {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
@@ -39,7 +39,7 @@ pub enum DataError {
     /// The file is no text.
     #[error("{path}: {source}")]
     Text {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// What it is.
         source: TextError,
@@ -47,7 +47,7 @@ pub enum DataError {
     /// A Parquet file cannot be read, or is read as something else.
     #[error("{path}: {message}")]
     Parquet {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// What is wrong with it, and what to do.
         message: String,
@@ -58,7 +58,7 @@ pub enum DataError {
     /// No line is a JSON object.
     #[error("{path}, line {line}: {reason}{}", hint.as_deref().map_or(String::new(), |hint| format!(". {hint}")))]
     NotJsonLines {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// The first line that is not.
         line: u64,
@@ -73,7 +73,7 @@ pub enum DataError {
          Close it; or, if it is a character of the text, put the field in quotes and double it"
     )]
     UnclosedQuote {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// Line of the quote.
         line: u64,
@@ -81,7 +81,7 @@ pub enum DataError {
     /// Numbers stand where labels have names, and which number is which label is open, or some are none.
     #[error("{path}: {message}")]
     LabelNumbers {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// What the numbers are, and what to do.
         message: String,
@@ -91,9 +91,9 @@ pub enum DataError {
         "{dir}: there is no file of the {split} rows of {task} in it: it would be {looked}. Name one with tasks.{task}.{split} = \"FILE\""
     )]
     NoFile {
-        /// The folder.
+        /// Path of the folder that the message is about.
         dir: PathBuf,
-        /// The task.
+        /// Name of the task that the message is about.
         task: TaskId,
         /// `train`, `dev` or `test`.
         split: &'static str,
@@ -103,9 +103,9 @@ pub enum DataError {
     /// A folder has several files that may be a task's.
     #[error("{dir}: {} may all have the {split} rows of {task}: name the right one with tasks.{task}.{split} = \"FILE\", or keep one", names.join(", "))]
     SeveralFiles {
-        /// The folder.
+        /// Path of the folder that the message is about.
         dir: PathBuf,
-        /// The task.
+        /// Name of the task that the message is about.
         task: TaskId,
         /// `train`, `dev` or `test`.
         split: &'static str,
@@ -115,9 +115,9 @@ pub enum DataError {
     /// A file that a key names is not there.
     #[error("{path}: {source}; tasks.{task}.{split} names it")]
     Named {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
-        /// The task.
+        /// Name of the task that the message is about.
         task: TaskId,
         /// `train`, `dev` or `test`.
         split: &'static str,
@@ -129,7 +129,7 @@ pub enum DataError {
     Fetch {
         /// The URL.
         url: String,
-        /// The task.
+        /// Name of the task that the message is about.
         task: TaskId,
         /// `train`, `dev` or `test`.
         split: &'static str,
@@ -144,9 +144,9 @@ pub enum DataError {
         counted(*rows, "row")
     )]
     Labels {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
-        /// The task.
+        /// Name of the task that the message is about.
         task: TaskId,
         /// How many different ones there are.
         labels: usize,
@@ -156,13 +156,13 @@ pub enum DataError {
     /// There are no rows.
     #[error("{path}: there are no rows in it")]
     Empty {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
     },
     /// Bad rows that cannot be left out.
     #[error("{}", bad_rows_message(path, place, rows, *mend, hint.as_deref()))]
     BadRows {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// What the rows' numbers count: lines, or rows.
         place: &'static str,
@@ -193,9 +193,9 @@ pub enum Mend {
 /// Columns of a table, or fields of every JSON object, that are not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingColumns {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// The task.
+    /// Name of the task that this is of.
     pub task: TaskId,
     /// Line of the header; `None` for JSON lines.
     pub line: Option<u64>,

@@ -7,7 +7,7 @@ use crate::tokenizer::{BertTokenizer, TokenizerError};
 /// A data set's sentences as token ids, made once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenizedDataset {
-    /// The task.
+    /// Name of the task that this is of.
     pub task: TaskId,
     /// Identifier of each row.
     pub ids: Vec<String>,

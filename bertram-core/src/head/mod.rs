@@ -57,7 +57,7 @@ impl HeadKind {
 /// What is needed to build a [`Head`].
 #[derive(Clone, Copy, Debug)]
 pub struct HeadConfig {
-    /// The kind.
+    /// Which head it is.
     pub kind: HeadKind,
     /// Size of a sentence vector.
     pub hidden_size: usize,

@@ -73,7 +73,7 @@ impl TaskId {
         Ok(Self(name))
     }
 
-    /// The name.
+    /// The name as configs and files have it.
     pub fn name(self) -> &'static str {
         self.0
     }

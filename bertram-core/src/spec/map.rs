@@ -46,7 +46,7 @@ impl<V> TaskMap<V> {
         self.0.iter().map(|(task, value)| (task, value))
     }
 
-    /// The tasks.
+    /// Names of the tasks, in their order.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &TaskId> {
         self.0.iter().map(|(task, _)| task)
     }

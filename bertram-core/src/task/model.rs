@@ -20,7 +20,7 @@ use crate::loss::{
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TaskConfig {
-    /// The task.
+    /// Name of the task that this is of.
     pub task: TaskId,
     /// What the task is.
     #[serde(skip)]

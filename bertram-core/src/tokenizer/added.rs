@@ -40,7 +40,7 @@ impl Token {
         }
     }
 
-    /// The text.
+    /// What the token is in a text.
     pub fn content(&self) -> &str {
         match self {
             Token::Text(text) => text,
@@ -58,7 +58,7 @@ pub(super) struct DescribedToken {
 }
 
 impl DescribedToken {
-    /// The text.
+    /// What the token is in a text.
     pub fn content(&self) -> &str {
         &self.token.content
     }

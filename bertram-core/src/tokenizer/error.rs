@@ -10,7 +10,7 @@ pub enum TokenizerError {
     /// A file cannot be read.
     #[error("{path}: {source}")]
     Io {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
@@ -26,7 +26,7 @@ pub enum TokenizerError {
     /// A tokenizer cannot be understood.
     #[error("{path}: {message}")]
     Malformed {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// What is wrong, and where.
         message: String,
@@ -38,15 +38,15 @@ pub enum TokenizerError {
     Class {
         /// The file that names the class.
         path: PathBuf,
-        /// The class.
+        /// Name of the class that the message is about.
         class: String,
     },
     /// A special token is missing.
     #[error("the vocabulary of {path} has no {token}: it is not a BERT vocabulary")]
     NoSpecial {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
-        /// The token.
+        /// The token that the message is about.
         token: String,
     },
     /// The embedding table is too small for the tokenizer.
@@ -67,7 +67,7 @@ pub enum TokenizerError {
         "the tokenizer cannot be written to {path} so that it is read back the same: {message}; nothing there can be relied on"
     )]
     NotTheSame {
-        /// The folder.
+        /// Path of the folder that the message is about.
         path: PathBuf,
         /// What differs.
         message: String,

@@ -8,7 +8,7 @@ pub(crate) struct Interval {
     pub label: String,
     /// Number of its colour.
     pub colour: usize,
-    /// The estimate.
+    /// The estimated effect, on the scale of the score.
     pub value: f64,
     /// Ends of the interval, where there is one.
     pub ends: Option<(f64, f64)>,

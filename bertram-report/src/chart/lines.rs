@@ -26,7 +26,7 @@ pub(crate) struct Lines {
     pub y_range: Option<(f64, f64)>,
     /// A dashed level line.
     pub level: Option<f64>,
-    /// The curves.
+    /// Curves over one another.
     pub lines: Vec<Line>,
 }
 

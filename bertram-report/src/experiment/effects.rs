@@ -179,7 +179,7 @@ pub enum EffectsError {
     MissingResponse {
         /// Levels and seed.
         run: String,
-        /// The response.
+        /// Name of the measure that answers.
         response: String,
     },
     /// A score that is not a number.
@@ -187,9 +187,9 @@ pub enum EffectsError {
     NotFinite {
         /// Levels and seed.
         run: String,
-        /// The response.
+        /// Name of the measure that answers.
         response: String,
-        /// The score.
+        /// Its value.
         value: f64,
     },
     /// Cells that no chain of shared seeds connects, so that a seed's luck cannot be told from a cell's effect.

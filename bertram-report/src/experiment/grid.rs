@@ -83,7 +83,7 @@ pub enum GridError {
     /// A factor with nothing to compare.
     #[error("factor `{factor}` has {levels} level(s): give a baseline and at least one other")]
     TooFewLevels {
-        /// The factor.
+        /// Name of the factor, as `--factors` has it.
         factor: String,
         /// How many levels it has.
         levels: usize,
@@ -91,15 +91,15 @@ pub enum GridError {
     /// Two factors of one name.
     #[error("factor `{factor}` is named twice: name each factor once")]
     RepeatedFactor {
-        /// The name.
+        /// Name that is there twice.
         factor: String,
     },
     /// Two levels of one name.
     #[error("factor `{factor}` has the level `{level}` twice: name each level once")]
     RepeatedLevel {
-        /// The factor.
+        /// Name of the factor, as `--factors` has it.
         factor: String,
-        /// The level.
+        /// The level of the factor that the message is about.
         level: String,
     },
     /// A half fraction of a factor with more than two levels.
@@ -107,7 +107,7 @@ pub enum GridError {
         "factor `{factor}` has {levels} levels, a half fraction needs two in each: drop levels or run the full grid"
     )]
     NotTwoLevels {
-        /// The factor.
+        /// Name of the factor, as `--factors` has it.
         factor: String,
         /// How many levels it has.
         levels: usize,

@@ -119,7 +119,7 @@ pub enum Reduction {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AggregatorConfig {
-    /// The method.
+    /// How gradients of tasks become one.
     pub kind: AggregatorKind,
     /// Which parameters the weights apply to.
     pub scope: Scope,

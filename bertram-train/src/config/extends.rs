@@ -17,7 +17,7 @@ pub(super) const OWN_SECTIONS: &[&str] = &["experiment", KEY];
 /// Most bytes of a config: 16 MiB.
 pub(super) const MOST_BYTES: u64 = 16 << 20;
 
-/// The key.
+/// The key that names the config that a config extends.
 pub(super) const KEY: &str = "extends";
 
 /// A config that is part of a program.

@@ -406,7 +406,7 @@ enum OptimizerKind {
 /// Settings, and what their user should know about them.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The settings.
+    /// The settings that the config gives.
     pub settings: Settings,
     /// One sentence each: keys that were said and have no effect, and why; paths that were not found where they should be.
     pub warnings: Vec<String>,

@@ -17,7 +17,7 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("{name}: {message}")]
     Unreadable {
-        /// The file.
+        /// Name of the file that the message is about.
         name: String,
         /// What the system said.
         message: String,
@@ -25,7 +25,7 @@ pub enum ConfigError {
     /// The file is not TOML.
     #[error("{name}:{line}: not TOML: {message}")]
     Syntax {
-        /// The file.
+        /// Name of the file that the message is about.
         name: String,
         /// Line, counted from 1.
         line: usize,
@@ -43,7 +43,7 @@ pub enum ConfigError {
     /// The file is TOML, and says things that cannot be.
     #[error("{}", list(name, problems))]
     Invalid {
-        /// The file.
+        /// Name of the file that the message is about.
         name: String,
         /// All of them, in the order of the file.
         problems: Vec<Problem>,

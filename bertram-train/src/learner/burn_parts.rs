@@ -20,7 +20,7 @@ use crate::objective::objective;
 /// The multitask model as burn-train sees it.
 #[derive(Module, Debug)]
 pub struct Trainee<B: Backend> {
-    /// The model.
+    /// Encoder and heads.
     pub model: MultitaskModel<B>,
 }
 

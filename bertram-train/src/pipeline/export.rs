@@ -28,7 +28,7 @@ pub struct TrainedModel<'a, B: Backend> {
     pub run: &'a str,
     /// Shape of the encoder.
     pub config: &'a BertConfig,
-    /// The tokenizer.
+    /// The tokenizer that made the token ids, which the folder gets too.
     pub tokenizer: &'a BertTokenizer,
     /// Encoder and heads.
     pub model: &'a MultitaskModel<B>,

@@ -14,7 +14,7 @@ const MISTAKES: usize = 100;
 
 /// What a task's model says of labelled rows.
 pub(super) struct Answers<'a> {
-    /// The task.
+    /// What the task is.
     pub spec: &'a TaskSpec,
     /// The rows, with labels.
     pub data: &'a TokenizedDataset,

@@ -36,16 +36,16 @@ use crate::run_folder::RunError;
 /// Errors before and after training.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
-    /// The config.
+    /// A config that cannot be read, or is not right.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The data.
+    /// Data that cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The tokenizer.
+    /// A tokenizer that cannot be read, or that a text cannot go through.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// The weights.
+    /// Weights that cannot be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
     /// The run folder.
@@ -57,7 +57,7 @@ pub enum PipelineError {
     /// A prediction file.
     #[error("{path}: {message}")]
     Predictions {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// What is wrong.
         message: String,
@@ -72,7 +72,7 @@ pub enum PipelineError {
     Precision {
         /// What the config asks for.
         precision: &'static str,
-        /// The backend.
+        /// Name of the backend that the message is about.
         backend: String,
     },
     /// Sequences would be longer than the model has positions for.
@@ -128,7 +128,7 @@ pub enum PipelineError {
         "{path} is not what the run was begun with (SHA-256 {found}, then {expected}): a run must read the same rows from its start to its end"
     )]
     DataChanged {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// Its hash now.
         found: String,
@@ -143,7 +143,7 @@ pub enum PipelineError {
     NotFinite {
         /// Whose rows they are.
         task: TaskId,
-        /// The split.
+        /// The split that the message is about.
         split: Split,
     },
     /// Nothing to go on from.
@@ -164,7 +164,7 @@ pub enum PipelineError {
         "{run} was ended by early stopping, after {evaluations} evaluation(s) without a better score; to go on, raise it with --set train.early-stopping=N, or switch it off with 0"
     )]
     StoppedEarly {
-        /// The run.
+        /// Folder of the run.
         run: PathBuf,
         /// Evaluations since the best.
         evaluations: usize,
@@ -200,7 +200,7 @@ pub enum PipelineError {
         EVALUATION_KEYS.join(", ")
     )]
     NotOfEvaluation {
-        /// The keys.
+        /// Keys of the config that may not be set here.
         keys: Vec<String>,
     },
     /// Settings that cannot change in the middle of a run.
@@ -210,7 +210,7 @@ pub enum PipelineError {
         RESUMABLE_KEYS.join(", ")
     )]
     NotResumable {
-        /// The keys.
+        /// Keys of the config that may not be set here.
         keys: Vec<String>,
     },
 }
@@ -251,7 +251,7 @@ pub struct Place<D> {
     pub backend: String,
     /// Number of the device.
     pub number: usize,
-    /// The device.
+    /// The device that it runs on.
     pub device: D,
 }
 

@@ -54,7 +54,7 @@ pub enum RunError {
     /// A file of the run cannot be read or written.
     #[error("{path}: {source}")]
     Io {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
@@ -62,7 +62,7 @@ pub enum RunError {
     /// A file of the run does not say what it should.
     #[error("{path}: {message}")]
     Malformed {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// What is wrong.
         message: String,
@@ -279,7 +279,7 @@ impl RunFolder {
         let _ = std::fs::remove_dir(&self.path);
     }
 
-    /// The folder.
+    /// Path of the run folder.
     pub fn path(&self) -> &Path {
         &self.path
     }

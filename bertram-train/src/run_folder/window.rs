@@ -25,7 +25,7 @@ pub struct WindowState {
 /// A number of a task, summed over updates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SumState {
-    /// The sum.
+    /// Sum over all that was measured.
     pub sum: Option<f64>,
     /// Of how many updates.
     pub count: usize,

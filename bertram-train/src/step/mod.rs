@@ -49,7 +49,7 @@ pub struct UpdateSettings {
 
 /// All but the model that updates change: what a checkpoint keeps beside it.
 pub struct UpdateState<B: AutodiffBackend> {
-    /// The optimiser.
+    /// The optimiser with its moments.
     pub optimizer: AdamW<B>,
     /// The second one, of epoch-end surgery.
     pub surgery_optimizer: Option<AdamW<B>>,

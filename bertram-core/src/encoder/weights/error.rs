@@ -23,7 +23,7 @@ pub enum WeightsError {
     /// A JSON file is not what it should be.
     #[error("cannot understand {}: {source}", path.display())]
     Json {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// Line, column and reason.
         source: serde_json::Error,
@@ -31,7 +31,7 @@ pub enum WeightsError {
     /// `config.json` describes a model that bertram cannot build.
     #[error("{}: {source}", path.display())]
     InvalidConfig {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// Every problem.
         source: BertConfigError,
@@ -68,7 +68,7 @@ pub enum WeightsError {
     /// A file could not be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// The operating system's reason.
         source: std::io::Error,
@@ -76,7 +76,7 @@ pub enum WeightsError {
     /// A file is not a whole safetensors file.
     #[error("{} is not a whole safetensors file ({reason}); copy or download it again", path.display())]
     Corrupt {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
@@ -104,7 +104,7 @@ pub enum WeightsError {
     /// A file could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// The operating system's reason.
         source: std::io::Error,
@@ -114,7 +114,7 @@ pub enum WeightsError {
     Unsavable {
         /// Module path of the parameter.
         name: String,
-        /// The type.
+        /// The type of its numbers, as the file has it.
         dtype: String,
     },
 }

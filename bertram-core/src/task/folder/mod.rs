@@ -33,13 +33,13 @@ pub enum ModelFolderError {
     /// Encoder or head weights.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// The tokenizer.
+    /// A tokenizer that cannot be read, or that a text cannot go through.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
     /// A file cannot be read or understood.
     #[error("{}: {message}", path.display())]
     File {
-        /// The file.
+        /// Path of the file that the message is about.
         path: PathBuf,
         /// What is wrong.
         message: String,
@@ -84,7 +84,7 @@ pub struct ModelFolder<B: Backend> {
 pub struct ModelExport<'a, B: Backend> {
     /// Shape of the encoder.
     pub config: &'a BertConfig,
-    /// The tokenizer.
+    /// The tokenizer that made the token ids, which the folder gets too.
     pub tokenizer: &'a BertTokenizer,
     /// Encoder and heads.
     pub model: &'a MultitaskModel<B>,

@@ -51,7 +51,7 @@ pub struct Task {
     pub dev: Option<DataFile>,
     /// Rows to predict.
     pub test: Option<DataFile>,
-    /// The columns.
+    /// Which columns are texts, label and identifier.
     pub columns: Chosen,
     /// The column of labels.
     pub label: String,

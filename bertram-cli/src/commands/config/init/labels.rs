@@ -76,7 +76,7 @@ pub enum Kind {
 /// A guess, and what it was guessed from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Labels {
-    /// The guess.
+    /// What the labels are taken for.
     pub kind: Kind,
     /// What was seen, in a line.
     pub seen: String,
