@@ -1,7 +1,7 @@
 //! Where a model is right and wrong on a split: `analysis.json`.
 
 use bertram_core::metric::{LabelCounts, label_counts};
-use bertram_core::task::{LabelKind, TaskConfig, TaskMap};
+use bertram_core::task::{LabelKind, TaskConfig, TaskMap, are_there};
 use serde::{Deserialize, Serialize};
 
 /// Bins of a calibration table.
@@ -144,12 +144,9 @@ impl TaskAnalysis {
             LabelKind::MultiLabel { classes } => {
                 let said: Vec<Vec<bool>> = logits
                     .iter()
-                    .map(|row| row.iter().map(|logit| *logit >= 0.0).collect())
+                    .map(|row| config.predict(row).said())
                     .collect();
-                let there: Vec<Vec<bool>> = labels
-                    .chunks(classes)
-                    .map(|row| row.iter().map(|number| *number >= 0.5).collect())
-                    .collect();
+                let there: Vec<Vec<bool>> = labels.chunks(classes).map(are_there).collect();
                 TaskAnalysis::Labels {
                     counts: label_counts(&said, &there),
                     rows: there.len() as u64,

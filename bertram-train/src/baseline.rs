@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bertram_core::data::{BadRow, Dataset, Split};
 use bertram_core::metric::{SplitScores, TaskScores};
 use bertram_core::seed::mix;
-use bertram_core::task::{LabelKind, Prediction, TaskMap, TaskSpec};
+use bertram_core::task::{LabelKind, Prediction, TaskMap, TaskSpec, are_there};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -86,7 +86,7 @@ pub fn run_baseline(
                     bad,
                 },
             )?;
-            if let (Split::Dev, Some(of_task)) = (split, score(&task.spec, &answers, &rows)) {
+            if let (Split::Dev, Some(of_task)) = (split, score(&task.spec, &predictions, &rows)) {
                 scores.insert(task.task, of_task);
             }
         }
@@ -123,20 +123,15 @@ fn certain(spec: &TaskSpec, value: f64) -> Prediction {
     match spec.label {
         LabelKind::MultiLabel { .. } => Prediction {
             value: 1.0,
-            probabilities: alone(spec, value).into_iter().map(f64::from).collect(),
+            probabilities: (0..spec.labels.len())
+                .map(|class| f64::from(u8::from(class == value as usize)))
+                .collect(),
         },
         LabelKind::Classes { .. } | LabelKind::Binary | LabelKind::Score { .. } => Prediction {
             value,
             probabilities: Vec::new(),
         },
     }
-}
-
-/// Of each class 1 for the one of this number, and 0 for the others.
-fn alone(spec: &TaskSpec, class: f64) -> Vec<f32> {
-    (0..spec.labels.len())
-        .map(|other| f32::from(u8::from(other == class as usize)))
-        .collect()
 }
 
 fn answers(spec: &TaskSpec, baseline: BaselineSettings, rows: usize, seed: u64) -> Vec<f64> {
@@ -154,27 +149,23 @@ fn answers(spec: &TaskSpec, baseline: BaselineSettings, rows: usize, seed: u64) 
 }
 
 /// `None` where rows lack labels.
-fn score(spec: &TaskSpec, answers: &[f64], rows: &Dataset) -> Option<TaskScores> {
+fn score(spec: &TaskSpec, answers: &[Prediction], rows: &Dataset) -> Option<TaskScores> {
     let labels = rows.labels()?;
+    let values = answers.iter().map(|answer| answer.value);
     Some(match spec.label {
         LabelKind::Classes { .. } | LabelKind::Binary => {
-            let classes = |values: Vec<f64>| values.into_iter().map(|it| it as usize).collect();
-            let answers: Vec<usize> = classes(answers.to_vec());
-            let labels: Vec<usize> = classes(labels.into_iter().map(f64::from).collect());
+            let answers: Vec<usize> = values.map(|value| value as usize).collect();
+            let labels: Vec<usize> = labels.into_iter().map(|label| label as usize).collect();
             TaskScores::classification(spec, &answers, &labels)
         }
         LabelKind::MultiLabel { classes } => {
-            let flags = |numbers: &[f32]| numbers.iter().map(|number| *number >= 0.5).collect();
-            let answers: Vec<Vec<bool>> = answers
-                .iter()
-                .map(|&class| flags(&alone(spec, class)))
-                .collect();
-            let labels: Vec<Vec<bool>> = labels.chunks(classes).map(flags).collect();
+            let answers: Vec<Vec<bool>> = answers.iter().map(Prediction::said).collect();
+            let labels: Vec<Vec<bool>> = labels.chunks(classes).map(are_there).collect();
             TaskScores::multi_label(spec, &answers, &labels)
         }
         LabelKind::Score { .. } => {
             let labels: Vec<f64> = labels.into_iter().map(f64::from).collect();
-            TaskScores::regression(spec, answers, &labels)
+            TaskScores::regression(spec, &values.collect::<Vec<f64>>(), &labels)
         }
     })
 }

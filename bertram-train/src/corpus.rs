@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Limit, LimitDraw, Settings, TaskSettings};
 use crate::data_source::{fetched, is_url};
+use crate::evaluate::EvaluationSet;
 
 /// What a run notes about a data file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +47,19 @@ pub struct TaskCorpus {
     pub test: Option<Dataset>,
     /// Further rows to score and predict, where the task has such files.
     pub second: Option<SecondCorpus>,
+}
+
+impl TaskCorpus {
+    /// The task's own splits; those that are not wanted, or not there, have no rows.
+    pub fn splits(&self) -> impl Iterator<Item = (Split, &Dataset)> {
+        [
+            (Split::Train, Some(&self.train)),
+            (Split::Dev, Some(&self.dev)),
+            (Split::Test, self.test.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(split, dataset)| Some((split, dataset?)))
+    }
 }
 
 /// Dev and test rows of a task beside its own.
@@ -564,22 +578,14 @@ pub fn data_files(corpus: &[TaskCorpus]) -> Vec<DataFile> {
     corpus
         .iter()
         .flat_map(|task| {
-            let second = task.second.as_ref();
-            [
-                ("train", Some(&task.train)),
-                ("dev", Some(&task.dev)),
-                ("test", task.test.as_ref()),
-                (
-                    second.map_or("", |second| second.files.dev),
-                    second.and_then(|second| second.dev.as_ref()),
-                ),
-                (
-                    second.map_or("", |second| second.files.test),
-                    second.and_then(|second| second.test.as_ref()),
-                ),
-            ]
-            .into_iter()
-            .filter_map(move |(split, dataset)| Some(note(task.task, split, dataset?)))
+            let own = task.splits().map(|(split, rows)| (split.name(), rows));
+            let second = task.second.iter().flat_map(|second| {
+                let dev = second.dev.iter().map(|rows| (second.files.dev, rows));
+                let test = second.test.iter().map(|rows| (second.files.test, rows));
+                dev.chain(test)
+            });
+            own.chain(second)
+                .map(move |(split, rows)| note(task.task, split, rows))
         })
         .filter(|file| !file.sha256.is_empty())
         .collect()
@@ -663,6 +669,16 @@ pub struct TaskData {
 }
 
 impl TaskData {
+    /// Rows of the task, to be evaluated as the task is.
+    pub fn evaluation_set<'a>(&'a self, data: &'a TokenizedDataset) -> EvaluationSet<'a> {
+        EvaluationSet {
+            config: &self.config,
+            batcher: &self.batcher,
+            data,
+            overall_weight: self.overall_weight,
+        }
+    }
+
     /// The rows of a split; `None` where there is no such split.
     pub fn split(&self, split: Split) -> Option<&TokenizedDataset> {
         match split {
@@ -679,29 +695,25 @@ pub fn tokenize_corpus(
     corpus: &[TaskCorpus],
     tokenizer: &BertTokenizer,
 ) -> Result<Vec<TaskData>, TokenizerError> {
-    let mut tasks = tokenize_tasks(settings, corpus, tokenizer, |corpus| corpus.test.as_ref())?;
-    for (task, corpus) in tasks.iter_mut().zip(corpus) {
-        let dev = dev_rows(settings, &corpus.dev);
-        let texts = dev.examples.iter();
-        task.dev_texts = texts
-            .map(|row| (row.text_a.clone(), row.text_b.clone()))
-            .collect();
-        let Some(second) = &corpus.second else {
-            continue;
-        };
-        let tokenize = |rows: &Option<Dataset>| {
-            let tokenized = rows.as_ref().map(|it| TokenizedDataset::new(it, tokenizer));
-            tokenized.transpose()
-        };
-        let bad = second.test.as_ref().map(|test| test.skipped.clone());
-        task.second = Some(SecondData {
-            files: second.files,
-            dev: tokenize(&second.dev)?,
-            test: tokenize(&second.test)?,
-            bad_test_rows: bad.unwrap_or_default(),
-        });
-    }
-    Ok(tasks)
+    let tasks = settings.tasks.iter().zip(corpus);
+    tasks
+        .map(|(task, corpus)| {
+            let dev = dev_rows(settings, &corpus.dev);
+            let texts = dev.examples.iter();
+            let second = corpus.second.as_ref();
+            Ok(TaskData {
+                test: tokenized(corpus.test.as_ref(), tokenizer)?,
+                bad_test_rows: bad_rows(corpus.test.as_ref()),
+                dev_texts: texts
+                    .map(|row| (row.text_a.clone(), row.text_b.clone()))
+                    .collect(),
+                second: second
+                    .map(|second| tokenize_second(second, tokenizer))
+                    .transpose()?,
+                ..tokenize_task(settings, task, corpus, &dev, tokenizer)?
+            })
+        })
+        .collect()
 }
 
 /// Tokenises what a training works on: all but the test splits, which would take memory until it ends.
@@ -710,19 +722,37 @@ pub fn tokenize_for_training(
     corpus: &[TaskCorpus],
     tokenizer: &BertTokenizer,
 ) -> Result<Vec<TaskData>, TokenizerError> {
-    tokenize_tasks(settings, corpus, tokenizer, |_| None)
-}
-
-fn tokenize_tasks(
-    settings: &Settings,
-    corpus: &[TaskCorpus],
-    tokenizer: &BertTokenizer,
-    test: impl Fn(&TaskCorpus) -> Option<&Dataset>,
-) -> Result<Vec<TaskData>, TokenizerError> {
     let tasks = settings.tasks.iter().zip(corpus);
     tasks
-        .map(|(task, corpus)| tokenize_task(settings, task, corpus, test(corpus), tokenizer))
+        .map(|(task, corpus)| {
+            let dev = dev_rows(settings, &corpus.dev);
+            tokenize_task(settings, task, corpus, &dev, tokenizer)
+        })
         .collect()
+}
+
+fn tokenized(
+    rows: Option<&Dataset>,
+    tokenizer: &BertTokenizer,
+) -> Result<Option<TokenizedDataset>, TokenizerError> {
+    rows.map(|rows| TokenizedDataset::new(rows, tokenizer))
+        .transpose()
+}
+
+fn bad_rows(rows: Option<&Dataset>) -> Vec<BadRow> {
+    rows.map_or(Vec::new(), |rows| rows.skipped.clone())
+}
+
+fn tokenize_second(
+    second: &SecondCorpus,
+    tokenizer: &BertTokenizer,
+) -> Result<SecondData, TokenizerError> {
+    Ok(SecondData {
+        files: second.files,
+        dev: tokenized(second.dev.as_ref(), tokenizer)?,
+        test: tokenized(second.test.as_ref(), tokenizer)?,
+        bad_test_rows: bad_rows(second.test.as_ref()),
+    })
 }
 
 /// How rows of a task become batches.
@@ -739,11 +769,12 @@ pub(crate) fn batcher(
     }
 }
 
+/// A task's rows to learn from, and the dev rows that are scored.
 fn tokenize_task(
     settings: &Settings,
     task: &TaskSettings,
     corpus: &TaskCorpus,
-    test: Option<&Dataset>,
+    dev: &Dataset,
     tokenizer: &BertTokenizer,
 ) -> Result<TaskData, TokenizerError> {
     let config = task.model_config();
@@ -751,11 +782,9 @@ fn tokenize_task(
         batcher: batcher(settings, &config, tokenizer),
         config,
         train: TokenizedDataset::new(&corpus.train, tokenizer)?,
-        dev: TokenizedDataset::new(&dev_rows(settings, &corpus.dev), tokenizer)?,
-        test: test
-            .map(|test| TokenizedDataset::new(test, tokenizer))
-            .transpose()?,
-        bad_test_rows: test.map_or(Vec::new(), |test| test.skipped.clone()),
+        dev: TokenizedDataset::new(dev, tokenizer)?,
+        test: None,
+        bad_test_rows: Vec::new(),
         dev_texts: Vec::new(),
         second: None,
         limit: limit(settings, task, corpus.train.examples.len()),

@@ -159,14 +159,8 @@ fn describe_task(
 
 /// The splits that there are.
 fn splits_of(corpus: &TaskCorpus) -> impl Iterator<Item = (Split, &Dataset)> {
-    [
-        (Split::Train, Some(&corpus.train)),
-        (Split::Dev, Some(&corpus.dev)),
-        (Split::Test, corpus.test.as_ref()),
-    ]
-    .into_iter()
-    .filter_map(|(split, dataset)| Some((split, dataset?)))
-    .filter(|(_, dataset)| !dataset.examples.is_empty())
+    let has_rows = |(_, dataset): &(Split, &Dataset)| !dataset.examples.is_empty();
+    corpus.splits().filter(has_rows)
 }
 
 /// `None` where there are no sequences.

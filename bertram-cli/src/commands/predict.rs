@@ -119,12 +119,7 @@ impl BackendJob for Predict {
             };
             match config.spec.label {
                 LabelKind::MultiLabel { .. } => {
-                    let names = config.spec.labels.iter().zip(&prediction.probabilities);
-                    let said: Vec<&String> = names
-                        .filter(|(_, probability)| **probability >= 0.5)
-                        .map(|(name, _)| name)
-                        .collect();
-                    line["labels"] = json!(said);
+                    line["labels"] = json!(config.spec.names_of(&prediction.said()));
                 }
                 LabelKind::Classes { .. } | LabelKind::Binary => {
                     line["prediction"] = json!(prediction.value);

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::dataset::{BadRows, Columns, Format, LabelColumn, ReadOptions, raw_rows, read_bytes};
-use super::{BadRow, DataError, Preprocess};
+use super::dataset::{raw_rows, read_bytes};
+use super::options::{BadRows, Columns, LabelColumn, ReadOptions};
+use super::{BadRow, DataError, Format, Preprocess};
 use crate::spec::{Inputs, LabelKind, Metric, TaskId, TaskSpec};
 
 /// A column of a table, or a field of JSON objects.

@@ -2,11 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::{BadRow, DataError, Mend, name_rows};
@@ -14,151 +11,13 @@ use super::label_numbers::{self, LabelNumbers};
 use super::label_sets;
 use super::labels::{self, WrittenLabels};
 use super::lines::{MOST_TEXT, text_bytes};
+use super::options::{BadRows, LabelColumn, ReadOptions};
 use super::order::sample_rows;
 use super::predictions::neutral_prediction;
 use super::table::{self, Dialect};
-use super::{Preprocess, json_lines};
-use crate::spec::{Inputs, LabelKind, Preset, TaskId, TaskSpec};
-
-/// One row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Example {
-    /// Identifier, as prediction files need it.
-    pub id: String,
-    /// The sentence, or the first of two.
-    pub text_a: String,
-    /// The second sentence of a pair.
-    pub text_b: Option<String>,
-    /// Its label; `None` in a split without labels.
-    pub label: Option<Label>,
-}
-
-impl Example {
-    /// Class index, 0/1, or score; `None` for a row that has no label, or may have several.
-    pub fn number(&self) -> Option<f32> {
-        match self.label {
-            Some(Label::Number(number)) => Some(number),
-            Some(Label::Classes(_)) | None => None,
-        }
-    }
-}
-
-/// A row's label.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Label {
-    /// Class index, 0/1, or score.
-    Number(f32),
-    /// Of each class 1 where the row has it, and 0 where not.
-    Classes(Vec<f32>),
-}
-
-impl Label {
-    /// Its numbers: [`LabelKind::width`](crate::spec::LabelKind::width) of them.
-    pub fn numbers(&self) -> &[f32] {
-        match self {
-            Label::Number(number) => std::slice::from_ref(number),
-            Label::Classes(numbers) => numbers,
-        }
-    }
-}
-
-impl From<f32> for Label {
-    fn from(number: f32) -> Self {
-        Label::Number(number)
-    }
-}
-
-impl PartialEq<f32> for Label {
-    fn eq(&self, other: &f32) -> bool {
-        self.numbers() == [*other]
-    }
-}
-
-/// File formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// The CS224N course's tab-separated files with CSV quoting.
-    Cs224n,
-    /// GLUE's tab-separated files without quoting.
-    Glue,
-    /// A JSON object a line.
-    JsonLines,
-    /// A table with commas, semicolons or tabs, whichever its header has, and CSV quoting.
-    Csv,
-    /// A table with tabs, without quoting.
-    Tsv,
-    /// A table with tabs, and CSV quoting.
-    TsvQuoted,
-    /// Columns of a Parquet file.
-    Parquet,
-}
-
-impl Format {
-    /// Endings of files' names, each with the format that it says.
-    pub const ENDINGS: [(&str, Format); 7] = [
-        ("csv", Format::Csv),
-        ("tsv", Format::Tsv),
-        ("tab", Format::Tsv),
-        ("jsonl", Format::JsonLines),
-        ("ndjson", Format::JsonLines),
-        ("json", Format::JsonLines),
-        ("parquet", Format::Parquet),
-    ];
-
-    /// Whether it is a table of text with a header.
-    pub fn is_table(self) -> bool {
-        !matches!(self, Format::JsonLines | Format::Parquet)
-    }
-
-    /// What the numbers of rows count ([`BadRow::line`]): `line`, or `row`.
-    pub fn place(self) -> &'static str {
-        match self {
-            Format::Parquet => "row",
-            _ => "line",
-        }
-    }
-
-    /// The format that the ending of a file's name says; `.gz` after it says nothing of the format.
-    pub fn of_ending(path: &Path) -> Option<Self> {
-        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-        let name = name.strip_suffix(".gz").unwrap_or(&name);
-        let ending = Path::new(name).extension()?.to_str()?.to_owned();
-        let known = Self::ENDINGS
-            .into_iter()
-            .find(|(known, _)| *known == ending);
-        known.map(|(_, format)| format)
-    }
-}
-
-/// Names of columns or fields, where they are not the format's own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Columns {
-    /// Identifier.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// First sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text_a: Option<String>,
-    /// Second sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text_b: Option<String>,
-    /// Label.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-}
-
-/// What to do with a bad row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BadRows {
-    /// Refuse the file.
-    Error,
-    /// Leave the row out, and count it. A test file's rows keep their places in its predictions
-    /// ([`with_bad_rows`](super::with_bad_rows)).
-    Skip,
-}
+use super::unpack::unpacked;
+use super::{Example, Format, Label, json_lines};
+use crate::spec::{Inputs, LabelKind, TaskId, TaskSpec};
 
 /// Parts of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,72 +73,6 @@ impl Dataset {
     /// `limit` distinct rows drawn by `seed`, or all.
     pub fn subsample(&self, limit: usize, seed: u64) -> Vec<usize> {
         sample_rows(self.examples.len(), limit, seed)
-    }
-}
-
-/// What a file must have of labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LabelColumn {
-    /// One in every row, to learn from or to score by.
-    Required,
-    /// A column of labels may be there or not, -1 and nothing mean unlabelled, and labels are of use if every row has one; and
-    /// no row is left out that has no identifier. A test file is so.
-    Optional,
-    /// Nothing: the rows are to be predicted, and a column of labels is not looked at.
-    Ignored,
-}
-
-impl LabelColumn {
-    /// What the file of a split must have.
-    pub fn of(split: Split) -> Self {
-        match split {
-            Split::Train | Split::Dev => LabelColumn::Required,
-            Split::Test => LabelColumn::Optional,
-        }
-    }
-}
-
-/// How to read a file.
-#[derive(Clone, Copy, Debug)]
-pub struct ReadOptions<'a> {
-    /// The task whose rows they are.
-    pub task: TaskId,
-    /// What the task is.
-    pub spec: &'a TaskSpec,
-    /// How the file is written.
-    pub format: Format,
-    /// Names of columns, where they differ from the format's.
-    pub columns: &'a Columns,
-    /// What to do with bad rows.
-    pub bad_rows: BadRows,
-    /// What to do to texts.
-    pub preprocess: Preprocess,
-    /// What the file must have of labels.
-    pub labels: LabelColumn,
-    /// What numbers mean where labels have names; where it is `None`, the numbers of the file must leave no doubt.
-    pub label_numbers: Option<LabelNumbers>,
-}
-
-impl ReadOptions<'_> {
-    /// Whether every row must have a label.
-    pub(super) fn labelled(&self) -> bool {
-        self.labels == LabelColumn::Required
-    }
-
-    /// How a user says that the file has another format, one of these.
-    pub(super) fn say_format(&self, formats: &[&str]) -> String {
-        if self.labels == LabelColumn::Ignored {
-            return format!("say --format {}", formats.join(" or "));
-        }
-        let key = match self.spec.preset {
-            // The format of the course's files is that of all its tasks; another task has its own.
-            Some(preset) if preset.course.is_some() && formats != ["parquet"] => {
-                "data.format".to_owned()
-            }
-            _ => format!("tasks.{}.format", self.task),
-        };
-        let formats: Vec<String> = formats.iter().map(|name| format!("{name:?}")).collect();
-        format!("set {key} = {}", formats.join(" or "))
     }
 }
 
@@ -401,42 +194,6 @@ pub fn file_sha256(path: &Path) -> Result<String, DataError> {
     Ok(format!("{:x}", Sha256::digest(read_bytes(path)?)))
 }
 
-/// What a gzip file holds; other bytes as they are.
-fn unpacked<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, DataError> {
-    if !bytes.starts_with(b"\x1F\x8B") {
-        return Ok(Cow::Borrowed(bytes));
-    }
-    unpacked_up_to(bytes, most_unpacked(bytes.len()))
-        .map(Cow::Owned)
-        .map_err(|error| DataError::Io {
-            path: path.to_owned(),
-            source: std::io::Error::new(
-                error.kind(),
-                format!("a gzip file that cannot be unpacked: {error}"),
-            ),
-        })
-}
-
-/// Most bytes that a packed file of so many may hold. Sentences are packed to a fifth or a tenth of their length; a file
-/// that is packed to a thousandth is made to fill a machine's memory.
-pub(super) fn most_unpacked(packed: usize) -> u64 {
-    (packed as u64).saturating_mul(200).max(64 << 20)
-}
-
-fn unpacked_up_to(bytes: &[u8], most: u64) -> std::io::Result<Vec<u8>> {
-    let mut unpacked = Vec::new();
-    MultiGzDecoder::new(bytes)
-        .take(most.saturating_add(1))
-        .read_to_end(&mut unpacked)?;
-    match unpacked.len() as u64 > most {
-        true => Err(std::io::Error::other(format!(
-            "it holds more than {} MiB, 200 times its size; unpack it first if it is right",
-            most >> 20
-        ))),
-        false => Ok(unpacked),
-    }
-}
-
 pub(super) fn raw_rows(
     path: &Path,
     whole: &[u8],
@@ -530,8 +287,8 @@ fn read_rows(
     for (row, raw) in rows.into_iter().enumerate() {
         let RawRow { line, id, fields } = raw;
         let checked = fields.and_then(|fields| {
-            let written = fields.label.clone().unwrap_or_default();
-            for label in label_sets::parts(spec, &written) {
+            let written = fields.label.as_deref().unwrap_or_default();
+            for label in label_sets::parts(spec, written) {
                 labels.add(spec, numbers, &label, options.labelled());
             }
             let label = match spec.label {
@@ -543,7 +300,7 @@ fn read_rows(
                     is_labelled,
                 ),
                 LabelKind::Classes { .. } | LabelKind::Binary | LabelKind::Score { .. } => {
-                    labels::parse(spec, numbers, &written, options.labelled())
+                    labels::parse(spec, numbers, written, options.labelled())
                         .map(|label| label.map(Label::Number))
                 }
             };
@@ -673,68 +430,4 @@ fn example(
         text_b,
         label: label?,
     })
-}
-
-/// Where a data folder of a format keeps a split of a task.
-///
-/// - `cs224n`: `ids-sst-train.csv`, `quora-dev.csv`, `sts-test-student.csv` and so on
-/// - `glue`: `SST-5/train.tsv`, `QQP/dev.tsv`, `STS-B/test.tsv` and so on
-/// - `json-lines`: `sst-train.jsonl`, `para-dev.jsonl`, `sts-test.jsonl` and so on
-/// - `csv`, `tsv`, `tsv-quoted`, `parquet`: `sst-train.csv`, `sst-train.tsv`, `sst-train.parquet` and so on
-///
-/// Tasks that are no presets go by their names: `nli-train.csv`, `nli/train.tsv`.
-pub fn layout_file(dir: &Path, format: Format, task: TaskId, split: Split) -> PathBuf {
-    let preset = Preset::of(task);
-    match format {
-        Format::Cs224n => {
-            let suffix = if split == Split::Test { "-student" } else { "" };
-            dir.join(format!(
-                "{}-{}{suffix}.csv",
-                preset
-                    .and_then(|preset| preset.course.as_ref())
-                    .map_or(task.name(), |course| course.stem),
-                split.name()
-            ))
-        }
-        Format::Glue => {
-            let files = preset.map(|preset| &preset.glue);
-            let stem = match (files, split) {
-                (Some(files), Split::Dev) => files.dev,
-                (Some(files), Split::Test) => files.test,
-                _ => split.name(),
-            };
-            dir.join(files.map_or(task.name(), |files| files.folder))
-                .join(format!("{stem}.tsv"))
-        }
-        Format::JsonLines => dir.join(format!("{task}-{}.jsonl", split.name())),
-        Format::Csv => dir.join(format!("{task}-{}.csv", split.name())),
-        Format::Parquet => dir.join(format!("{task}-{}.parquet", split.name())),
-        Format::Tsv | Format::TsvQuoted => dir.join(format!("{task}-{}.tsv", split.name())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-
-    use super::*;
-
-    #[test]
-    fn what_is_packed_is_unpacked_up_to_a_bound() {
-        let mut packer = GzEncoder::new(Vec::new(), Compression::best());
-        packer.write_all(&[b'a'; 10_000]).expect("packs");
-        let packed = packer.finish().expect("packs");
-        assert_eq!(unpacked_up_to(&packed, 10_000).expect("fits").len(), 10_000);
-        let error = unpacked_up_to(&packed, 9_999).expect_err("too much");
-        assert!(error.to_string().contains("200 times"), "{error}");
-        assert_eq!(
-            most_unpacked(1000),
-            64 << 20,
-            "small files may be packed well"
-        );
-        assert_eq!(most_unpacked(1 << 20), 200 << 20);
-    }
 }

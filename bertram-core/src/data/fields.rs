@@ -5,8 +5,9 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::DataError;
-use super::dataset::{LabelColumn, RawFields, ReadOptions};
+use super::dataset::RawFields;
 use super::error::MissingColumns;
+use super::options::{LabelColumn, ReadOptions};
 use super::table;
 use crate::spec::{Inputs, LabelKind};
 
@@ -70,7 +71,7 @@ impl Names {
     pub fn require(
         &self,
         path: &Path,
-        found: Vec<String>,
+        found: &[String],
         options: &ReadOptions<'_>,
     ) -> Result<(), DataError> {
         let asks_for_id = options.columns.id.is_some() && options.labels != LabelColumn::Ignored;
@@ -94,7 +95,7 @@ impl Names {
             task: options.task,
             line: None,
             missing,
-            found,
+            found: found.to_vec(),
             hint: table::advice_to_predict(options),
         })))
     }

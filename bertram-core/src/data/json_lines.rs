@@ -5,9 +5,10 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::DataError;
-use super::dataset::{RawFile, RawRow, ReadOptions};
+use super::dataset::{RawFile, RawRow};
 use super::fields::Names;
 use super::lines::LineCounter;
+use super::options::ReadOptions;
 
 /// Fields `sentence1`, `sentence2` and `label` (`sentence` and `label` for one sentence), and `id` where there is one;
 /// `tasks.X.columns` names others. `bytes` are without a byte order mark.
@@ -44,7 +45,7 @@ pub(super) fn rows(
         return Err(error);
     }
     if !found.is_empty() {
-        names.require(path, found.clone(), options)?;
+        names.require(path, &found, options)?;
     }
     // The id of a line that is no object is not known, unless no line has one.
     let has_ids = names.has_ids(&found);

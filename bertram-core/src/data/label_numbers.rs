@@ -7,8 +7,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
-use super::dataset::ReadOptions;
 use super::labels::{UNLABELLED, labels_key};
+use super::options::ReadOptions;
 use crate::spec::TaskSpec;
 
 /// What numbers in a file mean where labels have names.

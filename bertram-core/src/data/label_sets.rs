@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::dataset::Label;
+use super::Label;
 use super::label_numbers::LabelNumbers;
 use super::labels::{self, UNLABELLED};
 use crate::spec::{LABEL_SEPARATOR, LabelKind, TaskSpec};

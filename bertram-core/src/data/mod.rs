@@ -5,12 +5,15 @@ mod columns;
 mod dataset;
 mod demo;
 mod error;
+mod example;
 mod fields;
+mod format;
 mod json_lines;
 mod label_numbers;
 mod label_sets;
 mod labels;
 mod lines;
+mod options;
 mod order;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -19,18 +22,21 @@ mod quotes;
 mod repeats;
 mod table;
 mod tokenize;
+mod unpack;
 
 pub use batch::{Batcher, HostBatch, sequence_batch};
 pub use columns::{Column, FileColumns, read_columns};
 pub use dataset::{
-    BadRows, Columns, Dataset, Example, Format, FoundLabels, Label, LabelColumn, ReadOptions,
-    Split, file_sha256, label_numbers, layout_file, read_dataset, read_dataset_noting, read_texts,
-    written_labels,
+    Dataset, FoundLabels, Split, file_sha256, label_numbers, read_dataset, read_dataset_noting,
+    read_texts, written_labels,
 };
 pub use demo::{DemoConfig, DemoCorpus, OWN_TASKS_CONFIG, write_own_tasks};
 pub use error::{BadRow, DataError, Mend, MissingColumns};
+pub use example::{Example, Label};
+pub use format::{Format, layout_file};
 pub use label_numbers::LabelNumbers;
 pub use lines::{TextError, text_lines};
+pub use options::{BadRows, Columns, LabelColumn, ReadOptions};
 pub use order::{epoch_batches, sample_rows};
 pub use predictions::{
     PredictionRow, neutral_prediction, with_bad_rows, write_glue_predictions,

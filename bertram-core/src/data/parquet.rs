@@ -18,10 +18,12 @@ use parquet::schema::types::Type;
 use serde_json::{Map, Number, Value};
 
 use super::DataError;
-use super::dataset::{RawFile, RawRow, ReadOptions, most_unpacked};
+use super::dataset::{RawFile, RawRow};
 use super::fields::Names;
 use super::label_numbers::LabelNumbers;
 use super::labels::UNLABELLED;
+use super::options::ReadOptions;
+use super::unpack::most_unpacked;
 
 /// Rows of the columns `sentence1`, `sentence2` and `label` (`sentence` and `label` for one sentence), and `id` where there is
 /// one; `tasks.X.columns` names others. The other columns are not decoded. A row's line is its number, from 1.
@@ -79,7 +81,7 @@ fn read(path: &Path, bytes: &[u8], options: &ReadOptions<'_>) -> Result<RawFile,
         .iter()
         .map(|column| column.name().to_owned())
         .collect();
-    names.require(path, found.clone(), options)?;
+    names.require(path, &found, options)?;
     let columns: Vec<Arc<Type>> = schema
         .get_fields()
         .iter()

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::dataset::{LabelColumn, RawFields, RawFile, RawRow, ReadOptions};
+use super::dataset::{RawFields, RawFile, RawRow};
 use super::error::MissingColumns;
 use super::lines::LineCounter;
+use super::options::{LabelColumn, ReadOptions};
 use super::quotes::QuotedSpans;
 use super::{DataError, Format};
 use crate::spec::{Inputs, Preset, TaskSpec};

@@ -65,6 +65,12 @@ impl LabelKind {
 /// What stands between the names of several labels in a cell of a table.
 pub const LABEL_SEPARATOR: char = '|';
 
+/// Of each class whether its number in a label, or its probability, says that it is there: one half or more does.
+pub fn are_there<N: Copy + Into<f64>>(numbers: &[N]) -> Vec<bool> {
+    let there = |number: &N| -> bool { (*number).into() >= 0.5 };
+    numbers.iter().map(there).collect()
+}
+
 /// Everything about a task that is not learned, besides its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskSpec {
@@ -122,18 +128,25 @@ impl TaskSpec {
     /// has with [`LABEL_SEPARATOR`] between them.
     pub fn labels_text(&self, numbers: &[f32]) -> String {
         match self.label {
-            LabelKind::MultiLabel { .. } => {
-                let names = self.labels.iter().zip(numbers);
-                let there: Vec<&str> = names
-                    .filter(|(_, number)| **number >= 0.5)
-                    .map(|(name, _)| name.as_str())
-                    .collect();
-                there.join(&LABEL_SEPARATOR.to_string())
-            }
+            LabelKind::MultiLabel { .. } => self.names_text(&are_there(numbers)),
             LabelKind::Classes { .. } | LabelKind::Binary | LabelKind::Score { .. } => numbers
                 .first()
                 .map_or_else(String::new, |number| self.label_text(f64::from(*number))),
         }
+    }
+
+    /// The names of the classes that are there.
+    pub fn names_of(&self, there: &[bool]) -> Vec<&str> {
+        let names = self.labels.iter().zip(there);
+        names
+            .filter(|(_, there)| **there)
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
+    /// [`names_of`](Self::names_of) with [`LABEL_SEPARATOR`] between them.
+    pub fn names_text(&self, there: &[bool]) -> String {
+        self.names_of(there).join(&LABEL_SEPARATOR.to_string())
     }
 
     /// Header of the prediction column in files of the course's format.

@@ -17,5 +17,5 @@ pub use predict::{Prediction, score};
 
 pub use crate::spec::{
     Inputs, LABEL_SEPARATOR, LabelKind, Metric, Preset, SecondFiles, TaskId, TaskMap,
-    TaskNameError, TaskSpec,
+    TaskNameError, TaskSpec, are_there,
 };

@@ -1,6 +1,6 @@
 //! From logits on the host to predictions and scores.
 
-use super::{LabelKind, TaskConfig, TaskSpec};
+use super::{LabelKind, TaskConfig, TaskSpec, are_there};
 use crate::loss::LossKind;
 use crate::metric::TaskScores;
 
@@ -43,11 +43,9 @@ impl TaskConfig {
                     .iter()
                     .map(|&logit| sigmoid(f64::from(logit)))
                     .collect();
-                let said = probabilities
-                    .iter()
-                    .filter(|probability| **probability >= 0.5);
+                let said = are_there(&probabilities);
                 Prediction {
-                    value: said.count() as f64,
+                    value: said.into_iter().filter(|said| *said).count() as f64,
                     probabilities,
                 }
             }
@@ -80,13 +78,15 @@ impl TaskConfig {
 }
 
 impl Prediction {
+    /// Of several labels at once, whether each is said.
+    pub fn said(&self) -> Vec<bool> {
+        are_there(&self.probabilities)
+    }
+
     /// The answer in words: the label's name, the names of all that are said, or the score.
     pub fn text(&self, spec: &TaskSpec) -> String {
         match spec.label {
-            LabelKind::MultiLabel { .. } => {
-                let numbers: Vec<f32> = self.probabilities.iter().map(|it| *it as f32).collect();
-                spec.labels_text(&numbers)
-            }
+            LabelKind::MultiLabel { .. } => spec.names_text(&self.said()),
             LabelKind::Classes { .. } | LabelKind::Binary | LabelKind::Score { .. } => {
                 spec.label_text(self.value)
             }
@@ -108,12 +108,9 @@ pub fn score(config: &TaskConfig, logits: &[Vec<f32>], labels: &[f32]) -> TaskSc
         LabelKind::MultiLabel { classes } => {
             let predictions: Vec<Vec<bool>> = logits
                 .iter()
-                .map(|row| row.iter().map(|logit| *logit >= 0.0).collect())
+                .map(|row| config.predict(row).said())
                 .collect();
-            let labels: Vec<Vec<bool>> = labels
-                .chunks(classes)
-                .map(|row| row.iter().map(|number| *number >= 0.5).collect())
-                .collect();
+            let labels: Vec<Vec<bool>> = labels.chunks(classes).map(are_there).collect();
             TaskScores::multi_label(&config.spec, &predictions, &labels)
         }
         LabelKind::Score { .. } => {
@@ -140,10 +137,12 @@ fn softmax(logits: &[f32]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::encoder::Pooling;
     use crate::head::{HeadKind, Threshold};
-    use crate::task::TaskId;
+    use crate::task::{Metric, TaskId};
 
     fn config(task: TaskId, head: HeadKind, loss: LossKind) -> TaskConfig {
         TaskConfig {
@@ -181,5 +180,30 @@ mod tests {
         let prediction = sst.predict(&[1000.0, 0.0, -1000.0, 1000.0, 3.0]);
         assert_eq!(prediction.value, 0.0);
         assert!((prediction.probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_said_of_several_labels_is_what_is_scored() {
+        let sst = config(TaskId::SST, HeadKind::Linear, LossKind::Bce);
+        let topics = TaskConfig {
+            spec: Arc::new(TaskSpec {
+                label: LabelKind::MultiLabel { classes: 3 },
+                labels: ["sport", "art", "law"].map(str::to_owned).into(),
+                metric: Metric::MicroF1,
+                preset: None,
+                ..TaskSpec::clone(&sst.spec)
+            }),
+            ..sst
+        };
+        // The sigmoid of a tiny negative number is one half to the last digit.
+        let logits = [3.0, -1e-20, -2.0];
+        let prediction = topics.predict(&logits);
+        assert_eq!(prediction.said(), [true, true, false]);
+        assert_eq!(
+            (prediction.value, prediction.text(&topics.spec)),
+            (2.0, "sport|art".into())
+        );
+        let scores = score(&topics, &[logits.to_vec()], &[1.0, 1.0, 0.0]);
+        assert_eq!(scores.primary(), 1.0);
     }
 }

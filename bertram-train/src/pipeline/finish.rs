@@ -12,8 +12,7 @@ use bertram_core::encoder::read_config;
 use bertram_core::fs::WriteError;
 use bertram_core::metric::{SplitScores, TaskScores};
 use bertram_core::task::{
-    LabelKind, ModelFolder, MultitaskModel, Prediction, SecondFiles, TaskId, TaskSpec,
-    load_model_folder,
+    ModelFolder, MultitaskModel, Prediction, SecondFiles, TaskId, TaskSpec, load_model_folder,
 };
 use bertram_kernels::Kernels;
 use burn::module::Module;
@@ -246,12 +245,7 @@ pub(crate) fn save_predictions(
     std::fs::create_dir_all(folder).map_err(RunError::io(folder))?;
     let neutral = neutral_prediction(spec);
     let width = spec.label.width();
-    let answer_to_bad = match spec.label {
-        LabelKind::MultiLabel { .. } => String::new(),
-        LabelKind::Classes { .. } | LabelKind::Binary | LabelKind::Score { .. } => {
-            spec.label_text(neutral)
-        }
-    };
+    let answer_to_bad = spec.labels_text(&vec![neutral as f32; width]);
     let rows = said.ids.iter().zip(said.predictions).enumerate();
     let rows = rows.map(|(index, (id, prediction))| PredictionRow {
         id: Cow::Borrowed(id.as_str()),
@@ -312,12 +306,7 @@ fn predict_and_analyse<B: Kernels>(
     let (sets, bad): (Vec<EvaluationSet<'_>>, Vec<&[BadRow]>) = tasks
         .iter()
         .filter_map(|task| {
-            let set = EvaluationSet {
-                config: &task.config,
-                batcher: &task.batcher,
-                data: task.split(split)?,
-                overall_weight: task.overall_weight,
-            };
+            let set = task.evaluation_set(task.split(split)?);
             // A leaderboard counts the rows of a test file; of the others the bad ones are left out.
             let bad: &[BadRow] = match split {
                 Split::Train | Split::Dev => &[],
@@ -342,23 +331,7 @@ fn predict_and_analyse<B: Kernels>(
         let Some(logits) = logits.get(&task).filter(|logits| !logits.is_empty()) else {
             continue;
         };
-        let predictions: Vec<Prediction> = logits
-            .iter()
-            .map(|logits| set.config.predict(logits))
-            .collect();
-        save_predictions(
-            folder,
-            &SplitPredictions {
-                task,
-                spec: &set.config.spec,
-                split,
-                files: None,
-                ids: &set.data.ids,
-                labels: set.data.labels.as_deref(),
-                predictions: &predictions,
-                bad,
-            },
-        )?;
+        let predictions = save_set(folder, split, None, set, logits, bad)?;
         if let Some(labels) = &set.data.labels {
             if let Some(of_task) = tasks.iter().find(|it| it.config.task == task)
                 && split == Split::Dev
@@ -391,6 +364,35 @@ fn predict_and_analyse<B: Kernels>(
     })
 }
 
+/// Reads and saves the logits of a task's rows; gives what they say.
+fn save_set(
+    folder: &Path,
+    split: Split,
+    files: Option<SecondFiles>,
+    set: &EvaluationSet<'_>,
+    logits: &[Vec<f32>],
+    bad: &[BadRow],
+) -> Result<Vec<Prediction>, PipelineError> {
+    let predictions: Vec<Prediction> = logits
+        .iter()
+        .map(|logits| set.config.predict(logits))
+        .collect();
+    save_predictions(
+        folder,
+        &SplitPredictions {
+            task: set.config.task,
+            spec: &set.config.spec,
+            split,
+            files,
+            ids: &set.data.ids,
+            labels: set.data.labels.as_deref(),
+            predictions: &predictions,
+            bad,
+        },
+    )?;
+    Ok(predictions)
+}
+
 /// Predicts the further files of tasks that have some.
 fn predict_second<B: Kernels>(
     model: &MultitaskModel<B>,
@@ -413,12 +415,7 @@ fn predict_second<B: Kernels>(
         let Some(data) = data else {
             continue;
         };
-        let set = EvaluationSet {
-            config: &task.config,
-            batcher: &task.batcher,
-            data,
-            overall_weight: task.overall_weight,
-        };
+        let set = task.evaluation_set(data);
         let (scores, logits) = evaluate(
             model,
             &[set],
@@ -431,23 +428,7 @@ fn predict_second<B: Kernels>(
             return Err(PipelineError::NotFinite { task, split });
         }
         let logits = logits.get(&name).map_or(&[][..], Vec::as_slice);
-        let predictions: Vec<Prediction> = logits
-            .iter()
-            .map(|logits| task.config.predict(logits))
-            .collect();
-        save_predictions(
-            folder,
-            &SplitPredictions {
-                task: name,
-                spec: &task.config.spec,
-                split,
-                files: Some(second.files),
-                ids: &data.ids,
-                labels: data.labels.as_deref(),
-                predictions: &predictions,
-                bad,
-            },
-        )?;
+        save_set(folder, split, Some(second.files), &set, logits, bad)?;
         if let Some(scores) = scores.tasks.get(&name) {
             further.insert(format!("{name}-{}", second.files.name), scores.clone());
         }

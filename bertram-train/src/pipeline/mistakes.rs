@@ -5,7 +5,7 @@ use std::path::Path;
 use bertram_core::data::TokenizedDataset;
 use bertram_core::fs::{WriteError, atomic_write};
 use bertram_core::metric::{LabelCounts, label_counts};
-use bertram_core::task::{LabelKind, Prediction, TaskSpec};
+use bertram_core::task::{LabelKind, Prediction, TaskSpec, are_there};
 
 use crate::corpus::Texts;
 
@@ -36,10 +36,7 @@ impl Answers<'_> {
         let one =
             |number: f64| (0..self.spec.labels.len()).map(move |label| label as f64 == number);
         match self.spec.label {
-            LabelKind::MultiLabel { .. } => (
-                gold.iter().map(|number| *number >= 0.5).collect(),
-                said.probabilities.iter().map(|it| *it >= 0.5).collect(),
-            ),
+            LabelKind::MultiLabel { .. } => (are_there(&gold), said.said()),
             LabelKind::Classes { .. } | LabelKind::Binary => (
                 one(gold.first().map_or(-1.0, |label| f64::from(*label))).collect(),
                 one(said.value).collect(),

@@ -17,7 +17,8 @@ use sha2::{Digest, Sha256};
 use self::lexicon::{
     ACTIONS, AGENTS, ENDINGS, GRADED, OBJECTS, OPENINGS, PLACES, QUESTIONS, STATEMENTS, SUBJECTS,
 };
-use super::dataset::{Dataset, Example, Format, Split, layout_file};
+use super::dataset::{Dataset, Split};
+use super::{Example, Format, layout_file};
 use crate::fs::{WriteError, atomic_write};
 use crate::spec::{Inputs, Preset, TaskId};
 

@@ -47,12 +47,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             .tasks
             .iter()
             .zip(&rows)
-            .map(|(task, data)| EvaluationSet {
-                config: &task.config,
-                batcher: &task.batcher,
-                data,
-                overall_weight: task.overall_weight,
-            })
+            .map(|(task, data)| task.evaluation_set(data))
             .collect();
         let (scores, _) = evaluate(
             &model.valid(),
@@ -92,12 +87,7 @@ impl<B: TrainBackend> TrainLoop<B> {
         let sets: Vec<EvaluationSet<'_>> = self
             .tasks
             .iter()
-            .map(|task| EvaluationSet {
-                config: &task.config,
-                batcher: &task.batcher,
-                data: &task.dev,
-                overall_weight: task.overall_weight,
-            })
+            .map(|task| task.evaluation_set(&task.dev))
             .collect();
         let epochs = self.settings.train.epochs;
         // A run of no epochs is in none.
