@@ -210,7 +210,7 @@ impl Recipe {
     /// # Errors
     /// [`ConfigError`].
     pub fn settings(&self, sets: &[String]) -> Result<Settings, ConfigError> {
-        let overrides: Vec<Override> = sets.iter().map(|set| Override::set(set)).collect();
+        let overrides: Vec<Override> = self::sets(sets).collect();
         Ok(self.load(&overrides)?.settings)
     }
 
@@ -268,6 +268,11 @@ pub fn toml_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// `--set KEY=VALUE`, as often as it is given: the later goes over the earlier.
+pub fn sets(sets: &[String]) -> impl Iterator<Item = Override> {
+    sets.iter().map(|set| Override::set(set))
 }
 
 /// `--data` and `--model` as the keys that they stand for.

@@ -18,6 +18,7 @@ use crate::backend::{BackendJob, dispatch_with};
 use crate::error::{CliResult, input, pipeline_error};
 use crate::out;
 use crate::progress::StageBar;
+use crate::recipe::sets;
 use crate::table::scores_table;
 
 /// Runs the command.
@@ -40,7 +41,7 @@ impl BackendJob for Evaluate {
         let args = &self.args;
         let pipeline = |error: PipelineError| pipeline_error(error);
         let run = RunFolder::open(&args.run).map_err(|error| pipeline(error.into()))?;
-        let sets: Vec<Override> = args.set.iter().map(|set| Override::set(set)).collect();
+        let sets: Vec<Override> = sets(&args.set).collect();
         let settings = settings_to_evaluate(&run, args.data.as_deref(), &sets).map_err(pipeline)?;
         check_data_folder(&settings)?;
         if !run.model().is_dir() {

@@ -21,7 +21,7 @@ use crate::logging::{dashboard_has_terminal, log_to_file};
 use crate::out;
 use crate::pretrained;
 use crate::progress::StageBar;
-use crate::recipe::{Recipe, flags};
+use crate::recipe::{Recipe, flags, sets};
 use crate::table::scores_table;
 
 /// Runs the command.
@@ -49,9 +49,7 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag, begun: Instant)
         None => config.meant_for(),
     };
     out::progress(&format!("config: {}{by_default}", config.describe()));
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
+    loaded.say_warnings();
     let says_pooling = loaded.said.iter().any(|key| key.ends_with(".pooling"));
     let settings = loaded.settings;
     let backend = args.backend.kind()?;
@@ -260,7 +258,7 @@ fn overrides(args: &TrainArgs) -> Vec<Override> {
         overrides
             .push(Override::set(&format!("train.seed={seed}")).shown_as(&format!("--seed {seed}")));
     }
-    overrides.extend(args.set.iter().map(|set| Override::set(set)));
+    overrides.extend(sets(&args.set));
     overrides
 }
 

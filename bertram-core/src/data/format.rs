@@ -44,7 +44,7 @@ impl Format {
         !matches!(self, Format::JsonLines | Format::Parquet)
     }
 
-    /// What the numbers of rows count ([`BadRow::line`]): `line`, or `row`.
+    /// What the numbers of rows count ([`BadRow::line`](super::BadRow::line)): `line`, or `row`.
     pub fn place(self) -> &'static str {
         match self {
             Format::Parquet => "row",

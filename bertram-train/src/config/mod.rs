@@ -414,6 +414,15 @@ pub struct Loaded {
     pub said: BTreeSet<String>,
 }
 
+impl Loaded {
+    /// Logs the warnings.
+    pub fn say_warnings(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+}
+
 /// The name of a config file in messages, and its text.
 fn read_config(path: &Path) -> Result<(String, String), ConfigError> {
     let name = path.display().to_string();

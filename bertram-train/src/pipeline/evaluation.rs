@@ -49,9 +49,7 @@ pub fn settings_to_evaluate(
         return Err(PipelineError::NotOfEvaluation { keys: refused });
     }
     let loaded = Settings::load_with(&run.config(), sets)?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
+    loaded.say_warnings();
     let mut settings = loaded.settings;
     let Some(data) = data else {
         return Ok(settings);

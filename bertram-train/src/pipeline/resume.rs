@@ -220,9 +220,7 @@ fn resumed_settings(
         });
     }
     let loaded = Settings::load_with(&run.config(), overrides)?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
+    loaded.say_warnings();
     let mut settings = loaded.settings;
     let train = &before.train;
     // A head's rate that was the encoder's stays so, unless it is named.

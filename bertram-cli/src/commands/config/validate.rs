@@ -5,7 +5,7 @@ use std::path::Path;
 use bertram_core::data::Split;
 use bertram_core::encoder::check_encoder;
 use bertram_kernels::TrainBackend;
-use bertram_train::config::{Override, Settings};
+use bertram_train::config::Settings;
 use bertram_train::corpus::{DataFile, data_files, read_corpus, with_labels};
 use bertram_train::pipeline::{PipelineError, prepare};
 
@@ -15,7 +15,7 @@ use crate::commands::train::check_data_folder;
 use crate::error::{CliError, CliResult, input, pipeline_error};
 use crate::hub::resolve_model;
 use crate::out;
-use crate::recipe::{Recipe, flags};
+use crate::recipe::{Recipe, flags, sets};
 
 /// Runs the command. Every file is checked, whatever the others say.
 pub fn run(args: &ValidateArgs) -> CliResult {
@@ -40,11 +40,9 @@ pub fn run(args: &ValidateArgs) -> CliResult {
 /// Checks a file; gives how far it was checked, in words that go behind `ok`.
 fn validate(args: &ValidateArgs, file: &Path) -> CliResult<String> {
     let mut overrides = flags(args.data.as_deref(), args.model.as_deref());
-    overrides.extend(args.set.iter().map(|set| Override::set(set)));
+    overrides.extend(sets(&args.set));
     let loaded = Recipe::named(file).load(&overrides).map_err(input)?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
+    loaded.say_warnings();
     let settings = loaded.settings;
     let asked = args.data.is_some() || args.model.is_some();
     if !asked && !settings.has_own_data() {

@@ -1,7 +1,7 @@
 //! `bertram-cli data describe`: what is in the data of a config.
 
 use bertram_core::data::{BadRows, BertTokenizer, Split};
-use bertram_train::config::{Override, Settings};
+use bertram_train::config::Settings;
 use bertram_train::corpus::{TaskCorpus, read_corpus_again, with_labels};
 use bertram_train::describe::{SplitDescription, TaskDescription, describe, leak_warning};
 use bertram_train::pipeline::{PipelineError, tokenizer};
@@ -12,7 +12,7 @@ use crate::commands::train::{check_data_folder, settings};
 use crate::error::{CliError, CliResult, pipeline_error, work};
 use crate::hub::resolve_model;
 use crate::out;
-use crate::recipe::flags;
+use crate::recipe::{flags, sets};
 
 /// Labels that a table has rows for; of more it has the most frequent.
 const NAMED_LABELS: usize = 30;
@@ -22,12 +22,10 @@ const NAMED_ROWS: usize = 5;
 /// Runs the command.
 pub fn run(args: &DescribeArgs) -> CliResult {
     let mut overrides = flags(args.data.as_deref(), args.model.as_deref());
-    overrides.extend(args.set.iter().map(|set| Override::set(set)));
+    overrides.extend(sets(&args.set));
     let (config, loaded) = settings(args.config.as_deref(), overrides)?;
     out::progress(&format!("config: {}", config.describe()));
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
+    loaded.say_warnings();
     let mut settings = loaded.settings;
     check_data_folder(&settings)?;
     // What a run would stop at is what is to be counted.

@@ -120,12 +120,25 @@ impl<'a> Limit<'a> {
     }
 }
 
+/// The lines of a section.
+struct Lines(Vec<String>);
+
+impl Lines {
+    /// A key with a comment behind it.
+    fn say(&mut self, key: &str, value: &str, comment: &str) {
+        self.0
+            .push(with_comment(&format!("{key} = {value}"), comment));
+    }
+
+    /// A comment of its own.
+    fn note(&mut self, note: &str) {
+        self.0.push(one_line(&format!("# {note}")));
+    }
+}
+
 /// `[tasks.NAME]`.
 fn section(task: &Task, limit: &Limit<'_>, path_of: &dyn Fn(&Path) -> String) -> String {
-    let mut lines = vec![format!("[tasks.{}]", task.name)];
-    let mut say = |key: &str, value: &str, comment: &str| {
-        lines.push(with_comment(&format!("{key} = {value}"), comment));
-    };
+    let mut lines = Lines(vec![format!("[tasks.{}]", task.name)]);
     let pair = task.columns.texts.len() == 2;
     let texts: Vec<String> = task
         .columns
@@ -137,44 +150,38 @@ fn section(task: &Task, limit: &Limit<'_>, path_of: &dyn Fn(&Path) -> String) ->
         true => "\"pair\"",
         false => "\"single\"",
     };
-    say(
+    lines.say(
         "inputs",
         inputs,
         &format!("texts in {}", texts.join(" and ")),
     );
     let seen = format!("{:?} of {}", task.label, task.labels.seen);
     match &task.labels.kind {
-        Kind::Classes(names) => say("labels", &list(names), &seen),
-        Kind::Auto => say("labels", "\"auto\"", &seen),
-        Kind::Binary(names) => say("binary", &list(names), &seen),
-        Kind::Score(low, high) => say("score", &format!("[{low}, {high}]"), &seen),
+        Kind::Classes(names) => lines.say("labels", &list(names), &seen),
+        Kind::Auto => lines.say("labels", "\"auto\"", &seen),
+        Kind::Binary(names) => lines.say("binary", &list(names), &seen),
+        Kind::Score(low, high) => lines.say("score", &format!("[{low}, {high}]"), &seen),
     }
     for note in &task.labels.notes {
-        lines.push(one_line(&format!("# {note}")));
+        lines.note(note);
     }
-    let mut say = |key: &str, value: &str, comment: &str| {
-        lines.push(with_comment(&format!("{key} = {value}"), comment));
-    };
     if pair && matches!(task.labels.kind, Kind::Binary(_)) {
-        say("head", "\"concat\"", "as the recipe has it for paraphrases");
+        lines.say("head", "\"concat\"", "as the recipe has it for paraphrases");
     }
     for (split, file) in task.files() {
         let mut comment = rows(file);
         if !file.has_labels(&task.label) {
             comment.push_str(", no labels");
         }
-        say(split.name(), &quoted(&path_of(&file.path)), &comment);
+        lines.say(split.name(), &quoted(&path_of(&file.path)), &comment);
     }
     if task.dev.is_none() {
-        lines.push("# dev = \"...\": without dev rows the task is not scored".into());
+        lines.note("dev = \"...\": without dev rows the task is not scored");
     }
-    let mut say = |key: &str, value: &str, comment: &str| {
-        lines.push(with_comment(&format!("{key} = {value}"), comment));
-    };
     if let Some(format) = format_key(task) {
-        say("format", &format, "");
+        lines.say("format", &format, "");
     }
-    say("columns", &columns(task), "");
+    lines.say("columns", &columns(task), "");
     if let Some((rows, name)) = limit.rows
         && task.train.content.rows > rows
     {
@@ -182,10 +189,10 @@ fn section(task: &Task, limit: &Limit<'_>, path_of: &dyn Fn(&Path) -> String) ->
             "others in each epoch; as many as {name} has. \"all\" takes all {}",
             task.train.content.rows
         );
-        say("limit", &rows.to_string(), &comment);
+        lines.say("limit", &rows.to_string(), &comment);
     }
-    lines.push(String::new());
-    lines.join("\n")
+    lines.0.push(String::new());
+    lines.0.join("\n")
 }
 
 fn rows(file: &DataFile) -> String {
