@@ -190,6 +190,7 @@ fn train(dir: &Path) -> Command {
         "model.random.hidden-size=16",
         "model.random.intermediate-size=32",
         "train.epochs=1",
+        "train.keep-training-state=true",
     ] {
         command.args(["--set", set]);
     }

@@ -5,9 +5,9 @@ mod common;
 use std::path::Path;
 use std::process::Output;
 
-use common::{bertram, stderr};
+use common::{bertram, newest_checkpoint, stderr};
 
-const SMALL: [&str; 8] = [
+const SMALL: [&str; 9] = [
     "data.demo.sst=40",
     "data.demo.para=40",
     "data.demo.sts=40",
@@ -16,6 +16,8 @@ const SMALL: [&str; 8] = [
     "model.random.intermediate-size=32",
     "train.epochs=1",
     "train.batch-size=8",
+    // They are trained longer.
+    "train.keep-training-state=true",
 ];
 
 fn run_in(dir: &Path, args: &[&str], sets: &[&str]) -> Output {
@@ -238,13 +240,13 @@ fn what_a_run_cannot_go_on_without_is_missed_before_it_trains() {
     let dir = dir.path();
     ok(&run_in(dir, &["train", "--out", "run"], &SMALL));
     let resume = ["train", "--resume", "run"];
-    for file in ["checkpoints/best.safetensors", "run.json"] {
-        let path = dir.join("run").join(file);
+    let newest = newest_checkpoint(&dir.join("run"));
+    for path in [newest.join("best.safetensors"), dir.join("run/run.json")] {
         let aside = dir.join("aside");
         std::fs::rename(&path, &aside).expect("rename");
         let text = refused(&run_in(dir, &resume, &["train.epochs=2"]));
-        let name = file.rsplit('/').next().unwrap_or_default();
-        assert!(text.contains(name), "{text}");
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        assert!(text.contains(&*name), "{text}");
         assert!(!text.contains("resuming at"), "{text}");
         std::fs::rename(&aside, &path).expect("rename");
     }

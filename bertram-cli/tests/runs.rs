@@ -31,6 +31,7 @@ fn train(folder: &Path, out: &str) {
         "model.random.layers=1",
         "model.random.intermediate-size=32",
         "train.epochs=1",
+        "train.keep-training-state=true",
     ] {
         args.extend(["--set", set]);
     }

@@ -5,9 +5,9 @@ mod common;
 use std::path::Path;
 use std::process::Output;
 
-use common::{bertram, stderr};
+use common::{bertram, newest_checkpoint, stderr};
 
-const SMALL: [&str; 9] = [
+const SMALL: [&str; 10] = [
     "data.demo.sst=40",
     "data.demo.para=40",
     "data.demo.sts=40",
@@ -16,6 +16,8 @@ const SMALL: [&str; 9] = [
     "model.random.intermediate-size=32",
     "train.epochs=1",
     "train.batch-size=8",
+    // They are trained longer.
+    "train.keep-training-state=true",
     "train.kernels=fused",
 ];
 
@@ -123,7 +125,7 @@ fn experiments_go_on_with_runs_that_were_stopped_while_they_began() {
     ok(&experiments());
     let run = dir.join("grid/one-seed11711");
     let before = bytes(&run.join("model/model.safetensors"));
-    for entry in ["checkpoints", "model", "predictions"] {
+    for entry in ["model", "predictions"] {
         std::fs::remove_dir_all(run.join(entry)).expect("remove");
     }
     std::fs::remove_file(run.join("summary.json")).expect("remove");
@@ -174,31 +176,23 @@ fn a_run_goes_on_as_what_it_is_or_says_what_is_different() {
         "\"backend\": \"flex\"",
     );
 
-    let checkpoints = dir.join("run/checkpoints");
-    let newest = std::fs::read_dir(&checkpoints)
-        .expect("list")
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name.starts_with("update-"))
-        .max()
-        .expect("a checkpoint");
-    let state = format!("checkpoints/{newest}/state.json");
-    let whole = bytes(&dir.join("run").join(&state));
+    let newest = newest_checkpoint(&dir.join("run"));
+    let state = newest.join("state.json");
+    let whole = bytes(&state);
     let mut value: serde_json::Value = serde_json::from_slice(&whole).expect("JSON");
-    std::fs::write(dir.join("run").join(&state), value.to_string()).expect("write");
+    std::fs::write(&state, value.to_string()).expect("write");
     let text = refused(&resume());
     assert!(
         text.contains("state.json") && text.contains("is not what was written"),
         "{text}"
     );
     // Checkpoints of 0.1.0 say no hashes.
-    let sums = dir.join("run/checkpoints").join(&newest).join("SHA256SUMS");
-    std::fs::remove_file(sums).expect("remove");
+    std::fs::remove_file(newest.join("SHA256SUMS")).expect("remove");
     value["optimizer_steps"] = serde_json::json!([]);
-    std::fs::write(dir.join("run").join(&state), value.to_string()).expect("write");
+    std::fs::write(&state, value.to_string()).expect("write");
     let text = refused(&resume());
     assert!(text.contains("step counts of 0 parameters"), "{text}");
-    std::fs::write(dir.join("run").join(&state), &whole).expect("write");
+    std::fs::write(&state, &whole).expect("write");
 
     edit("run.json", "\"bertram\": \"", "\"bertram\": \"0.0.");
     let text = ok(&resume());

@@ -121,7 +121,8 @@ class Bench:
         ended = self.home / "ended"
         self.make(*runs.begin("smart", ended / "run"))
         (ended / "run" / "summary.json").unlink()
-        self.add("checkpoint/best.safetensors", ended, "run/checkpoints/best.safetensors", mutators.SAFETENSORS, resume)
+        newest = runs.checkpoints(ended / "run")[-1][2].name
+        self.add("checkpoint/best.safetensors", ended, f"run/checkpoints/{newest}/best.safetensors", mutators.SAFETENSORS, resume)
         for name in ("config.toml", "run.json", "metrics.jsonl", "base/config.json", "base/tokenizer.json", "base/tokenizer_config.json"):
             kind = {"toml": mutators.TOML, "json": mutators.JSON, "jsonl": mutators.JSON_LINES}[name.rsplit(".", 1)[-1]]
             self.add(f"resumed/{name}", half, f"run/{name}", kind, resume)

@@ -78,9 +78,12 @@ def content(run):
         for path in sorted((run / part).rglob("*")):
             if path.is_file():
                 add(str(path.relative_to(run)), path)
-    for name in ("config.toml", "run.json", "analysis.json", "summary.json", "checkpoints/best.safetensors"):
+    for name in ("config.toml", "run.json", "analysis.json", "summary.json"):
         add(name, run / name)
-    for path in sorted(checkpoints(run)[-1][2].iterdir()):
+    # A kill behind the end can leave what a finished run would have removed.
+    stays = not is_finished(run) or "keep-training-state = true" in (run / "config.toml").read_text()
+    kept = checkpoints(run)[-1:] if stays else []
+    for path in sorted(path for _, _, folder in kept for path in folder.iterdir()):
         # What it says follows from the others, of which one has times.
         if path.name != "SHA256SUMS":
             add(f"newest checkpoint/{path.name}", path)

@@ -1,7 +1,7 @@
 """Reads tokenizers that bertram wrote with `transformers.AutoTokenizer`, and compares ids.
 
     pip install transformers==5.24.0
-    BERTRAM_TOKENIZER_EXPORTS=/tmp/exports cargo test -p bertram-tests --test golden_tokenizer
+    BERTRAM_TOKENIZER_EXPORTS=/tmp/exports cargo test -p bertram-tests --test numerics golden_tokenizer
     python tests/roundtrip/tokenizer.py /tmp/exports
 
 The test writes a folder for each combination of `tests/golden/tokenizer/matrix.json`; expected are the ids that

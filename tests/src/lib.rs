@@ -1,1 +1,1 @@
-//! wip
+//! Tests that need several of bertram's crates; they are in `tests/`.

@@ -1,6 +1,9 @@
 //! `bertram-cli runs`: run folders on disk.
 
+use std::collections::HashSet;
 use std::io::{BufRead, IsTerminal, Write};
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -72,7 +75,7 @@ impl Run {
 
     /// Bytes of what is removable.
     fn removable_bytes(&self) -> u64 {
-        self.removable().iter().map(|path| bytes(path)).sum()
+        bytes_of(&self.removable())
     }
 
     fn state(&self) -> String {
@@ -119,20 +122,33 @@ fn flatten(prefix: &str, value: &Value, into: &mut Map<String, Value>) {
     }
 }
 
-/// Bytes of a file, or of all files of a folder; links count as nothing.
+/// Bytes of a file, or of all files of a folder.
 fn bytes(path: &Path) -> u64 {
+    bytes_of(&[path.to_owned()])
+}
+
+/// Bytes of files and of all files of folders. A file with several names counts once; symbolic links count as nothing.
+fn bytes_of(paths: &[PathBuf]) -> u64 {
+    let mut seen = HashSet::new();
+    paths.iter().map(|path| bytes_unless(path, &mut seen)).sum()
+}
+
+fn bytes_unless(path: &Path, seen: &mut HashSet<(u64, u64)>) -> u64 {
     let Ok(metadata) = path.symlink_metadata() else {
         return 0;
     };
-    if !metadata.is_dir() {
-        return if metadata.is_file() {
-            metadata.len()
-        } else {
-            0
-        };
+    if metadata.is_dir() {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        return entries.map(|entry| bytes_unless(&entry.path(), seen)).sum();
     }
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    entries.map(|entry| bytes(&entry.path())).sum()
+    #[cfg(unix)]
+    if !seen.insert((metadata.dev(), metadata.ino())) {
+        return 0;
+    }
+    match metadata.is_file() {
+        true => metadata.len(),
+        false => 0,
+    }
 }
 
 fn size(bytes: u64) -> String {
@@ -298,12 +314,10 @@ fn clean(args: &RunsCleanArgs) -> CliResult {
     if removable.is_empty() {
         return out::line("nothing to remove");
     }
-    let mut freed = 0;
     for path in &removable {
-        let bytes = bytes(path);
-        out::line(&format!("{}  {}", path.display(), size(bytes)))?;
-        freed += bytes;
+        out::line(&format!("{}  {}", path.display(), size(bytes(path))))?;
     }
+    let freed = bytes_of(&removable);
     if !args.yes && !agreed(freed)? {
         return out::line("nothing was removed");
     }

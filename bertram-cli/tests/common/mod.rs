@@ -51,6 +51,13 @@ pub fn tiny_bert() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/encoder/tiny")
 }
 
+/// The folder of a run's newest checkpoint.
+pub fn newest_checkpoint(run: &Path) -> PathBuf {
+    let entries = std::fs::read_dir(run.join("checkpoints")).expect("checkpoints");
+    let folders = entries.map(|entry| entry.expect("an entry").path());
+    folders.max().expect("a checkpoint")
+}
+
 /// A folder with all that is in it, copied.
 pub fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("folder");

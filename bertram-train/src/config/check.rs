@@ -276,6 +276,7 @@ fn train(s: &mut Source, tasks: &[TaskSettings]) -> TrainSettings {
             .count("train.checkpoint-every", 0)
             .map_or(0, |count| count as usize),
         keep_checkpoints: size(s, "train.keep-checkpoints", 2),
+        keep_training_state: s.flag("train.keep-training-state").unwrap_or(false),
         precision: s.choice("train.precision").unwrap_or_default(),
         kernels: s.choice("train.kernels").unwrap_or_default(),
         tf32: s.flag("train.tf32").unwrap_or(true),

@@ -380,6 +380,8 @@ pub struct TrainSettings {
     pub checkpoint_every: usize,
     /// Checkpoints that stay.
     pub keep_checkpoints: usize,
+    /// Whether checkpoints stay when the run is finished, so that it can be trained longer.
+    pub keep_training_state: bool,
     /// What the encoder's layers compute in. Parameters, gradients and the optimiser are in f32.
     pub precision: Precision,
     /// Whether the encoder and the optimiser take the backend's fused operations.

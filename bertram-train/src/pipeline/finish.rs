@@ -99,8 +99,8 @@ pub fn finish<B: Kernels>(
     let tokenizer = BertTokenizer::from_folder(&run.base())?;
     let config = read_config(&run.base())?;
     let model = build_model(&settings, &config, config.init::<B>(device), device);
-    let model = CheckpointStore::new(run.checkpoints(), settings.train.keep_checkpoints)
-        .load_best(model, device)?;
+    let store = CheckpointStore::new(run.checkpoints(), settings.train.keep_checkpoints);
+    let model = store.load_best(model, device)?;
 
     let mut corpus = read_corpus_again(&settings, &[Split::Dev, Split::Test])?;
     check_unchanged(&info, &corpus)?;
@@ -184,6 +184,11 @@ pub fn finish<B: Kernels>(
         data,
     };
     write_json(&run.summary(), &summary)?;
+    if !settings.train.keep_training_state
+        && let Err(error) = store.remove_all()
+    {
+        tracing::warn!("the run is finished, and its checkpoints stay: {error}");
+    }
     Ok(summary)
 }
 

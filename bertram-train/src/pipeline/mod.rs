@@ -156,7 +156,7 @@ pub enum PipelineError {
     Finished(PathBuf),
     /// A finished run without checkpoints.
     #[error(
-        "{0} is finished and has no checkpoint, as after `bertram-cli runs clean`: it can be evaluated, exported and predicted with, and not trained longer"
+        "{0} is finished, and its training state is gone: it can be evaluated, exported and predicted with, and not trained longer; a run that is to go on after its end needs train.keep-training-state = true before it ends"
     )]
     Cleaned(PathBuf),
     /// A run that early stopping ended.

@@ -32,6 +32,7 @@ pub const RESUMABLE_KEYS: &[&str] = &[
     "train.log-every",
     "train.checkpoint-every",
     "train.keep-checkpoints",
+    "train.keep-training-state",
     "train.eval-batch-size",
     "data.dir",
     "tasks.*.train",
@@ -83,7 +84,7 @@ pub fn resume<B: AutodiffBackend>(
         return Err(PipelineError::Finished(run.path().to_owned()));
     }
     if state.best.is_some() {
-        store.check_best()?;
+        store.best()?;
     }
     let mut info = run.read_info()?;
     warn_of_versions(&info);

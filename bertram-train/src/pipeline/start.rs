@@ -79,7 +79,7 @@ pub fn start<B: AutodiffBackend>(
     // The first checkpoint: from here on the run folder is all that a resumed run needs.
     CheckpointStore::new(run.checkpoints(), settings.train.keep_checkpoints)
         .with_config(settings.to_toml())
-        .save(&model, &update_state, state.clone())?;
+        .save(&model, &update_state, state.clone(), false)?;
     Ok(TrainingSession {
         methods: methods(&settings),
         schedule: schedule(&settings),

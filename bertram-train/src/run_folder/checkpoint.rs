@@ -130,9 +130,13 @@ const CONFIG: &str = "config.toml";
 const PREFIX: &str = "update-";
 /// Ends the name of a folder that is being written.
 const PARTIAL: &str = ".partial";
+/// In a checkpoint: the best model so far. 0.1.0 had one beside the checkpoints, which the next best replaced.
 const BEST: &str = "best.safetensors";
 
 /// The checkpoints of a run.
+///
+/// Each also holds the best model so far, as a hard link where it can: what `state.json` says of the best epoch and that
+/// model are written together, and a run that goes on from an older checkpoint has that checkpoint's best.
 ///
 /// A checkpoint is a folder `update-N`, written under another name and renamed when complete: one that is there is whole.
 /// None is ever replaced: a second checkpoint of the same update (Ctrl-C on an epoch's last update, then what followed the
@@ -161,12 +165,14 @@ impl CheckpointStore {
         self
     }
 
-    /// Writes a checkpoint and deletes the oldest beyond those kept.
+    /// Writes a checkpoint and deletes the oldest beyond those kept. `is_best` says that `model` is the best one so far;
+    /// else that of the last checkpoint still is, where [`CheckpointState::best`] says that there is one.
     pub fn save<B: AutodiffBackend>(
         &self,
         model: &MultitaskModel<B>,
         update_state: &UpdateState<B>,
         state: CheckpointState,
+        is_best: bool,
     ) -> Result<(), RunError> {
         let version = 1 + self
             .all()?
@@ -185,7 +191,15 @@ impl CheckpointStore {
         }
         self.make_folder()?;
         std::fs::create_dir(&partial).map_err(RunError::io(&partial))?;
+        let best = match (is_best, &state.best) {
+            (true, _) => Some(partial.join(MODEL)),
+            (false, Some(_)) => Some(self.best()?),
+            (false, None) => None,
+        };
         Self::write(&partial, model, update_state, state)?;
+        if let Some(best) = best {
+            link_or_copy(&best, &partial.join(BEST))?;
+        }
         if let Some(config) = &self.config {
             atomic_write(&partial.join(CONFIG), config.as_bytes())?;
         }
@@ -313,20 +327,18 @@ impl CheckpointStore {
         })
     }
 
-    /// Writes the best model so far, in place of the last best.
-    pub fn save_best<B: Backend>(&self, model: &MultitaskModel<B>) -> Result<(), RunError> {
-        self.make_folder()?;
-        Ok(save_tensors(&self.folder.join(BEST), model)?)
-    }
-
-    /// Whether the best model so far is there.
+    /// The file of the best model so far.
     ///
     /// # Errors
-    /// [`RunError::Malformed`], which names its file.
-    pub fn check_best(&self) -> Result<(), RunError> {
-        let path = self.folder.join(BEST);
+    /// [`RunError::Malformed`] where there is none, which names its file.
+    pub fn best(&self) -> Result<PathBuf, RunError> {
+        let own = self.newest()?.map(|newest| newest.join(BEST));
+        let of_old_versions = self.folder.join(BEST);
+        let path = own
+            .filter(|own| own.is_file() || !of_old_versions.is_file())
+            .unwrap_or(of_old_versions);
         match path.is_file() {
-            true => Ok(()),
+            true => Ok(path),
             false => Err(RunError::Malformed {
                 path,
                 message: "is missing: it is the best model so far, which the run would export in the end; put it back, \
@@ -342,7 +354,20 @@ impl CheckpointStore {
         model: MultitaskModel<B>,
         device: &B::Device,
     ) -> Result<MultitaskModel<B>, RunError> {
-        Ok(load_tensors(&self.folder.join(BEST), model, device)?)
+        Ok(load_tensors(&self.best()?, model, device)?)
+    }
+
+    /// Removes all checkpoints: of a run that will not go on.
+    ///
+    /// # Errors
+    /// What cannot be removed.
+    pub fn remove_all(&self) -> Result<(), RunError> {
+        match std::fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(RunError::io(&self.folder)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Place and folder of each checkpoint, the oldest first.
@@ -382,8 +407,22 @@ impl CheckpointStore {
         for (_, folder) in &all[..all.len().saturating_sub(self.keep)] {
             std::fs::remove_dir_all(folder).map_err(RunError::io(folder))?;
         }
+        let of_old_versions = self.folder.join(BEST);
+        if of_old_versions.is_file() && self.best()? != of_old_versions {
+            std::fs::remove_file(&of_old_versions).map_err(RunError::io(&of_old_versions))?;
+        }
         Ok(())
     }
+}
+
+/// Gives a file, which is never written to again, a second name; copies it where the file system has one name for each.
+fn link_or_copy(file: &Path, name: &Path) -> Result<(), RunError> {
+    if std::fs::hard_link(file, name).is_ok() {
+        return Ok(());
+    }
+    std::fs::copy(file, name).map_err(RunError::io(name))?;
+    let copied = std::fs::File::open(name).and_then(|copy| copy.sync_all());
+    copied.map_err(RunError::io(name))
 }
 
 /// What the name of a checkpoint's folder says, in the order in which they were made.
@@ -484,7 +523,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("temp dir");
         let store = CheckpointStore::new(dir.path().to_owned(), 1);
         let (before, place) = (state(Some(scale)), CheckpointState::default());
-        store.save(&model, &before, place).expect("saves");
+        store.save(&model, &before, place, false).expect("saves");
         let folder = store.newest().expect("reads").expect("one");
         for (fresh, expected) in [(Some(LossScale::default()), Some(scale)), (None, None)] {
             let config = AdamWConfig::default();
@@ -545,12 +584,13 @@ mod tests {
         let store = CheckpointStore::new(dir.path().to_owned(), 1).with_config("a = 1\n".into());
         let update_state = UpdateState::<B>::plain(AdamWConfig::default());
         store
-            .save(&model, &update_state, CheckpointState::default())
+            .save(&model, &update_state, CheckpointState::default(), true)
             .expect("saves");
         let folder = store.newest().expect("reads").expect("one");
         CheckpointStore::check_files(&folder).expect("as written");
         let names = [
             MODEL,
+            BEST,
             "first_moments.safetensors",
             "second_moments.safetensors",
             STATE,
@@ -576,6 +616,65 @@ mod tests {
         CheckpointStore::check_files(&folder).expect("those of 0.1.0 do not say");
     }
 
+    /// The numbers of a model's first parameter.
+    fn numbers(model: &MultitaskModel<Flex>) -> Vec<f32> {
+        let table = model.encoder.embeddings.word_embeddings.weight.val();
+        table.into_data().to_vec().expect("numbers")
+    }
+
+    #[test]
+    fn each_checkpoint_has_the_best_model_of_its_time() {
+        let device = Default::default();
+        let models: Vec<_> = (0..4).map(|_| tiny_model(&device)).collect();
+        let update_state = UpdateState::<B>::plain(AdamWConfig::default());
+        let dir = tempfile::tempdir().expect("temp dir");
+        let store = CheckpointStore::new(dir.path().to_owned(), 3);
+        let scores = SplitScores {
+            tasks: TaskMap::new(),
+            overall: 0.5,
+            mean: 0.5,
+        };
+        let save = |updates: usize, is_best: bool| {
+            let state = CheckpointState {
+                updates,
+                best: (updates > 0).then(|| BestSoFar {
+                    epoch: 1,
+                    scores: scores.clone(),
+                }),
+                ..CheckpointState::default()
+            };
+            store.save(&models[updates], &update_state, state, is_best)
+        };
+        let best = || {
+            let read = store.load_best(tiny_model(&device).valid(), &device);
+            numbers(&read.expect("reads"))
+        };
+        save(0, false).expect("saves");
+        let missing = store.best().expect_err("nothing was scored").to_string();
+        assert!(missing.contains(BEST), "{missing}");
+        save(1, true).expect("saves");
+        save(2, false).expect("saves");
+        assert_eq!(best(), numbers(&models[1].valid()));
+        save(3, true).expect("saves");
+        assert_eq!(best(), numbers(&models[3].valid()));
+        // From an older checkpoint, its best.
+        std::fs::remove_dir_all(store.newest().expect("reads").expect("one")).expect("remove");
+        assert_eq!(best(), numbers(&models[1].valid()));
+
+        // One of 0.1.0 lies beside the checkpoints, until the next one has it.
+        let newest = store.newest().expect("reads").expect("one");
+        let old = dir.path().join(BEST);
+        std::fs::rename(newest.join(BEST), &old).expect("rename");
+        assert_eq!(best(), numbers(&models[1].valid()));
+        save(3, false).expect("saves");
+        assert_eq!(best(), numbers(&models[1].valid()));
+        assert!(!old.exists());
+
+        store.remove_all().expect("removes");
+        assert!(!dir.path().exists());
+        store.remove_all().expect("nothing to remove");
+    }
+
     #[test]
     fn no_checkpoint_is_replaced_and_old_ones_go_last() {
         let model = tiny_model(&Default::default());
@@ -588,7 +687,7 @@ mod tests {
                 tokens,
                 ..CheckpointState::default()
             };
-            store.save(&model, &update_state, state)
+            store.save(&model, &update_state, state, false)
         };
         let names = || {
             let entries = std::fs::read_dir(dir.path()).expect("list");

@@ -9,7 +9,7 @@ Two references, both from `transformers.BertModel` in eval mode:
 - minilm.json: sentence vectors of a real checkpoint (default ../shared/models/all-MiniLM-L6-v2), each text encoded
   alone. The checkpoint itself is not part of the repository. Skipped with a message if it is absent.
 
-`tests/tests/golden_encoder.rs` compares bertram with both.
+`tests/tests/numerics/golden_encoder` compares bertram with both.
 """
 
 import json

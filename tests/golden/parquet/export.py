@@ -3,7 +3,7 @@
     pip install pyarrow datasets
     python tests/golden/parquet/export.py
 
-writes `*.parquet` and `rows.json` beside this file. `bertram-core` reads them in `golden_parquet.rs`.
+writes `*.parquet` and `rows.json` beside this file. `bertram-core` reads them in `numerics/golden_parquet.rs`.
 """
 
 import json

@@ -4,7 +4,7 @@
     python tests/golden/tokenizer/export.py
 
 Writes `matrix.json` beside this file: made-up vocabularies, texts, and for each combination of
-flags and files the files' contents and the ids of every text, special tokens included. `tests/tests/golden_tokenizer.rs`
+flags and files the files' contents and the ids of every text, special tokens included. `tests/tests/numerics/golden_tokenizer.rs`
 builds each folder, and `tests/roundtrip/tokenizer.py` reads what bertram makes of it.
 """
 

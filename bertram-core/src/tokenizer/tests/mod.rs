@@ -1,4 +1,4 @@
-//! Folders that went wrong, or must not. `tests/tests/golden_tokenizer.rs` compares many more with `transformers`.
+//! Folders that went wrong, or must not. `tests/tests/numerics/golden_tokenizer.rs` compares many more with `transformers`.
 
 mod cases;
 mod preprocessing;

@@ -50,6 +50,8 @@ pub(super) struct TrainLoop<B: AutodiffBackend> {
     rates: LearningRateSchedule,
     updates_per_epoch: usize,
     last_evaluation_seconds: f64,
+    /// The model was just found the best so far, which the next checkpoint is to say.
+    best_is_new: bool,
     started: Instant,
     seconds_before: f64,
 }
@@ -121,6 +123,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             stop,
             updates_per_epoch,
             last_evaluation_seconds: 0.0,
+            best_is_new: false,
             started: Instant::now(),
             tasks: tasks.into(),
             settings,
@@ -184,6 +187,7 @@ impl<B: TrainBackend> TrainLoop<B> {
         }
         if self.state.best.is_none() {
             self.evaluate(model, events)?;
+            self.checkpoint(model)?;
         }
         Ok(false)
     }
@@ -403,8 +407,10 @@ impl<B: TrainBackend> TrainLoop<B> {
         if let Some(model) = model {
             self.state.seconds = self.seconds();
             self.state.aggregator = self.updater.aggregator().state();
+            let is_best = std::mem::take(&mut self.best_is_new);
+            let state = self.state.clone();
             self.store
-                .save(model, self.updater.state(), self.state.clone())?;
+                .save(model, self.updater.state(), state, is_best)?;
         }
         Ok(())
     }

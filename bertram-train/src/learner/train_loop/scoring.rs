@@ -150,7 +150,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             .as_ref()
             .is_none_or(|best| watched.of(&scores) > watched.of(&best.scores));
         if better {
-            self.store.save_best(&valid)?;
+            self.best_is_new = true;
             self.state.best = Some(BestSoFar {
                 epoch: self.state.epoch,
                 scores,

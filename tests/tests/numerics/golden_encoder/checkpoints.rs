@@ -7,8 +7,8 @@ use bertram_core::encoder::{Pooling, WeightsError, load_encoder, save_encoder};
 use burn::backend::{Autodiff, Flex, NdArray};
 use safetensors::{SafeTensors, tensor::Dtype, tensor::TensorView};
 
-use crate::tiny::Tiny;
-use crate::{TOLERANCE, golden, json, vec};
+use super::tiny::Tiny;
+use super::{TOLERANCE, golden, json, vec};
 
 /// A checkpoint in memory: name -> (type, shape, bytes).
 type Stored = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;

@@ -15,7 +15,7 @@ fn close(what: &str, found: Option<f64>, expected: Option<f64>) {
 #[test]
 fn golden_effects() {
     let golden: Value =
-        serde_json::from_str(include_str!("../golden/effects/effects.json")).unwrap();
+        serde_json::from_str(include_str!("../../golden/effects/effects.json")).unwrap();
     let cases = golden["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 9);
     for case in cases {

@@ -1,11 +1,7 @@
 //! Updates in half precision: they go where those in f32 go, parameters stay in f32, and what overflows is left out. On a GPU:
 //! `--features bertram-tests/cuda`.
 
-#[path = "support/tiny.rs"]
-mod tiny;
-
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use bertram_core::loss::LossKind;
 use bertram_core::task::TaskId;
@@ -23,6 +19,8 @@ use burn::backend::{Autodiff, Flex};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, ElementConversion, Tensor};
+
+use crate::{tiny, turn};
 
 /// SMART in its larger variant, the Bregman term, PCGrad and clipping.
 fn settings() -> UpdateSettings {
@@ -176,12 +174,9 @@ fn follows<B: TrainBackend>(full: &Updated) {
     assert!(cosine(full, &vanished) < 0.9);
 }
 
-/// The backend's random numbers belong to the process: tests that draw some take turns.
-static RANDOM: Mutex<()> = Mutex::new(());
-
 #[test]
 fn half_precision_follows_f32() {
-    let _turn = RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let full = update::<Autodiff<Flex>>(Precision::F32, None);
     assert_ne!(full.before, full.after);
     let again = update::<Autodiff<Flex>>(Precision::F32, None);
@@ -192,7 +187,7 @@ fn half_precision_follows_f32() {
 /// An update whose gradients overflowed leaves the learnt weights of the losses, too.
 #[test]
 fn an_overflow_leaves_out_the_whole_update() {
-    let _turn = RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     type B = Autodiff<Flex>;
     let device = Default::default();
     let mut weights = Vec::new();
@@ -222,7 +217,7 @@ fn an_overflow_leaves_out_the_whole_update() {
 #[cfg(feature = "cuda")]
 #[test]
 fn cuda_follows_f32() {
-    let _turn = RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let full = update::<Autodiff<Flex>>(Precision::F32, None);
     follows::<Autodiff<burn::backend::Cuda>>(&full);
 }

@@ -9,7 +9,7 @@ use burn::backend::{Flex, NdArray};
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use serde_json::Value;
 
-use crate::{TOLERANCE, floats, golden, json, vec};
+use super::{TOLERANCE, floats, golden, json, vec};
 
 /// Rows of ids, padded on the right with 0; one segment.
 fn single<B: Backend>(rows: &[Vec<i32>], device: &B::Device) -> TokenBatch<B> {

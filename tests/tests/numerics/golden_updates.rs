@@ -30,6 +30,8 @@ use burn::tensor::{DType, Tensor, TensorData};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
+use crate::turn;
+
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("golden/updates")
@@ -317,6 +319,7 @@ macro_rules! on_both_backends {
     ($($name:ident => $run:ident),* $(,)?) => {$(
         #[test]
         fn $name() {
+            let _turn = turn();
             $run::<Autodiff<Flex>>(FLEX);
             $run::<Autodiff<NdArray>>(NDARRAY);
         }

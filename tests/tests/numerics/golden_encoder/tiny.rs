@@ -11,7 +11,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
 
-use crate::{TOLERANCE, assert_close, floats, golden, json, vec};
+use super::{TOLERANCE, assert_close, floats, golden, json, vec};
 
 /// The tiny reference's inputs and expected values.
 pub struct Tiny {

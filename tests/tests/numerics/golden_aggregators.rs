@@ -52,7 +52,8 @@ fn check(what: &str, gradients: &[Vec<f64>], weights: &[f64], expected: &Value, 
 #[test]
 fn every_aggregator_on_every_case() {
     let golden: Value =
-        serde_json::from_str(include_str!("../golden/aggregators/aggregators.json")).expect("JSON");
+        serde_json::from_str(include_str!("../../golden/aggregators/aggregators.json"))
+            .expect("JSON");
     let mut compared = 0;
     for case in golden["cases"].as_array().expect("cases") {
         let name = case["name"].as_str().expect("name");

@@ -17,7 +17,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use safetensors::SafeTensors;
 
-const GOLDEN: &[u8] = include_bytes!("../golden/regularisers/regularisers.safetensors");
+const GOLDEN: &[u8] = include_bytes!("../../golden/regularisers/regularisers.safetensors");
 const WEIGHTS: [&str; 5] = ["table", "w1", "b1", "w2", "b2"];
 const KINDS: [&str; 4] = ["categorical", "real", "bernoulli-pair", "real-pair"];
 

@@ -26,7 +26,7 @@ impl Matrix {
     fn read() -> Self {
         let golden = match std::env::var_os("BERTRAM_TOKENIZER_MATRIX") {
             Some(path) => std::fs::read_to_string(path).expect("matrix"),
-            None => include_str!("../golden/tokenizer/matrix.json").to_owned(),
+            None => include_str!("../../golden/tokenizer/matrix.json").to_owned(),
         };
         let golden: Value = serde_json::from_str(&golden).expect("JSON");
         let texts = serde_json::from_value(golden["texts"].clone()).expect("texts");

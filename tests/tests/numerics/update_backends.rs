@@ -1,11 +1,7 @@
 //! Updates with everything on (SMART on all three tasks, the Bregman term, PCGrad, clipping) give the same numbers on every
 //! backend. On a GPU: `--features bertram-tests/vulkan` or `bertram-tests/cuda`.
 
-#[path = "support/tiny.rs"]
-mod tiny;
-
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use bertram_core::task::TaskId;
 use bertram_kernels::{KernelKind, TrainBackend};
@@ -23,10 +19,9 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{ElementConversion, Tensor, TensorData};
 
-const UPDATES: usize = 3;
+use crate::{tiny, turn};
 
-/// A backend's random numbers belong to the process: tests that draw some take turns.
-static RANDOM: Mutex<()> = Mutex::new(());
+const UPDATES: usize = 3;
 
 /// SMART from a start that does not depend on the backend's random numbers.
 struct FromStart(Smart);
@@ -65,7 +60,7 @@ struct Trace {
 }
 
 fn trace<B: TrainBackend>() -> Trace {
-    let _turn = RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let device = B::Device::default();
     let mut model = tiny::model::<B>(&device, 0.0);
     let settings = UpdateSettings {
@@ -222,7 +217,7 @@ fn parameters_with<B: TrainBackend>(
     kernels: KernelKind,
     regularisers: RegulariserSettings,
 ) -> Vec<f64> {
-    let _turn = RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let device = Default::default();
     B::seed(&device, 5);
     let mut model = tiny::model::<B>(&device, 0.1);
