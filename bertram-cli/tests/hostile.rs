@@ -109,6 +109,13 @@ fn sizes_beyond_any_run_are_refused_by_key() {
         ("train.accumulate", "9223372036854775807"),
         ("data.demo.sst", "1000000000"),
         ("data.max-length", "4611686018427387904"),
+        ("data.limit", "4611686018427387904"),
+        ("tasks.sst.limit", "4611686018427387904"),
+        ("train.log-every", "4611686018427387904"),
+        ("train.checkpoint-every", "4611686018427387904"),
+        ("train.keep-checkpoints", "4611686018427387904"),
+        ("train.early-stopping", "4611686018427387904"),
+        ("train.score-rows", "4611686018427387904"),
         ("regulariser.smart.steps", "4611686018427387904"),
     ] {
         let mut command = bertram();

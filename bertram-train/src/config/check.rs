@@ -6,7 +6,7 @@ use bertram_core::data::{BadRows, Format, Preprocess};
 use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_core::task::{LabelKind, TaskId};
 
-use super::source::{ConfigError, Source};
+use super::source::{ConfigError, MOST, Source};
 use super::{
     BaselineSettings, BestMetric, DataSettings, DemoSettings, DropoutSettings, LimitDraw, Loaded,
     ModelSettings, OptimizerKind, RESOLVED, RandomModel, Settings, TaskSettings, TrainSettings,
@@ -95,14 +95,6 @@ pub(super) fn not_negative(number: f64) -> bool {
     number >= 0.0 && number.is_finite()
 }
 
-pub(super) fn size(s: &mut Source, key: &str, default: usize) -> usize {
-    s.count(key, 1).map_or(default, |count| count as usize)
-}
-
-/// Most of anything that is counted through or multiplied with others: more than a run can have, and few enough that
-/// products are numbers.
-const MOST: usize = 1_000_000_000;
-
 /// Most rows of a generated split: they are made in memory.
 const MOST_DEMO_ROWS: usize = 10_000_000;
 
@@ -113,7 +105,8 @@ pub(super) fn size_up_to(s: &mut Source, key: &str, default: usize, most: usize)
 }
 
 fn limit(s: &mut Source, key: &str) -> Option<usize> {
-    s.count(key, 1).map(|count| count as usize)
+    s.count_up_to(key, 1, MOST as u64)
+        .map(|count| count as usize)
 }
 
 fn model(s: &mut Source) -> ModelSettings {
@@ -253,7 +246,7 @@ fn train(s: &mut Source, tasks: &[TaskSettings]) -> TrainSettings {
         accumulate: size_up_to(s, "train.accumulate", 1, MOST),
         schedule,
         order,
-        score_rows: size(s, "train.score-rows", 1000),
+        score_rows: size_up_to(s, "train.score-rows", 1000, MOST),
         combined_stop: combined_stop.unwrap_or(CombinedStop::Shortest),
         temperature,
         epoch_end_surgery: s.flag("train.epoch-end-surgery").unwrap_or(false),
@@ -269,13 +262,13 @@ fn train(s: &mut Source, tasks: &[TaskSettings]) -> TrainSettings {
             .unwrap_or(1e-3),
         best_metric: best_metric(s, tasks),
         early_stopping: s
-            .count("train.early-stopping", 0)
+            .count_up_to("train.early-stopping", 0, MOST as u64)
             .map_or(0, |count| count as usize),
-        log_every: size(s, "train.log-every", 10),
+        log_every: size_up_to(s, "train.log-every", 10, MOST),
         checkpoint_every: s
-            .count("train.checkpoint-every", 0)
+            .count_up_to("train.checkpoint-every", 0, MOST as u64)
             .map_or(0, |count| count as usize),
-        keep_checkpoints: size(s, "train.keep-checkpoints", 2),
+        keep_checkpoints: size_up_to(s, "train.keep-checkpoints", 2, MOST),
         keep_training_state: s.flag("train.keep-training-state").unwrap_or(false),
         precision: s.choice("train.precision").unwrap_or_default(),
         kernels: s.choice("train.kernels").unwrap_or_default(),
@@ -350,7 +343,7 @@ fn aggregator(s: &mut Source) -> AggregatorConfig {
 fn baseline(s: &mut Source, tasks: &[TaskSettings]) -> Option<BaselineSettings> {
     let there = s.has_table("baseline");
     let class = s
-        .count("baseline.class", 0)
+        .count_up_to("baseline.class", 0, MOST as u64)
         .map_or(0, |class| class as usize);
     let classes = tasks.iter().filter_map(|task| match task.spec.label {
         // Those of `labels = "auto"` are not known yet.

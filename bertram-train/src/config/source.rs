@@ -11,6 +11,10 @@ use toml_edit::{Item, Value};
 use super::extends::{self, File, Lines, Origin};
 use super::{Limit, Override, names};
 
+/// Most of anything that is counted through or multiplied with others: more than a run can have, and few enough that
+/// products are numbers.
+pub(super) const MOST: usize = 1_000_000_000;
+
 /// Errors of a config.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -428,6 +432,9 @@ impl Source {
         self.read(key, |value| {
             let rows = value.as_integer().and_then(|it| usize::try_from(it).ok());
             match (rows, value.as_str()) {
+                (Some(rows), _) if rows > MOST => {
+                    Err(format!("{rows} is more than it may be: {MOST}, or \"all\""))
+                }
                 (Some(rows), _) if rows > 0 => Ok(Limit::Rows(rows)),
                 (_, Some("all")) => Ok(Limit::All),
                 _ => Err(format!(

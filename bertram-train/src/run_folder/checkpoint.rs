@@ -618,7 +618,7 @@ mod tests {
 
     /// The numbers of a model's first parameter.
     fn numbers(model: &MultitaskModel<Flex>) -> Vec<f32> {
-        let table = model.encoder.embeddings.word_embeddings.weight.val();
+        let table = model.encoder.embeddings.word.weight.val();
         table.into_data().to_vec().expect("numbers")
     }
 
