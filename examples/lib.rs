@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bertram_train::config::Settings;
 use bertram_train::learner::{Dashboard, StopFlag, TrainingSession, train};
+use bertram_train::phase::PhaseClock;
 use bertram_train::pipeline::{self, Place};
 use bertram_train::run_folder::RunFolder;
 use burn::backend::{Autodiff, Flex};
@@ -29,7 +30,7 @@ train = { epochs = 2, batch-size = 16, schedule = "combined", learning-rate = 5e
 pub fn begin(settings: Settings, folder: &Path) -> anyhow::Result<TrainingSession<Cpu>> {
     let place = Place {
         report: None,
-        begun: Instant::now(),
+        clock: PhaseClock::new(Instant::now()),
         backend: "flex".to_owned(),
         number: 0,
         device: Default::default(),
@@ -47,7 +48,7 @@ pub fn begin(settings: Settings, folder: &Path) -> anyhow::Result<TrainingSessio
 pub fn complete(session: TrainingSession<Cpu>) -> anyhow::Result<()> {
     let (run, device) = (session.run.clone(), session.device);
     let outcome = train(session, Dashboard::None)?;
-    let summary = pipeline::finish::<Flex>(&run, &outcome, &device, |_, _, _| {})?;
+    let summary = pipeline::finish::<Flex>(&run, &outcome, &device)?;
     for (task, scores) in &summary.dev.tasks {
         println!("{task}: {} {:.3}", scores.metric().key(), scores.primary());
     }

@@ -11,9 +11,10 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::config::{BaselineSettings, Settings};
 use crate::corpus::{data_files, dev_rows, read_corpus, with_labels};
+use crate::phase::PhaseSeconds;
 use crate::pipeline::{
-    BURN_VERSION, FurtherScores, PipelineError, SplitPredictions, Summary, Versions,
-    peak_memory_bytes, save_predictions, write_text,
+    BURN_VERSION, FurtherScores, PipelineError, SplitPredictions, Summary, Versions, is_whole,
+    limit_test, peak_memory_bytes, save_predictions, write_text,
 };
 use crate::run_folder::{RunFolder, RunInfo, write_json};
 
@@ -29,7 +30,8 @@ pub fn run_baseline(
 ) -> Result<Summary, PipelineError> {
     let settings = with_labels(settings)?;
     let settings = settings.as_ref();
-    let corpus = read_corpus(settings, &[Split::Dev, Split::Test])?;
+    let mut corpus = read_corpus(settings, &[Split::Dev, Split::Test])?;
+    limit_test(settings, &mut corpus);
     write_text(&run.config(), &settings.to_toml())?;
     let info = RunInfo {
         bertram: env!("CARGO_PKG_VERSION").into(),
@@ -84,6 +86,7 @@ pub fn run_baseline(
                     labels: labels.as_deref(),
                     predictions: &predictions,
                     bad,
+                    whole: is_whole(settings, split),
                 },
             )?;
             if let (Split::Dev, Some(of_task)) = (split, score(&task.spec, &predictions, &rows)) {
@@ -100,6 +103,8 @@ pub fn run_baseline(
         updates: 0,
         seconds: 0.0,
         training_seconds: 0.0,
+        wall_seconds: 0.0,
+        phase_seconds: PhaseSeconds::new(),
         tokens: 0,
         tokens_per_second: 0.0,
         peak_memory_bytes: peak_memory_bytes(),

@@ -717,16 +717,26 @@ pub fn tokenize_corpus(
 }
 
 /// Tokenises what a training works on: all but the test splits, which would take memory until it ends.
+///
+/// `progress` is told how many of how many rows are done.
 pub fn tokenize_for_training(
     settings: &Settings,
     corpus: &[TaskCorpus],
     tokenizer: &BertTokenizer,
+    mut progress: impl FnMut(usize, usize),
 ) -> Result<Vec<TaskData>, TokenizerError> {
+    let rows = |corpus: &TaskCorpus| corpus.train.examples.len() + corpus.dev.examples.len();
+    let total = corpus.iter().map(rows).sum();
+    let mut done = 0;
+    progress(done, total);
     let tasks = settings.tasks.iter().zip(corpus);
     tasks
         .map(|(task, corpus)| {
             let dev = dev_rows(settings, &corpus.dev);
-            tokenize_task(settings, task, corpus, &dev, tokenizer)
+            let tokenized = tokenize_task(settings, task, corpus, &dev, tokenizer);
+            done += rows(corpus);
+            progress(done, total);
+            tokenized
         })
         .collect()
 }

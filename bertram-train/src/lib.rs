@@ -17,6 +17,7 @@ pub mod measure;
 pub mod merge;
 pub mod objective;
 pub mod optim;
+pub mod phase;
 pub mod pipeline;
 pub mod read;
 pub mod regulariser;

@@ -158,6 +158,9 @@ pub struct TrainArgs {
     /// Seed (sets train.seed).
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Predict no test rows when the run is trained (sets data.test-limit = 0); `evaluate --split test` does it later.
+    #[arg(long)]
+    pub no_test: bool,
     /// Set any key of the config; can be given more than once. With --resume: epochs, rates, early stopping, logging, checkpointing, evaluation batch.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,

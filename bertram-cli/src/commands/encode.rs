@@ -17,7 +17,7 @@ use crate::error::{CliResult, input, pipeline_error};
 use crate::hub::resolve_model;
 use crate::out;
 use crate::pretrained::{self, Chosen};
-use crate::progress::StageBar;
+use crate::progress::PhaseDisplay;
 
 /// Runs the command.
 pub fn run(args: &EncodeArgs) -> CliResult {
@@ -121,7 +121,8 @@ fn embed<B: Kernels>(
     let mut order: Vec<usize> = (0..texts.len()).collect();
     order.sort_by_key(|&row| tokens[row].len());
     let padding = args.backend.kind()?.pad_to_multiple_of();
-    let mut bar = StageBar::default();
+    let mut display = PhaseDisplay::new();
+    display.begin("encoding");
     let mut chunks: Vec<Tensor<B, 2>> = Vec::new();
     let mut done = 0;
     for rows in order.chunks(args.batch_size) {
@@ -136,9 +137,9 @@ fn embed<B: Kernels>(
         let hidden = encoder.forward(&batch);
         chunks.push(encoder.pool(hidden, &batch.attention_mask, chosen.pooling));
         done += rows.len();
-        bar.show("encode", done, texts.len());
+        display.progress(done, texts.len());
     }
-    bar.finish();
+    display.end();
     let mut vectors = vec![Vec::new(); texts.len()];
     if chunks.is_empty() {
         return Ok(vectors);

@@ -7,6 +7,7 @@ use bertram_core::task::ModelFolder;
 use bertram_kernels::TrainBackend;
 use bertram_train::config::{Override, Settings};
 use bertram_train::corpus::{DataFile, TaskCorpus, data_files, read_corpus, tokenize_corpus};
+use bertram_train::phase::Phase;
 use bertram_train::pipeline::{
     PipelineError, check_unchanged, open_trained, predict_split, settings_to_evaluate,
 };
@@ -17,7 +18,7 @@ use crate::args::EvaluateArgs;
 use crate::backend::{BackendJob, dispatch_with};
 use crate::error::{CliResult, input, pipeline_error};
 use crate::out;
-use crate::progress::StageBar;
+use crate::progress::PhaseDisplay;
 use crate::recipe::sets;
 use crate::table::scores_table;
 
@@ -51,14 +52,24 @@ impl BackendJob for Evaluate {
                 run.path().display()
             )));
         }
+        if run.is_locked() {
+            tracing::warn!(
+                "a process is at work in {}: this scores the model that its last end exported",
+                run.path().display()
+            );
+        }
+        let clock = PhaseDisplay::clock();
+        clock.enter(Phase::Importing);
         let (settings, folder) =
             open_trained::<B::InnerBackend>(&run, settings, &device).map_err(pipeline)?;
         let ModelFolder {
             model, tokenizer, ..
         } = folder;
         let split: Split = args.split.into();
+        clock.enter(Phase::Reading);
         let corpus = read_corpus(&settings, &[split]).map_err(|error| pipeline(error.into()))?;
         check_split(&corpus, split)?;
+        clock.enter(Phase::Tokenizing);
         let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)
             .map_err(|error| pipeline(error.into()))?;
         let mut folder = run.predictions();
@@ -71,7 +82,7 @@ impl BackendJob for Evaluate {
                 folder.display()
             );
         }
-        let mut bar = StageBar::default();
+        clock.enter_part(Phase::Predicting, split.name());
         let (scores, further) = predict_split(
             &model,
             &settings,
@@ -79,10 +90,10 @@ impl BackendJob for Evaluate {
             split,
             &folder,
             &device,
-            |done, rows| bar.show(split.name(), done, rows),
+            |done, rows| clock.progress(done, rows),
         )
         .map_err(pipeline)?;
-        bar.finish();
+        clock.end();
         if scores.tasks.is_empty() {
             out::line(&format!(
                 "the {} split has no labels, or not in every row: predictions are written, and there is no score",

@@ -20,7 +20,7 @@ use crate::interrupt;
 use crate::logging::{dashboard_has_terminal, log_to_file};
 use crate::out;
 use crate::pretrained;
-use crate::progress::StageBar;
+use crate::progress::clock_of_run;
 use crate::recipe::{Recipe, flags, sets};
 use crate::table::scores_table;
 
@@ -258,6 +258,9 @@ fn overrides(args: &TrainArgs) -> Vec<Override> {
         overrides
             .push(Override::set(&format!("train.seed={seed}")).shown_as(&format!("--seed {seed}")));
     }
+    if args.no_test {
+        overrides.push(Override::set("data.test-limit=0").shown_as("--no-test"));
+    }
     overrides.extend(sets(&args.set));
     overrides
 }
@@ -317,7 +320,7 @@ impl BackendJob for Start {
     fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
         let place = Place {
             report: gpu::report(),
-            begun: self.begun,
+            clock: clock_of_run(self.begun, self.dashboard),
             backend: self.backend.name().into(),
             number: self.number,
             device,
@@ -363,7 +366,7 @@ impl BackendJob for Resume {
     fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
         let place = Place {
             report: gpu::report(),
-            begun: self.begun,
+            clock: clock_of_run(self.begun, self.dashboard),
             backend: self.backend.name().into(),
             number: self.number,
             device,
@@ -429,13 +432,8 @@ fn complete<B: TrainBackend>(
         ));
         return Err(CliError::Status(interrupt::INTERRUPTED));
     }
-    let mut bar = StageBar::default();
-    let summary =
-        pipeline::finish::<B::InnerBackend>(run, &outcome, &place.device, |stage, done, rows| {
-            bar.show(stage, done, rows)
-        })
+    let summary = pipeline::finish::<B::InnerBackend>(run, &outcome, &place.device)
         .map_err(pipeline_error)?;
-    bar.finish();
     report(&summary, run)
 }
 

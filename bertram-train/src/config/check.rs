@@ -177,6 +177,9 @@ fn data(s: &mut Source) -> DataSettings {
             share > 0.0 && share <= 1.0
         }),
         dev_limit: limit(s, "data.dev-limit"),
+        test_limit: s
+            .count_up_to("data.test-limit", 0, MOST as u64)
+            .map(|count| count as usize),
         limit_draw: s.choice("data.limit-draw").unwrap_or(LimitDraw::Fixed),
         length_buckets: s.flag("data.length-buckets").unwrap_or(true),
         pad_to_multiple_of: s

@@ -143,6 +143,8 @@ pub struct DataSettings {
     pub rows_scale: Option<f64>,
     /// Dev rows of a task; all where absent.
     pub dev_limit: Option<usize>,
+    /// Test rows of each task that a finished run predicts, from the first; 0 for none.
+    pub test_limit: Option<usize>,
     /// Whether limited rows are drawn once or for each epoch.
     pub limit_draw: LimitDraw,
     /// Whether rows of like length share batches.

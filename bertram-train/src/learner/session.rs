@@ -24,6 +24,7 @@ use crate::corpus::TaskData;
 use crate::device::DeviceWatch;
 use crate::finite::NotFinite;
 use crate::measure::{MeasureKind, OverUpdates};
+use crate::phase::PhaseClock;
 use crate::regulariser;
 use crate::run_folder::{CheckpointState, RunError, RunFolder};
 use crate::schedule::Schedule;
@@ -119,6 +120,8 @@ pub struct TrainingSession<B: AutodiffBackend> {
     pub device: B::Device,
     /// What the device says meanwhile.
     pub watch: DeviceWatch,
+    /// Counts what the time goes to.
+    pub clock: PhaseClock,
     /// Set from outside to stop after an update.
     pub stop: StopFlag,
 }
@@ -149,6 +152,8 @@ pub struct Outcome {
     pub interrupted: bool,
     /// What the device said.
     pub watch: DeviceWatch,
+    /// What the time went to.
+    pub clock: PhaseClock,
 }
 
 pub(super) type Components<B> =

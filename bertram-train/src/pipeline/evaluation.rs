@@ -51,6 +51,8 @@ pub fn settings_to_evaluate(
     let loaded = Settings::load_with(&run.config(), sets)?;
     loaded.say_warnings();
     let mut settings = loaded.settings;
+    // What a run left out at its end is what is asked for here.
+    settings.data.test_limit = None;
     let Some(data) = data else {
         return Ok(settings);
     };

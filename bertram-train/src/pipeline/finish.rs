@@ -25,10 +25,13 @@ use super::start::{build_model, compute_as_trained, warn_of_preprocessing};
 use super::{PipelineError, TrainedModel, export_model, peak_memory_bytes};
 use crate::analysis::{Analysis, TaskAnalysis};
 use crate::config::Settings;
-use crate::corpus::{DataFile, TaskData, data_files, read_corpus_again, tokenize_corpus};
+use crate::corpus::{
+    DataFile, TaskCorpus, TaskData, data_files, read_corpus_again, tokenize_corpus,
+};
 use crate::device::DeviceUse;
 use crate::evaluate::{EvaluationSet, evaluate, task_without_finite_logits};
 use crate::learner::Outcome;
+use crate::phase::{Phase, PhaseSeconds};
 use crate::run_folder::{CheckpointStore, RunError, RunFolder, write_json};
 
 /// What a finished run says of itself: `summary.json`.
@@ -51,6 +54,12 @@ pub struct Summary {
     pub seconds: f64,
     /// Seconds of updates alone.
     pub training_seconds: f64,
+    /// Seconds of all that the run's processes did, from their start to here; 0 in summaries of 0.1.0.
+    #[serde(default)]
+    pub wall_seconds: f64,
+    /// What they went to. They add up to `wall_seconds`.
+    #[serde(default)]
+    pub phase_seconds: PhaseSeconds,
     /// Tokens trained on, without padding.
     pub tokens: u64,
     /// `tokens / training_seconds`.
@@ -92,8 +101,9 @@ pub fn finish<B: Kernels>(
     run: &RunFolder,
     outcome: &Outcome,
     device: &B::Device,
-    mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Summary, PipelineError> {
+    let clock = &outcome.clock;
+    clock.enter(Phase::Checkpointing);
     let settings = Settings::load(&run.config(), &[])?;
     let info = run.read_info()?;
     let tokenizer = BertTokenizer::from_folder(&run.base())?;
@@ -102,14 +112,18 @@ pub fn finish<B: Kernels>(
     let store = CheckpointStore::new(run.checkpoints(), settings.train.keep_checkpoints);
     let model = store.load_best(model, device)?;
 
+    clock.enter(Phase::Reading);
     let mut corpus = read_corpus_again(&settings, &[Split::Dev, Split::Test])?;
     check_unchanged(&info, &corpus)?;
     let test_files: Vec<DataFile> = data_files(&corpus)
         .into_iter()
         .filter(|file| file.split == "test")
         .collect();
+    clock.enter(Phase::Tokenizing);
+    limit_test(&settings, &mut corpus);
     let tasks = tokenize_corpus(&settings, &corpus, &tokenizer)?;
     corpus.clear();
+    clock.enter_part(Phase::Predicting, Split::Dev.name());
     let Predicted {
         scores,
         further,
@@ -121,21 +135,10 @@ pub fn finish<B: Kernels>(
         Split::Dev,
         &run.predictions(),
         device,
-        |done, rows| {
-            progress("dev", done, rows);
-        },
+        |done, rows| clock.progress(done, rows),
     )?;
-    predict_split(
-        &model,
-        &settings,
-        &tasks,
-        Split::Test,
-        &run.predictions(),
-        device,
-        |done, rows| {
-            progress("test", done, rows);
-        },
-    )?;
+    // Before the test splits, which may take long and which nothing but their files needs.
+    clock.enter(Phase::Exporting);
     let state = &outcome.state;
     export_model(
         &run.model(),
@@ -151,6 +154,19 @@ pub fn finish<B: Kernels>(
         },
     )?;
     write_json(&run.analysis(), &analysis)?;
+    if settings.data.test_limit != Some(0) {
+        clock.enter_part(Phase::Predicting, Split::Test.name());
+        predict_split(
+            &model,
+            &settings,
+            &tasks,
+            Split::Test,
+            &run.predictions(),
+            device,
+            |done, rows| clock.progress(done, rows),
+        )?;
+    }
+    clock.enter(Phase::Exporting);
 
     let mut data = info.data.clone();
     // Runs of older versions have not noted their test files when they began.
@@ -169,6 +185,8 @@ pub fn finish<B: Kernels>(
         updates: state.updates,
         seconds: state.seconds,
         training_seconds: state.training_seconds,
+        wall_seconds: clock.wall_seconds(),
+        phase_seconds: clock.seconds(),
         tokens: state.tokens,
         tokens_per_second: state.tokens as f64 / state.training_seconds.max(1e-9),
         peak_memory_bytes: peak_memory_bytes(),
@@ -189,6 +207,7 @@ pub fn finish<B: Kernels>(
     {
         tracing::warn!("the run is finished, and its checkpoints stay: {error}");
     }
+    clock.end();
     Ok(summary)
 }
 
@@ -239,6 +258,8 @@ pub(crate) struct SplitPredictions<'a> {
     pub(crate) predictions: &'a [Prediction],
     /// Rows among them that could not be read, and have an answer all the same.
     pub(crate) bad: &'a [BadRow],
+    /// Whether they are of all rows of the files: only then a leaderboard can take them.
+    pub(crate) whole: bool,
 }
 
 /// Writes predictions into a folder of them: a table, and for presets the course's format beside it.
@@ -279,7 +300,7 @@ pub(crate) fn save_predictions(
     let path = folder.join(format!("{name}-{}.csv", said.split.name()));
     write_prediction_table(&path, spec, &rows).map_err(|error| failed(&path, error))?;
     let values: Vec<f64> = rows.iter().map(|row| row.prediction).collect();
-    let Some(preset) = spec.preset else {
+    let Some(preset) = spec.preset.filter(|_| said.whole) else {
         return Ok(());
     };
     if preset.course.is_some() && said.files.is_none() {
@@ -331,12 +352,13 @@ fn predict_and_analyse<B: Kernels>(
         return Err(PipelineError::NotFinite { task, split });
     }
     let mut analysis = Analysis::default();
+    let whole = is_whole(settings, split);
     for (set, bad) in sets.iter().zip(bad) {
         let task = set.config.task;
         let Some(logits) = logits.get(&task).filter(|logits| !logits.is_empty()) else {
             continue;
         };
-        let predictions = save_set(folder, split, None, set, logits, bad)?;
+        let predictions = save_set(folder, split, None, set, logits, bad, whole)?;
         if let Some(labels) = &set.data.labels {
             if let Some(of_task) = tasks.iter().find(|it| it.config.task == task)
                 && split == Split::Dev
@@ -369,6 +391,26 @@ fn predict_and_analyse<B: Kernels>(
     })
 }
 
+/// Whether all rows of a split are predicted.
+pub(crate) fn is_whole(settings: &Settings, split: Split) -> bool {
+    split != Split::Test || settings.data.test_limit.is_none()
+}
+
+/// Leaves of the test splits the rows that the settings want predicted.
+pub(crate) fn limit_test(settings: &Settings, corpus: &mut [TaskCorpus]) {
+    let Some(limit) = settings.data.test_limit else {
+        return;
+    };
+    for task in corpus {
+        let second = task.second.as_mut().and_then(|second| second.test.as_mut());
+        for test in task.test.as_mut().into_iter().chain(second) {
+            test.examples.truncate(limit);
+            // Their places are among rows that are not predicted.
+            test.skipped.clear();
+        }
+    }
+}
+
 /// Reads and saves the logits of a task's rows; gives what they say.
 fn save_set(
     folder: &Path,
@@ -377,6 +419,7 @@ fn save_set(
     set: &EvaluationSet<'_>,
     logits: &[Vec<f32>],
     bad: &[BadRow],
+    whole: bool,
 ) -> Result<Vec<Prediction>, PipelineError> {
     let predictions: Vec<Prediction> = logits
         .iter()
@@ -393,6 +436,7 @@ fn save_set(
             labels: set.data.labels.as_deref(),
             predictions: &predictions,
             bad,
+            whole,
         },
     )?;
     Ok(predictions)
@@ -408,6 +452,7 @@ fn predict_second<B: Kernels>(
     device: &B::Device,
 ) -> Result<FurtherScores, PipelineError> {
     let mut further = FurtherScores::new();
+    let whole = is_whole(settings, split);
     for task in tasks {
         let Some(second) = &task.second else {
             continue;
@@ -433,7 +478,7 @@ fn predict_second<B: Kernels>(
             return Err(PipelineError::NotFinite { task, split });
         }
         let logits = logits.get(&name).map_or(&[][..], Vec::as_slice);
-        save_set(folder, split, Some(second.files), &set, logits, bad)?;
+        save_set(folder, split, Some(second.files), &set, logits, bad, whole)?;
         if let Some(scores) = scores.tasks.get(&name) {
             further.insert(format!("{name}-{}", second.files.name), scores.clone());
         }

@@ -14,16 +14,15 @@ mod start;
 pub use evaluation::{EVALUATION_KEYS, settings_to_evaluate};
 pub use export::{TrainedModel, export_model, export_run, open_trained};
 pub use finish::{FurtherScores, Summary, Versions, finish, load_trained, predict_split};
-pub(crate) use finish::{SplitPredictions, save_predictions};
+pub(crate) use finish::{SplitPredictions, is_whole, limit_test, save_predictions};
 pub use fit::check_fit;
 pub use memory::peak_memory_bytes;
-pub use prepare::{Prepared, prepare, tokenizer};
+pub use prepare::{Prepared, prepare, prepare_timed, tokenizer};
 pub use resume::{RESUMABLE_KEYS, check_unchanged, lower_rates, resume, settings_to_begin_anew};
 pub use start::start;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use bertram_core::data::{DataError, Split, TokenizerError};
 use bertram_core::encoder::WeightsError;
@@ -31,6 +30,7 @@ use bertram_core::task::{ModelFolderError, TaskId};
 
 use crate::config::ConfigError;
 use crate::device::DeviceReport;
+use crate::phase::PhaseClock;
 use crate::run_folder::RunError;
 
 /// Errors before and after training.
@@ -245,8 +245,8 @@ impl PipelineError {
 pub struct Place<D> {
     /// What the device is asked; `None` where it has nothing to say.
     pub report: Option<Arc<dyn DeviceReport>>,
-    /// When the process began to work.
-    pub begun: Instant,
+    /// Counts what the process spends its time on, since it began to work.
+    pub clock: PhaseClock,
     /// Name of the backend.
     pub backend: String,
     /// Number of the device.

@@ -1,6 +1,7 @@
 //! What a run does before it writes anything: every file is read and checked, down to the first batch of each task.
 
 use std::path::Path;
+use std::time::Instant;
 
 use bertram_core::data::{BertTokenizer, HostBatch, Split};
 use bertram_core::encoder::{BertConfig, read_config};
@@ -16,6 +17,7 @@ use crate::corpus::{
 };
 use crate::describe::leak_warning;
 use crate::epoch::Epoch;
+use crate::phase::{Phase, PhaseClock};
 
 /// All that a run starts from besides weights.
 pub struct Prepared {
@@ -40,6 +42,19 @@ pub struct Prepared {
 /// # Errors
 /// [`PipelineError`], of the user's input.
 pub fn prepare(settings: &Settings, model_dir: Option<&Path>) -> Result<Prepared, PipelineError> {
+    prepare_timed(settings, model_dir, &PhaseClock::new(Instant::now()))
+}
+
+/// As [`prepare`], with a clock that is told of each phase.
+///
+/// # Errors
+/// Those of [`prepare`].
+pub fn prepare_timed(
+    settings: &Settings,
+    model_dir: Option<&Path>,
+    clock: &PhaseClock,
+) -> Result<Prepared, PipelineError> {
+    clock.enter(Phase::Reading);
     let settings = with_labels(settings)?;
     let settings = settings.as_ref();
     let corpus = read_corpus(settings, &[Split::Train, Split::Dev, Split::Test])?;
@@ -47,6 +62,7 @@ pub fn prepare(settings: &Settings, model_dir: Option<&Path>) -> Result<Prepared
     if let Some(warning) = leak_warning(settings, &corpus) {
         tracing::warn!("{warning}");
     }
+    clock.enter(Phase::Tokenizing);
     let (config, tokenizer) = match model_dir {
         Some(dir) => {
             let tokenizer = BertTokenizer::from_folder(dir)?;
@@ -56,7 +72,9 @@ pub fn prepare(settings: &Settings, model_dir: Option<&Path>) -> Result<Prepared
     };
     check_fit(settings, &config, &tokenizer)?;
     warn_of_preprocessing(settings, &tokenizer);
-    let tasks = tokenize_for_training(settings, &corpus, &tokenizer)?;
+    let tasks = tokenize_for_training(settings, &corpus, &tokenizer, |done, rows| {
+        clock.progress(done, rows);
+    })?;
     check_batches(settings, &config, &tasks)?;
     Ok(Prepared {
         settings: settings.clone(),

@@ -16,6 +16,7 @@ use crate::corpus::{TaskCorpus, changed_file, data_files, read_corpus, tokenize_
 use crate::device::DeviceWatch;
 use crate::epoch::schedule;
 use crate::learner::{StopFlag, TrainingSession};
+use crate::phase::Phase;
 use crate::run_folder::{
     ChangedSetting, CheckpointState, CheckpointStore, RunFolder, RunInfo, write_json,
 };
@@ -35,6 +36,7 @@ pub const RESUMABLE_KEYS: &[&str] = &[
     "train.keep-training-state",
     "train.eval-batch-size",
     "data.dir",
+    "data.test-limit",
     "tasks.*.train",
     "tasks.*.dev",
     "tasks.*.test",
@@ -88,6 +90,7 @@ pub fn resume<B: AutodiffBackend>(
     }
     let mut info = run.read_info()?;
     warn_of_versions(&info);
+    place.clock.enter(Phase::Reading);
     // Of a file that is another than the run's, what its rows have wrong is not what is wrong.
     let corpus = read_corpus(&settings, &[Split::Train, Split::Dev, Split::Test])
         .map_err(|error| data_changed(&settings, &info).unwrap_or(error.into()))?;
@@ -96,6 +99,7 @@ pub fn resume<B: AutodiffBackend>(
     let config = read_config(&run.base())?;
     check_fit(&settings, &config, &tokenizer)?;
     warn_of_preprocessing(&settings, &tokenizer);
+    place.clock.enter(Phase::Importing);
     let model = build_model(
         &settings,
         &config,
@@ -110,7 +114,12 @@ pub fn resume<B: AutodiffBackend>(
         checkpoint.state.epoch,
         checkpoint.state.updates
     );
-    let tasks = tokenize_for_training(&settings, &corpus, &tokenizer)?;
+    let clock = &place.clock;
+    clock.enter(Phase::Tokenizing);
+    let tasks = tokenize_for_training(&settings, &corpus, &tokenizer, |done, rows| {
+        clock.progress(done, rows);
+    })?;
+    clock.add_earlier(&checkpoint.state.phase_seconds);
 
     let changes = changes(&before, &settings, checkpoint.state.updates);
     if !changes.is_empty() {
@@ -135,7 +144,8 @@ pub fn resume<B: AutodiffBackend>(
         state: checkpoint.state,
         run,
         device: place.device.clone(),
-        watch: DeviceWatch::new(place.report.clone(), place.begun),
+        watch: DeviceWatch::new(place.report.clone(), clock.begun()),
+        clock: clock.clone(),
         stop,
     };
     Ok((session, changes))

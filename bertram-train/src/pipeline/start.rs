@@ -10,7 +10,7 @@ use bertram_kernels::Precision;
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Prepared, prepare_timed};
 use super::{BURN_VERSION, PipelineError, Place, write_text};
 use crate::config::{RandomModel, Settings};
 use crate::device::DeviceWatch;
@@ -18,6 +18,7 @@ use crate::epoch::schedule;
 use crate::learner::{StopFlag, TrainingSession};
 use crate::loss_scale::LossScale;
 use crate::optim::AdamW;
+use crate::phase::Phase;
 use crate::regulariser::Teacher;
 use crate::run_folder::{
     CheckpointState, CheckpointStore, RunError, RunFolder, RunInfo, write_json,
@@ -43,7 +44,8 @@ pub fn start<B: AutodiffBackend>(
         tokenizer,
         tasks,
         files,
-    } = prepare(&settings, model_dir)?;
+    } = prepare_timed(&settings, model_dir, &place.clock)?;
+    place.clock.enter(Phase::Importing);
     B::seed(&place.device, mix(settings.train.seed, u64::MAX));
     let encoder = match model_dir {
         Some(dir) => load_encoder::<B>(dir, &place.device)?.1,
@@ -76,6 +78,7 @@ pub fn start<B: AutodiffBackend>(
         epoch: 1,
         ..CheckpointState::default()
     };
+    place.clock.enter(Phase::Checkpointing);
     // The first checkpoint: from here on the run folder is all that a resumed run needs.
     CheckpointStore::new(run.checkpoints(), settings.train.keep_checkpoints)
         .with_config(settings.to_toml())
@@ -90,7 +93,8 @@ pub fn start<B: AutodiffBackend>(
         state,
         run,
         device: place.device.clone(),
-        watch: DeviceWatch::new(place.report.clone(), place.begun),
+        watch: DeviceWatch::new(place.report.clone(), place.clock.begun()),
+        clock: place.clock.clone(),
         stop,
     })
 }

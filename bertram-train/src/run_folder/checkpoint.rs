@@ -14,6 +14,7 @@ use super::window::WindowState;
 use super::{RunError, read_json, sums, write_json};
 use crate::loss_scale::LossScale;
 use crate::optim::{AdamW, AdamWConfig, AdamWState};
+use crate::phase::PhaseSeconds;
 use crate::regulariser::Teacher;
 use crate::step::UpdateState;
 
@@ -44,6 +45,9 @@ pub struct CheckpointState {
     pub seconds: f64,
     /// Seconds spent in updates alone.
     pub training_seconds: f64,
+    /// Seconds of all that the run's processes did so far, by phase.
+    #[serde(default)]
+    pub phase_seconds: PhaseSeconds,
     /// Tokens trained on, without padding.
     pub tokens: u64,
     /// What the aggregator remembers.
@@ -99,14 +103,22 @@ impl CheckpointState {
             ("seconds", self.seconds),
             ("training_seconds", self.training_seconds),
         ] {
-            if !(0.0..1e12).contains(&seconds) {
+            if !is_time(seconds) {
                 return Err(format!("{key} is {seconds}, which is no time"));
             }
+        }
+        if let Some(seconds) = self.phase_seconds.values().find(|it| !is_time(**it)) {
+            return Err(format!("phase_seconds has {seconds}, which is no time"));
         }
         self.window
             .as_ref()
             .map_or(Ok(()), |window| window.check(self.updates))
     }
+}
+
+/// Whether a number of seconds is one that a run can take.
+fn is_time(seconds: f64) -> bool {
+    (0.0..1e12).contains(&seconds)
 }
 
 /// A checkpoint read back.
@@ -558,6 +570,7 @@ mod tests {
             ("updates_in_epoch", serde_json::json!(4)),
             ("training_seconds", serde_json::json!(-1.0)),
             ("seconds", serde_json::json!(1e300)),
+            ("phase_seconds", serde_json::json!({"reading": -2.0})),
             ("window", loss(0)),
             ("window", loss(4)),
             ("window", serde_json::json!({"surgery": {"updates": 4}})),

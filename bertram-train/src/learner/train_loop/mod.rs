@@ -27,6 +27,7 @@ use crate::device::DeviceWatch;
 use crate::epoch::{Epoch, HostPart};
 use crate::finite::{NotFinite, NotFiniteValue, non_finite_parameter, task_without_finite_output};
 use crate::optim::LearningRateSchedule;
+use crate::phase::{Phase, PhaseClock};
 use crate::run_folder::{CheckpointState, CheckpointStore, MetricsLog};
 use crate::schedule::Schedule;
 use crate::step::{Merged, TaskPart, UpdatePlan, UpdateSettings, Updater};
@@ -46,6 +47,7 @@ pub(super) struct TrainLoop<B: AutodiffBackend> {
     metrics: MetricsLog,
     device: B::Device,
     watch: DeviceWatch,
+    clock: PhaseClock,
     stop: StopFlag,
     rates: LearningRateSchedule,
     updates_per_epoch: usize,
@@ -73,6 +75,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             run,
             device,
             watch,
+            clock,
             stop,
         } = session;
         let train = &settings.train;
@@ -120,6 +123,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             metrics,
             device,
             watch,
+            clock,
             stop,
             updates_per_epoch,
             last_evaluation_seconds: 0.0,
@@ -134,6 +138,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             state: training.state,
             interrupted,
             watch: training.watch,
+            clock: training.clock,
         });
         match model {
             Some(model) => (model, outcome),
@@ -162,6 +167,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                 );
                 return Ok(false);
             }
+            self.clock.enter(Phase::Training);
             let epoch = Epoch::plan_by(
                 &*self.schedule,
                 &self.settings,
@@ -178,6 +184,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                 });
             }
             events.process_train(LearnerEvent::EndEpoch(self.state.epoch));
+            self.clock.enter(Phase::Evaluating);
             self.evaluate(model, events)?;
             self.watch.look();
             self.score_training_rows(model)?;
@@ -186,6 +193,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             self.checkpoint(model)?;
         }
         if self.state.best.is_none() {
+            self.clock.enter(Phase::Evaluating);
             self.evaluate(model, events)?;
             self.checkpoint(model)?;
         }
@@ -406,11 +414,14 @@ impl<B: TrainBackend> TrainLoop<B> {
     fn checkpoint(&mut self, model: &Option<MultitaskModel<B>>) -> Result<(), TrainError> {
         if let Some(model) = model {
             self.state.seconds = self.seconds();
+            self.state.phase_seconds = self.clock.seconds();
             self.state.aggregator = self.updater.aggregator().state();
             let is_best = std::mem::take(&mut self.best_is_new);
             let state = self.state.clone();
-            self.store
-                .save(model, self.updater.state(), state, is_best)?;
+            let (store, updater) = (&self.store, &self.updater);
+            self.clock.within(Phase::Checkpointing, || {
+                store.save(model, updater.state(), state, is_best)
+            })?;
         }
         Ok(())
     }
