@@ -1,7 +1,8 @@
-//! Hashes what compiled kernels follow from, so that a cache of them is that of one build.
+//! Hashes what compiled kernels follow from, so that a cache of them is that of one build; and notes the commit.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Sources of our own kernels, and the versions of all libraries: there in a checkout.
 const SOURCES: [&str; 2] = ["../bertram-kernels/src", "../Cargo.lock"];
@@ -27,6 +28,43 @@ fn main() {
         }
     }
     println!("cargo::rustc-env=BERTRAM_KERNELS_HASH={hash}");
+    println!("cargo::rustc-env=BERTRAM_COMMIT={}", commit());
+}
+
+/// The commit that is built, where that is known; `-dirty` behind it where files were changed since. Nothing for builds to
+/// develop with, which would link anew after every commit.
+fn commit() -> String {
+    if std::env::var("PROFILE").is_ok_and(|profile| profile != "release") {
+        return String::new();
+    }
+    // What cargo writes into a package.
+    let packaged = std::fs::read_to_string(".cargo_vcs_info.json").unwrap_or_default();
+    if let Some((_, rest)) = packaged.split_once("\"sha1\": \"") {
+        return rest.chars().take(12).collect();
+    }
+    for file in ["HEAD", "index", "logs/HEAD"] {
+        if let Some(path) = git(&["rev-parse", "--git-path", file]) {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
+    git(&[
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+        "--exclude=*",
+    ])
+    .unwrap_or_default()
+}
+
+/// What git says, in a checkout of ours.
+fn git(args: &[&str]) -> Option<String> {
+    if !Path::new("../bertram-kernels/src").exists() {
+        return None;
+    }
+    let output = Command::new("git").args(args).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.trim().to_owned()).filter(|_| output.status.success())
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) {

@@ -31,6 +31,7 @@ pub fn begin(settings: Settings, folder: &Path) -> anyhow::Result<TrainingSessio
     let place = Place {
         report: None,
         clock: PhaseClock::new(Instant::now()),
+        commit: None,
         backend: "flex".to_owned(),
         number: 0,
         device: Default::default(),

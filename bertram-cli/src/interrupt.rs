@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use bertram_train::learner::StopFlag;
+use bertram_train::learner::{StopFlag, leave_terminal};
 use bertram_train::run_folder::{CheckpointStore, RunFolder};
 
 use crate::error::{CliResult, work};
@@ -91,6 +91,7 @@ pub fn install(stop: &StopFlag) -> CliResult {
         if waits && !again {
             return;
         }
+        leave_terminal();
         out::note(&farewell(&phase, again));
         if let Phase::Starting(Some(run)) = &phase
             && !run.config().is_file()

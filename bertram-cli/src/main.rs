@@ -16,10 +16,12 @@ mod pretrained;
 mod progress;
 mod recipe;
 mod table;
+mod version;
 
 use std::process::ExitCode;
 
 use bertram_train::data_source::add_data_source;
+use bertram_train::learner::leave_terminal;
 use clap::Parser;
 
 use crate::args::{Cli, Command};
@@ -79,6 +81,7 @@ fn report_panics() {
             "error: internal error at {place}: {message}; this is a bug in bertram or in a library it uses, please report it with this line"
         );
         logging::note_in_run_log(&line);
+        leave_terminal();
         out::note(&line);
     }));
 }

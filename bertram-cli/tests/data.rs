@@ -290,7 +290,7 @@ fn a_run_ends_on_the_rows_it_began_with() {
     let folder = dir.path();
     let test = "\tid\tsentence\n0\tt0\ta film\n1\tt1\ta cat\n";
     sentiment_data(folder, test);
-    let output = run(folder, TRAIN, "sst", &[]);
+    let output = run(folder, TRAIN, "sst", &["train.keep-training-state=true"]);
     assert!(output.status.success(), "{}", stderr(&output));
     // As if it had been stopped before its end.
     std::fs::remove_file(folder.join("run/summary.json")).expect("remove");

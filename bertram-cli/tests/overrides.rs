@@ -148,7 +148,7 @@ fn paths_of_a_config_are_relative_to_it_and_a_run_resumes_from_anywhere() {
     demo(dir, "project/data");
     std::fs::write(
         dir.join("project/my.toml"),
-        "[data]\ndir = \"data\"\n[tasks.sst]\n[model.random]\nhidden-size = 16\n[train]\nepochs = 1\nbatch-size = 8\n",
+        "[data]\ndir = \"data\"\n[tasks.sst]\n[model.random]\nhidden-size = 16\n[train]\nepochs = 1\nbatch-size = 8\nkeep-training-state = true\n",
     )
     .expect("write");
     ok(&run_in(
@@ -288,6 +288,7 @@ fn a_run_goes_on_with_no_fewer_epochs_and_says_what_ended_it() {
     let dir = tempfile::tempdir().expect("temp dir");
     let dir = dir.path();
     let early = [
+        "train.keep-training-state=true",
         "train.epochs=6",
         "train.early-stopping=1",
         "train.learning-rate=1e-9",

@@ -137,10 +137,17 @@ fn three_tasks_of_ones_own_are_learned_predicted_and_reported() {
         labels.contains(&said[0]["label"].as_str().expect("a label")),
         "{said:?}"
     );
-    let probabilities = said[0]["probabilities"].as_array().expect("a list");
-    assert_eq!(probabilities.len(), 3);
-    let said = predict(&run, "reviews", "lines", "the film was superb .\n");
-    assert!(["bad", "good"].contains(&said[0]["label"].as_str().expect("a label")));
+    let probabilities = said[0]["probabilities"].as_object().expect("by label");
+    assert!(probabilities.keys().eq(labels), "{said:?}");
+    let class = said[0]["prediction"].as_u64().expect("a class");
+    let label = labels[class as usize];
+    assert_eq!(said[0]["label"], label);
+    assert_eq!(said[0]["confidence"], probabilities[label]);
+    // An empty line is no text, and keeps its place.
+    let texts = "\nthe film was superb .\n \n";
+    let said = predict(&run, "reviews", "lines", texts);
+    assert!(said[0].is_null() && said[2].is_null() && said.len() == 3);
+    assert!(["bad", "good"].contains(&said[1]["label"].as_str().expect("a label")));
     let said = predict(&run, "similarity", "lines", "a dog\ta dog\n");
     let score = said[0]["prediction"].as_f64().expect("a score");
     assert!((0.0..=1.0).contains(&score) && said[0].get("label").is_none());

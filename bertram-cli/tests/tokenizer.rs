@@ -28,6 +28,8 @@ const TRAIN: &[&str] = &[
     "data.demo.sst=60",
     "--set",
     "data.demo.dev=10",
+    "--set",
+    "train.keep-training-state=true",
 ];
 
 const SHAPE: &[&str] = &[

@@ -16,7 +16,7 @@ use crate::pipeline::{
     BURN_VERSION, FurtherScores, PipelineError, SplitPredictions, Summary, Versions, is_whole,
     limit_test, peak_memory_bytes, save_predictions, write_text,
 };
-use crate::run_folder::{RunFolder, RunInfo, write_json};
+use crate::run_folder::{Machine, RunFolder, RunInfo, write_json};
 
 /// Makes a whole run of constant answers: config, predictions on dev and test, scores.
 ///
@@ -26,6 +26,7 @@ pub fn run_baseline(
     baseline: BaselineSettings,
     run: &RunFolder,
     backend: &str,
+    commit: Option<String>,
     command: Vec<String>,
 ) -> Result<Summary, PipelineError> {
     let settings = with_labels(settings)?;
@@ -36,6 +37,8 @@ pub fn run_baseline(
     let info = RunInfo {
         bertram: env!("CARGO_PKG_VERSION").into(),
         burn: BURN_VERSION.into(),
+        commit,
+        machine: Machine::here(),
         backend: backend.into(),
         device: 0,
         seed: settings.train.seed,

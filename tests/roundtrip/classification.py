@@ -26,7 +26,7 @@ BLOCK = re.compile(r"```python\n# task: (\w+)\n(.*?)```", re.DOTALL)
 
 
 def numbers(lines):
-    return torch.tensor([line["probabilities"] if "probabilities" in line else line["prediction"] for line in lines], dtype=torch.float64)
+    return torch.tensor([list(line["probabilities"].values()) if "probabilities" in line else line["prediction"] for line in lines], dtype=torch.float64)
 
 
 def is_single(task):

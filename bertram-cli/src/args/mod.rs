@@ -37,6 +37,7 @@ const LAST: usize = 900;
 #[command(
     name = "bertram-cli",
     version,
+    long_version = crate::version::long(),
     propagate_version = true,
     arg_required_else_help = true,
     max_term_width = 100,
@@ -234,13 +235,13 @@ pub struct PredictArgs {
     /// The task, by its name in the config: sst, para, sts or one of your own.
     #[arg(long, value_parser = parse_task)]
     pub task: TaskId,
-    /// Sentences; - for standard input.
+    /// Sentences; - for standard input. Of an empty line `null` is said, so that lines stay lines.
     #[arg(long, default_value = "-", value_name = "FILE")]
     pub input: PathBuf,
     /// How the sentences are given. Without it: as the ending of FILE says (.csv, .tsv, .jsonl; a table as in the task's training), else lines.
     #[arg(long, value_enum)]
     pub format: Option<TextFormat>,
-    /// Predictions, a JSON object a line; standard output without it.
+    /// Predictions, a JSON object a line (label, confidence and the probability of each label); standard output without it.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Where to compute.

@@ -7,14 +7,14 @@ use bertram_core::data::{
     Batcher, DataError, Dataset, Example, Preprocess, ReadOptions, TokenizedDataset, read_texts,
     text_lines,
 };
-use bertram_core::task::{Inputs, LabelKind, ModelFolder, TaskId};
+use bertram_core::task::{Inputs, LabelKind, ModelFolder, Prediction, TaskId, TaskSpec};
 use bertram_kernels::TrainBackend;
 use bertram_train::config::{Settings, TaskSettings};
 use bertram_train::corpus::options_to_predict;
 use bertram_train::evaluate::{EvaluationSet, split_logits};
 use bertram_train::pipeline::open_trained;
 use bertram_train::run_folder::RunFolder;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::train::options_of_run;
 use crate::args::{PredictArgs, TextFormat};
@@ -65,11 +65,15 @@ impl BackendJob for Predict {
             ))
         })?;
         let texts = match options(&settings, own, args) {
-            Some(options) => read_file(&args.input, &options)?,
-            None => read_pairs(&args.input, inputs)?,
+            Some(options) => read_file(&args.input, &options)?
+                .into_iter()
+                .map(Some)
+                .collect(),
+            None => read_lines_of_texts(&args.input, inputs)?,
         };
         let examples = texts
             .iter()
+            .flatten()
             .enumerate()
             .map(|(index, (a, b))| Example {
                 id: index.to_string(),
@@ -111,29 +115,42 @@ impl BackendJob for Predict {
         );
         crate::gpu::settled();
         let mut output = String::new();
-        for ((a, b), logits) in texts.iter().zip(&logits) {
-            let prediction = config.predict(logits);
-            let mut line = match b {
-                Some(b) => json!({ "sentence1": a, "sentence2": b }),
-                None => json!({ "sentence": a }),
-            };
-            match config.spec.label {
-                LabelKind::MultiLabel { .. } => {
-                    line["labels"] = json!(config.spec.names_of(&prediction.said()));
-                }
-                LabelKind::Classes { .. } | LabelKind::Binary => {
-                    line["prediction"] = json!(prediction.value);
-                    line["label"] = json!(config.spec.label_text(prediction.value));
-                }
-                LabelKind::Score { .. } => line["prediction"] = json!(prediction.value),
-            }
-            if !prediction.probabilities.is_empty() {
-                line["probabilities"] = json!(prediction.probabilities);
-            }
+        let mut logits = logits.iter();
+        for text in &texts {
+            let said = text.as_ref().zip(text.as_ref().and_then(|_| logits.next()));
+            let line = said.map_or(Value::Null, |(text, logits)| {
+                line(&config.spec, text, &config.predict(logits))
+            });
             output.push_str(&format!("{line}\n"));
         }
         write_output(args.output.as_deref(), &output)
     }
+}
+
+/// What is printed of a text: itself, and what the model says of it.
+fn line(spec: &TaskSpec, (a, b): &Text, prediction: &Prediction) -> Value {
+    let mut line = match b {
+        Some(b) => json!({ "sentence1": a, "sentence2": b }),
+        None => json!({ "sentence": a }),
+    };
+    match spec.label {
+        LabelKind::MultiLabel { .. } => {
+            line["labels"] = json!(spec.names_of(&prediction.said()));
+        }
+        LabelKind::Classes { .. } | LabelKind::Binary => {
+            let class = prediction.value as usize;
+            line["prediction"] = json!(class);
+            line["label"] = json!(spec.label_text(prediction.value));
+            line["confidence"] = json!(prediction.probabilities.get(class));
+        }
+        LabelKind::Score { .. } => line["prediction"] = json!(prediction.value),
+    }
+    if !prediction.probabilities.is_empty() {
+        let names = (0..).map(|class| spec.label_text(f64::from(class)));
+        let named = names.zip(&prediction.probabilities);
+        line["probabilities"] = named.map(|(name, it)| (name, json!(it))).collect();
+    }
+    line
 }
 
 /// Writes to a file, or to standard output where there is none.
@@ -209,12 +226,15 @@ fn read_file(path: &Path, options: &ReadOptions<'_>) -> CliResult<Vec<Text>> {
     Ok(rows.map(|row| (row.text_a, row.text_b)).collect())
 }
 
-/// A sentence, or two, a line.
-fn read_pairs(path: &Path, inputs: Inputs) -> CliResult<Vec<Text>> {
+/// A sentence, or two, a line; an empty line is none.
+fn read_lines_of_texts(path: &Path, inputs: Inputs) -> CliResult<Vec<Option<Text>>> {
     let lines = read_lines(path)?.into_iter().zip(1..);
     lines
         .map(|(line, number)| {
-            parse_line(&line, inputs).map_err(|reason| {
+            if line.trim().is_empty() {
+                return Ok(None);
+            }
+            parse_line(&line, inputs).map(Some).map_err(|reason| {
                 input(anyhow::anyhow!(
                     "{}, line {number}: {reason}",
                     path.display()

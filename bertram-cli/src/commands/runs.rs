@@ -14,6 +14,7 @@ use indicatif::BinaryBytes;
 use serde_json::{Map, Value, json};
 
 use super::bench::right_align;
+use super::next;
 use crate::args::{RunFoldersArgs, RunFoldersCommand, RunsCleanArgs, RunsListArgs};
 use crate::error::{CliResult, input, work};
 use crate::out;
@@ -279,10 +280,11 @@ fn next(run: &Run) -> Vec<String> {
     let path = run.folder.path().display();
     match run.state {
         Ok(RunState::Finished) => {
-            let mut lines = vec![
-                format!("bertram-cli evaluate --run {path} --split dev"),
-                format!("bertram-cli export --run {path} --out FOLDER"),
-            ];
+            let dev = run.summary["dev"].as_object();
+            let task = dev.into_iter().flatten();
+            let mut task = task.filter(|(_, scores)| scores.is_object());
+            let task = task.next().map(|(task, _)| task.as_str());
+            let mut lines = next::commands(run.folder.path(), task);
             let freed = run.removable_bytes();
             if freed > 0 {
                 lines.push(format!(

@@ -11,6 +11,7 @@ use bertram_train::learner::{Dashboard, Outcome, StopFlag, TrainError, TrainingS
 use bertram_train::pipeline::{self, PipelineError, Place, Summary, lower_rates};
 use bertram_train::run_folder::{RunFolder, RunLock, RunState};
 
+use super::next;
 use crate::args::TrainArgs;
 use crate::backend::{BackendJob, BackendKind, DeviceOptions, dispatch_with};
 use crate::error::{CliError, CliResult, input, pipeline_error, work};
@@ -23,19 +24,22 @@ use crate::pretrained;
 use crate::progress::clock_of_run;
 use crate::recipe::{Recipe, flags, sets};
 use crate::table::scores_table;
+use crate::version::commit;
 
 /// Runs the command.
 pub fn run(args: &TrainArgs) -> CliResult {
     let begun = Instant::now();
     let stop = StopFlag::default();
     interrupt::install(&stop)?;
-    let dashboard = args
-        .dashboard
-        .unwrap_or(if std::io::stdout().is_terminal() {
+    let dashboard = args.dashboard.unwrap_or_else(|| {
+        if out::is_quiet() {
+            Dashboard::None
+        } else if std::io::stdout().is_terminal() {
             Dashboard::Tui
         } else {
             Dashboard::Plain
-        });
+        }
+    });
     match &args.resume {
         Some(run) => resume(args, run, dashboard, stop, begun),
         None => start(args, dashboard, stop, begun),
@@ -120,8 +124,8 @@ fn begin(mut start: Start) -> CliResult {
     } = &start;
     if let Some(baseline) = settings.baseline {
         let command = command_line();
-        let summary =
-            run_baseline(settings, baseline, run, backend.name(), command).map_err(|error| {
+        let summary = run_baseline(settings, baseline, run, backend.name(), commit(), command)
+            .map_err(|error| {
                 if *is_new {
                     discard(run);
                 }
@@ -321,6 +325,7 @@ impl BackendJob for Start {
         let place = Place {
             report: gpu::report(),
             clock: clock_of_run(self.begun, self.dashboard),
+            commit: commit(),
             backend: self.backend.name().into(),
             number: self.number,
             device,
@@ -367,6 +372,7 @@ impl BackendJob for Resume {
         let place = Place {
             report: gpu::report(),
             clock: clock_of_run(self.begun, self.dashboard),
+            commit: commit(),
             backend: self.backend.name().into(),
             number: self.number,
             device,
@@ -475,7 +481,21 @@ fn report(summary: &Summary, run: &RunFolder) -> CliResult {
         "{best}{memory} ({}, seed {})",
         summary.backend, summary.seed
     ))?;
-    out::line(&format!("run folder: {}", run.path().display()))
+    out::line(&format!("run folder: {}", run.path().display()))?;
+    next_steps(summary, run)
+}
+
+/// What there is to do with a finished run. A baseline has no model to do it with.
+fn next_steps(summary: &Summary, run: &RunFolder) -> CliResult {
+    if summary.parameters == 0 {
+        return Ok(());
+    }
+    let task = summary.dev.tasks.iter().next().map(|(task, _)| task.name());
+    out::line("next:")?;
+    let steps = next::commands(run.path(), task);
+    steps
+        .iter()
+        .try_for_each(|step| out::line(&format!("  {step}")))
 }
 
 fn discard(run: &RunFolder) {

@@ -35,40 +35,18 @@ impl Adaptor<SeriesItem> for SeriesItem {
 #[derive(Clone, Debug)]
 pub struct Series {
     name: Arc<String>,
-    unit: Option<&'static str>,
     higher_is_better: bool,
     value: f64,
 }
 
 impl Series {
     /// A series that reads the number called `name`.
-    pub fn new(
-        name: impl Into<String>,
-        unit: Option<&'static str>,
-        higher_is_better: bool,
-    ) -> Self {
+    pub fn new(name: impl Into<String>, higher_is_better: bool) -> Self {
         Self {
             name: Arc::new(name.into()),
-            unit,
             higher_is_better,
             value: f64::NAN,
         }
-    }
-}
-
-/// Four significant digits, and no exponent where it can be read without one.
-pub(super) fn format_number(value: f64) -> String {
-    if value == 0.0 {
-        return "0".into();
-    }
-    let magnitude = value.abs();
-    if magnitude >= 1000.0 {
-        format!("{value:.0}")
-    } else if magnitude >= 0.001 {
-        let decimals = (3 - magnitude.log10().floor() as i32).clamp(0, 6) as usize;
-        format!("{value:.decimals$}")
-    } else {
-        format!("{value:.2e}")
     }
 }
 
@@ -81,7 +59,7 @@ impl Metric for Series {
 
     fn attributes(&self) -> MetricAttributes {
         NumericAttributes {
-            unit: self.unit.map(str::to_owned),
+            unit: None,
             higher_is_better: self.higher_is_better,
         }
         .into()
@@ -89,12 +67,8 @@ impl Metric for Series {
 
     fn update(&mut self, item: &SeriesItem, _metadata: &MetricMetadata) -> SerializedEntry {
         self.value = item.0.get(self.name.as_str()).copied().unwrap_or(f64::NAN);
-        let number = format_number(self.value);
-        let formatted = match self.unit {
-            Some(unit) => format!("{number} {unit}"),
-            None => number,
-        };
-        SerializedEntry::new(formatted, self.value.to_string())
+        let number = self.value.to_string();
+        SerializedEntry::new(number.clone(), number)
     }
 
     fn clear(&mut self) {
@@ -109,24 +83,5 @@ impl Numeric for Series {
 
     fn running_value(&self) -> NumericEntry {
         self.value()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_short() {
-        for (value, text) in [
-            (0.0, "0"),
-            (1.23456, "1.235"),
-            (12.3456, "12.35"),
-            (-0.5, "-0.5000"),
-            (12345.6, "12346"),
-            (0.00001, "1.00e-5"),
-        ] {
-            assert_eq!(format_number(value), text);
-        }
     }
 }

@@ -9,13 +9,13 @@ use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{AdamW as BurnAdamW, AdamWConfig as BurnAdamWConfig};
 use burn::tensor::backend::AutodiffBackend;
 use burn::train::{
-    Interrupter, Learner, LearningComponentsMarker, SupervisedLearningStrategy, SupervisedTraining,
+    Learner, LearningComponentsMarker, SupervisedLearningStrategy, SupervisedTraining,
     SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingStrategy,
     ValidLoader,
 };
 
 use super::burn_parts::{NoBatches, NoMetricFiles, Trainee};
-use super::dashboard::Dashboard;
+use super::dashboard::{Dashboard, SeriesKind, ShownRun, ShownSeries};
 use super::series::Series;
 use super::train_loop::TrainLoop;
 use super::window::{gradient_norm_series, measure_series};
@@ -141,6 +141,50 @@ impl<B: AutodiffBackend> TrainingSession<B> {
             .chain(of_teacher.map(|task| (task, regulariser::BREGMAN)))
             .chain(of_weights.map(|task| (task, LOSS_WEIGHT)))
     }
+
+    /// What a dashboard shows, the most important first.
+    fn series(&self) -> Vec<ShownSeries> {
+        let mut all = Vec::new();
+        let mut add = |kind, name: String, label: &str| {
+            let label = label.to_owned();
+            all.push(ShownSeries { name, label, kind });
+        };
+        let tasks = || self.tasks.iter().map(|task| task.config.task);
+        add(SeriesKind::Overall, "overall".into(), "overall");
+        for task in &self.tasks {
+            let (name, metric) = (task.config.task, task.config.spec.metric);
+            add(
+                SeriesKind::Score,
+                dev_series_name(name, metric),
+                name.name(),
+            );
+        }
+        for (kind, name) in [(SeriesKind::Left, "left"), (SeriesKind::Speed, "tokens/s")] {
+            add(kind, name.into(), name);
+        }
+        for task in tasks() {
+            add(SeriesKind::Loss, format!("{task} loss"), task.name());
+        }
+        add(SeriesKind::Rate, "learning rate".into(), "learning rate");
+        let mut diagnostics = Vec::new();
+        // Where every update has one task there is nothing to compare.
+        if self.schedule.takes_several_tasks() {
+            for (index, one) in tasks().enumerate() {
+                let others = tasks().skip(index + 1);
+                diagnostics.extend(others.map(|other| format!("cosine {one}-{other}")));
+            }
+            diagnostics.push("conflict share".into());
+            diagnostics.extend(tasks().map(|task| gradient_norm_series(task.name())));
+        }
+        let measures = self.measures();
+        let measures = measures.filter(|(_, measure)| measure.over_updates == OverUpdates::Mean);
+        diagnostics.extend(measures.map(|(task, measure)| measure_series(measure.name, task)));
+        for name in diagnostics {
+            let label = name.clone();
+            add(SeriesKind::Diagnostic, name, &label);
+        }
+        all
+    }
 }
 
 /// How a training ended.
@@ -167,22 +211,14 @@ pub fn train<B: TrainBackend>(
     let trainee = Trainee {
         model: session.model.clone(),
     };
-    let interrupter = Interrupter::new();
     let run = session.run.path().to_owned();
     let epochs = session.settings.train.epochs;
-    let tasks: Vec<TaskId> = session.tasks.iter().map(|task| task.config.task).collect();
-    let dev_scores: Vec<String> = session
-        .tasks
-        .iter()
-        .map(|task| dev_series_name(task.config.task, task.config.spec.metric))
-        .collect();
-    // Where every update has one task there is nothing to compare.
-    let several_tasks = session.schedule.takes_several_tasks();
-    let measures = session.measures();
-    let measures: Vec<String> = measures
-        .filter(|(_, measure)| measure.over_updates == OverUpdates::Mean)
-        .map(|(task, measure)| measure_series(measure.name, task))
-        .collect();
+    let series = session.series();
+    let shown = ShownRun {
+        run: run.display().to_string(),
+        series: series.clone(),
+        stop: session.stop.clone(),
+    };
     let result = Arc::new(Mutex::new(None));
     let strategy = MultitaskStrategy {
         session: Mutex::new(Some(session)),
@@ -193,39 +229,18 @@ pub fn train<B: TrainBackend>(
         SupervisedTraining::<Components<B>>::new(run, NoBatches::loader(), NoBatches::loader())
             .with_application_logger(None)
             .with_metric_logger(NoMetricFiles)
-            .with_interrupter(interrupter.clone())
             .num_epochs(epochs)
             .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
-    for (task, dev_score) in tasks.iter().zip(dev_scores) {
-        training = training
-            .metric_train_numeric(Series::new(format!("{task} loss"), None, false))
-            .metric_valid_numeric(Series::new(dev_score, None, true));
-    }
-    if several_tasks {
-        for (index, one) in tasks.iter().enumerate() {
-            for other in &tasks[index + 1..] {
-                training = training.metric_train_numeric(Series::new(
-                    format!("cosine {one}-{other}"),
-                    None,
-                    true,
-                ));
+    for ShownSeries { name, kind, .. } in series {
+        training = match kind {
+            SeriesKind::Overall | SeriesKind::Score => {
+                training.metric_valid_numeric(Series::new(name, true))
             }
-        }
-        training = training.metric_train_numeric(Series::new("conflict share", None, false));
-        for task in &tasks {
-            let name = gradient_norm_series(task.name());
-            training = training.metric_train_numeric(Series::new(name, None, false));
-        }
+            SeriesKind::Speed => training.metric_train_numeric(Series::new(name, true)),
+            _ => training.metric_train_numeric(Series::new(name, false)),
+        };
     }
-    for measure in measures {
-        training = training.metric_train_numeric(Series::new(measure, None, false));
-    }
-    training = training
-        .metric_valid_numeric(Series::new("overall", None, true))
-        .metric_train_numeric(Series::new("learning rate", None, false))
-        .metric_train_numeric(Series::new("tokens/s", None, true))
-        .metric_train_numeric(Series::new("left", Some("min"), false));
-    let training = dashboard.attach(training, interrupter);
+    let training = dashboard.attach(training, shown);
 
     // The learner carries the model into burn-train; rates and steps are the strategy's.
     let learner = Learner::new(trainee, BurnAdamWConfig::new().init(), 0.0);

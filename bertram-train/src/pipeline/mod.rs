@@ -247,6 +247,8 @@ pub struct Place<D> {
     pub report: Option<Arc<dyn DeviceReport>>,
     /// Counts what the process spends its time on, since it began to work.
     pub clock: PhaseClock,
+    /// The commit that the program was built from, where the build knew it.
+    pub commit: Option<String>,
     /// Name of the backend.
     pub backend: String,
     /// Number of the device.

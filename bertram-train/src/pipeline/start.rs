@@ -21,7 +21,7 @@ use crate::optim::AdamW;
 use crate::phase::Phase;
 use crate::regulariser::Teacher;
 use crate::run_folder::{
-    CheckpointState, CheckpointStore, RunError, RunFolder, RunInfo, write_json,
+    CheckpointState, CheckpointStore, Machine, RunError, RunFolder, RunInfo, write_json,
 };
 use crate::step::{UpdateMethods, UpdateState};
 use crate::weighting::{LossWeighting, Uncertainty};
@@ -57,6 +57,8 @@ pub fn start<B: AutodiffBackend>(
     let info = RunInfo {
         bertram: env!("CARGO_PKG_VERSION").into(),
         burn: BURN_VERSION.into(),
+        commit: place.commit.clone(),
+        machine: Machine::here(),
         backend: place.backend.clone(),
         device: place.number,
         seed: settings.train.seed,

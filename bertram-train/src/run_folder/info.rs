@@ -13,6 +13,12 @@ pub struct RunInfo {
     pub bertram: String,
     /// Version of Burn.
     pub burn: String,
+    /// The commit that bertram was built from, where the build knew it.
+    #[serde(default)]
+    pub commit: Option<String>,
+    /// The machine that the run was begun on.
+    #[serde(default)]
+    pub machine: Machine,
     /// Backend and device.
     pub backend: String,
     /// Device number.
@@ -32,6 +38,31 @@ pub struct RunInfo {
     /// Settings that changed when the run went on, in the order in which they did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<ChangedSetting>,
+}
+
+/// What a run was begun on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Operating system and architecture: `linux x86_64`.
+    pub system: String,
+    /// Name of the processor, where the system says it.
+    pub processor: Option<String>,
+    /// Threads that the process may compute in.
+    pub threads: usize,
+}
+
+impl Machine {
+    /// The machine that this process is on.
+    pub fn here() -> Self {
+        let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let mut fields = described.lines().filter_map(|line| line.split_once(':'));
+        let processor = fields.find(|(name, _)| name.trim() == "model name");
+        Self {
+            system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            processor: processor.map(|(_, name)| name.trim().to_owned()),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
 }
 
 /// A setting that changed when a run went on: a line of `run.json`.

@@ -20,7 +20,7 @@ mod sums;
 mod window;
 
 pub use checkpoint::{BestSoFar, Checkpoint, CheckpointState, CheckpointStore};
-pub use info::{ChangedSetting, RunInfo};
+pub use info::{ChangedSetting, Machine, RunInfo};
 pub use metrics_log::MetricsLog;
 pub use window::{SumState, SurgeryState, WindowState};
 

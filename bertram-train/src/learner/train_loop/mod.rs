@@ -354,7 +354,7 @@ impl<B: TrainBackend> TrainLoop<B> {
         self.metrics.write(&line)?;
         let mut series = numbers.series();
         series.insert("learning rate".into(), rate);
-        series.insert("left".into(), self.seconds_left() / 60.0);
+        series.insert("left".into(), self.seconds_left());
         Ok(SeriesItem(Arc::new(series)))
     }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::corpus::DataFile;
+use crate::run_folder::Machine;
 use bertram_core::task::{TaskId, TaskMap};
 use std::path::PathBuf;
 
@@ -51,6 +52,8 @@ fn card(config: &str) -> String {
     let info = RunInfo {
         bertram: "0.1.0".into(),
         burn: "0.21.0".into(),
+        commit: None,
+        machine: Machine::default(),
         backend: "flex".into(),
         device: 0,
         seed: 11711,
