@@ -9,7 +9,8 @@ use bertram_core::task::{LabelKind, TaskId};
 use super::source::{ConfigError, MOST, Source};
 use super::{
     BaselineSettings, BestMetric, DataSettings, DemoSettings, DropoutSettings, LimitDraw, Loaded,
-    ModelSettings, OptimizerKind, RESOLVED, RandomModel, Settings, TaskSettings, TrainSettings,
+    LoggingSettings, ModelSettings, OptimizerKind, RESOLVED, RandomModel, Settings, TaskSettings,
+    TrainSettings,
 };
 use super::{paths, regulariser, shadow};
 use crate::aggregator::{AggregatorConfig, AggregatorKind};
@@ -46,6 +47,10 @@ pub(super) fn settings(mut source: Source) -> Result<Loaded, ConfigError> {
     }
     regulariser::check_precision(s, &regulariser, train.precision);
     let optimizer = optimizer(s);
+    s.has_table("logging");
+    let logging = LoggingSettings {
+        tensorboard: s.flag("logging.tensorboard").unwrap_or(false),
+    };
     let experiment = super::experiment::experiment(s);
     if let Some(random) = &model.random
         && data.max_length > random.max_positions
@@ -68,6 +73,7 @@ pub(super) fn settings(mut source: Source) -> Result<Loaded, ConfigError> {
         aggregator,
         regulariser,
         optimizer,
+        logging,
         experiment,
     };
     let resolved = s.flag(RESOLVED).unwrap_or(false);

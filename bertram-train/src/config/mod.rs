@@ -23,7 +23,7 @@ pub use one_file::{built_in_in_one_file, file_in_one_file};
 pub use overrides::{Override, quoted};
 pub use source::{ConfigError, Problem};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,6 +37,7 @@ use bertram_core::task::{Inputs, LabelKind, Metric, TaskConfig, TaskId, TaskSpec
 use bertram_kernels::{KernelKind, Precision};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
+use toml::{Table, Value};
 
 use self::extends::Origin;
 use self::source::Source;
@@ -68,9 +69,19 @@ pub struct Settings {
     /// `[optimizer]`.
     #[serde(serialize_with = "optimizer_with_kind")]
     pub optimizer: AdamWConfig,
+    /// `[logging]`.
+    pub logging: LoggingSettings,
     /// `[experiment]`: what the run is called in reports; changes nothing that is computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub experiment: Option<ExperimentSettings>,
+}
+
+/// `[logging]`: what a run writes beside `metrics.jsonl`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LoggingSettings {
+    /// Whether it writes TensorBoard's event files, too.
+    pub tensorboard: bool,
 }
 
 /// `[model]`: the encoder.
@@ -500,6 +511,30 @@ impl Settings {
         format!(
             "# Every default is filled in: keys are said whether they have an effect or not.\n{RESOLVED} = true\n\n{keys}"
         )
+    }
+}
+
+impl Settings {
+    /// Every key, dotted, with its value.
+    pub fn leaves(&self) -> BTreeMap<String, Value> {
+        fn collect(path: &str, table: Table, into: &mut BTreeMap<String, Value>) {
+            for (key, value) in table {
+                let path = match path {
+                    "" => key,
+                    path => format!("{path}.{key}"),
+                };
+                match value {
+                    Value::Table(table) => collect(&path, table, into),
+                    value => {
+                        into.insert(path, value);
+                    }
+                }
+            }
+        }
+        let mut all = BTreeMap::new();
+        // What `to_toml` writes reads back; a test of the settings says so.
+        collect("", self.to_toml().parse().unwrap_or_default(), &mut all);
+        all
     }
 }
 

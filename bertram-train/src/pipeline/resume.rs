@@ -1,12 +1,11 @@
 //! A run that goes on: from its newest checkpoint, with what may change of its settings.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use bertram_core::data::{BertTokenizer, Split};
 use bertram_core::encoder::read_config;
 use burn::tensor::backend::AutodiffBackend;
-use toml::{Table, Value};
+use toml::Value;
 
 use super::fit::check_fit;
 use super::start::{build_model, check_precision, methods, update_state, warn_of_preprocessing};
@@ -37,6 +36,7 @@ pub const RESUMABLE_KEYS: &[&str] = &[
     "train.eval-batch-size",
     "data.dir",
     "data.test-limit",
+    "logging.tensorboard",
     "tasks.*.train",
     "tasks.*.dev",
     "tasks.*.test",
@@ -264,7 +264,7 @@ pub(super) fn matches(pattern: &str, key: &str) -> bool {
 
 /// The keys whose values differ, in the order of their names.
 fn changes(before: &Settings, after: &Settings, update: usize) -> Vec<ChangedSetting> {
-    let (before, after) = (leaves(before), leaves(after));
+    let (before, after) = (before.leaves(), after.leaves());
     let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
     keys.sort();
     keys.dedup();
@@ -277,28 +277,6 @@ fn changes(before: &Settings, after: &Settings, update: usize) -> Vec<ChangedSet
             update,
         })
         .collect()
-}
-
-/// Every key of the settings, dotted, with its value.
-fn leaves(settings: &Settings) -> BTreeMap<String, Value> {
-    fn collect(path: &str, table: Table, into: &mut BTreeMap<String, Value>) {
-        for (key, value) in table {
-            let path = match path {
-                "" => key,
-                path => format!("{path}.{key}"),
-            };
-            match value {
-                Value::Table(table) => collect(&path, table, into),
-                value => {
-                    into.insert(path, value);
-                }
-            }
-        }
-    }
-    let mut all = BTreeMap::new();
-    // What `to_toml` writes reads back; a test of the settings says so.
-    collect("", settings.to_toml().parse().unwrap_or_default(), &mut all);
-    all
 }
 
 /// Whether the files hold what a run was trained and scored on: the first that does not is an error.

@@ -5,6 +5,7 @@
 //! run.json             versions, backend, seed, data hashes: what the config does not say
 //! metrics.jsonl        a line per logged step and per evaluation
 //! train.log            the log
+//! tensorboard/          event files, where they are wanted
 //! checkpoints/         resumable checkpoints, and the best model so far
 //! base/                what training started from: encoder config and tokenizer
 //! model/               the export: encoder, tokenizer, heads
@@ -17,11 +18,13 @@ mod checkpoint;
 mod info;
 mod metrics_log;
 mod sums;
+mod tensorboard;
 mod window;
 
 pub use checkpoint::{BestSoFar, Checkpoint, CheckpointState, CheckpointStore};
 pub use info::{ChangedSetting, Machine, RunInfo};
 pub use metrics_log::MetricsLog;
+pub use tensorboard::TensorBoardLog;
 pub use window::{SumState, SurgeryState, WindowState};
 
 use std::ffi::OsStr;
@@ -336,6 +339,11 @@ impl RunFolder {
     /// `metrics.jsonl`.
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
+    }
+
+    /// `tensorboard/`.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.path.join("tensorboard")
     }
 
     /// `base/`.

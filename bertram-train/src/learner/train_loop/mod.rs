@@ -28,7 +28,9 @@ use crate::epoch::{Epoch, HostPart};
 use crate::finite::{NotFinite, NotFiniteValue, non_finite_parameter, task_without_finite_output};
 use crate::optim::LearningRateSchedule;
 use crate::phase::{Phase, PhaseClock};
-use crate::run_folder::{CheckpointState, CheckpointStore, MetricsLog};
+use crate::run_folder::{
+    CheckpointState, CheckpointStore, MetricsLog, RunError, RunFolder, TensorBoardLog,
+};
 use crate::schedule::Schedule;
 use crate::step::{Merged, TaskPart, UpdatePlan, UpdateSettings, Updater};
 
@@ -45,6 +47,7 @@ pub(super) struct TrainLoop<B: AutodiffBackend> {
     state: CheckpointState,
     store: CheckpointStore,
     metrics: MetricsLog,
+    tensorboard: Option<TensorBoardLog>,
     device: B::Device,
     watch: DeviceWatch,
     clock: PhaseClock,
@@ -81,6 +84,10 @@ impl<B: TrainBackend> TrainLoop<B> {
         let train = &settings.train;
         let metrics = match MetricsLog::open(&run.metrics(), state.updates) {
             Ok(metrics) => metrics,
+            Err(error) => return (model, Err(error.into())),
+        };
+        let tensorboard = match tensorboard(&settings, &run, state.updates) {
+            Ok(tensorboard) => tensorboard,
             Err(error) => return (model, Err(error.into())),
         };
         let updates_per_epoch = Epoch::plan_by(&*schedule, &settings, &tasks, 1, &TaskMap::new())
@@ -121,6 +128,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             seconds_before: state.seconds,
             state,
             metrics,
+            tensorboard,
             device,
             watch,
             clock,
@@ -324,7 +332,7 @@ impl<B: TrainBackend> TrainLoop<B> {
         if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), merged.to_json()) {
             line.extend(fields);
         }
-        Ok(self.metrics.write(&line)?)
+        self.log(&line)
     }
 
     /// Writes a window's numbers to `metrics.jsonl`, and gives them to the dashboard.
@@ -351,11 +359,20 @@ impl<B: TrainBackend> TrainLoop<B> {
             line.insert("tokens_per_second".into(), json!(numbers.tokens_per_second));
             line.insert("seconds".into(), json!(self.state.seconds));
         }
-        self.metrics.write(&line)?;
+        self.log(&line)?;
         let mut series = numbers.series();
         series.insert("learning rate".into(), rate);
         series.insert("left".into(), self.seconds_left());
         Ok(SeriesItem(Arc::new(series)))
+    }
+
+    /// A line of `metrics.jsonl`, and the same for TensorBoard.
+    fn log(&mut self, line: &Value) -> Result<(), TrainError> {
+        self.metrics.write(line)?;
+        if let Some(tensorboard) = &mut self.tensorboard {
+            tensorboard.line(line)?;
+        }
+        Ok(())
     }
 
     /// Ends the run where an update was not finite.
@@ -442,4 +459,26 @@ impl<B: TrainBackend> TrainLoop<B> {
         updates_left as f64 * training / made
             + evaluations_left as f64 * self.last_evaluation_seconds
     }
+}
+
+/// The event file of this sitting, where the settings want one.
+fn tensorboard(
+    settings: &Settings,
+    run: &RunFolder,
+    update: usize,
+) -> Result<Option<TensorBoardLog>, RunError> {
+    if !settings.logging.tensorboard {
+        return Ok(None);
+    }
+    let mut log = TensorBoardLog::create(&run.tensorboard(), update)?;
+    if update == 0 {
+        let config = settings.to_toml();
+        // Markdown shows what is indented as it is.
+        let lines: Vec<String> = config.lines().map(|line| format!("    {line}")).collect();
+        log.text("config", 0, &lines.join("\n"))?;
+        let leaves = settings.leaves().into_iter();
+        let leaves = leaves.map(|(key, value)| (key, value.to_string()));
+        log.hyperparameters(&leaves.collect::<Vec<_>>())?;
+    }
+    Ok(Some(log))
 }

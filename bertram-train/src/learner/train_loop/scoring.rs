@@ -7,7 +7,7 @@ use std::time::Instant;
 use bertram_core::data::{TokenizedDataset, sample_rows};
 use bertram_core::metric::SplitScores;
 use bertram_core::seed::mix;
-use bertram_core::task::{MultitaskModel, TaskMap};
+use bertram_core::task::{LabelKind, MultitaskModel, TaskMap};
 use bertram_kernels::TrainBackend;
 use burn::data::dataloader::Progress;
 use burn::module::AutodiffModule;
@@ -62,7 +62,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             .map(|(task, scores)| (*task, scores.primary()))
             .collect();
         let scores = serde_json::to_value(&self.state.train_scores).unwrap_or_default();
-        self.metrics.write(&json!({
+        self.log(&json!({
             "kind": "train_scores",
             "epoch": self.state.epoch,
             "update": self.state.updates,
@@ -84,8 +84,8 @@ impl<B: TrainBackend> TrainLoop<B> {
         self.check_finite()?;
         let valid = model.valid();
         self.check_weights(&valid)?;
-        let sets: Vec<EvaluationSet<'_>> = self
-            .tasks
+        let tasks = self.tasks.clone();
+        let sets: Vec<EvaluationSet<'_>> = tasks
             .iter()
             .map(|task| task.evaluation_set(&task.dev))
             .collect();
@@ -136,7 +136,20 @@ impl<B: TrainBackend> TrainLoop<B> {
         {
             line.extend(scores);
         }
-        self.metrics.write(&line)?;
+        self.log(&line)?;
+        if let Some(tensorboard) = &mut self.tensorboard {
+            for set in &sets {
+                let task = set.config.task;
+                let logits = logits.get(&task).map_or(&[][..], Vec::as_slice);
+                if let Some(table) = confusion(set, logits) {
+                    tensorboard.text(
+                        &format!("dev/{task}/confusion"),
+                        self.state.updates,
+                        &table,
+                    )?;
+                }
+            }
+        }
         tracing::info!(
             "epoch {}: dev overall {:.4}",
             self.state.epoch,
@@ -161,6 +174,36 @@ impl<B: TrainBackend> TrainLoop<B> {
         }
         Ok(())
     }
+}
+
+/// How often each label was taken for which, as a Markdown table; `None` for scores and several labels at once.
+fn confusion(set: &EvaluationSet<'_>, logits: &[Vec<f32>]) -> Option<String> {
+    let spec = &set.config.spec;
+    let classes = match spec.label {
+        LabelKind::Classes { classes } => classes,
+        LabelKind::Binary => 2,
+        LabelKind::Score { .. } | LabelKind::MultiLabel { .. } => return None,
+    };
+    let mut counts = vec![vec![0_usize; classes]; classes];
+    for (logits, label) in logits.iter().zip(set.data.labels.as_ref()?) {
+        let said = set.config.predict(logits).value as usize;
+        if let Some(count) = counts
+            .get_mut(*label as usize)
+            .and_then(|row| row.get_mut(said))
+        {
+            *count += 1;
+        }
+    }
+    let name = |class: usize| spec.label_text(class as f64);
+    let names: Vec<String> = (0..classes).map(name).collect();
+    let mut table = format!("| gold, then predicted | {} |\n|---", names.join(" | "));
+    table.push_str(&"|---:".repeat(classes));
+    table.push_str("|\n");
+    for (name, row) in names.iter().zip(counts) {
+        let row: Vec<String> = row.iter().map(usize::to_string).collect();
+        table.push_str(&format!("| {name} | {} |\n", row.join(" | ")));
+    }
+    Some(table)
 }
 
 fn dev_series(scores: &SplitScores) -> SeriesItem {
