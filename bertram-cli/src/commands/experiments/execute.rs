@@ -2,6 +2,7 @@
 //! that fails does not stop the others.
 
 use std::collections::VecDeque;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -12,10 +13,12 @@ use anyhow::Context;
 use bertram_core::task::TaskId;
 use bertram_train::config::Settings;
 use bertram_train::corpus::with_labels;
+use bertram_train::phase::duration_for_people;
 use bertram_train::pipeline::Summary;
 use bertram_train::run_folder::{RunFolder, RunState, read_json};
 use comfy_table::{CellAlignment, Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::Value;
 
 use super::plan::PlannedRun;
 use crate::args::RunsArgs;
@@ -66,6 +69,7 @@ fn check_settings(run: &PlannedRun) -> CliResult {
 struct Running<'a> {
     run: &'a PlannedRun,
     child: Child,
+    line: ProgressBar,
 }
 
 /// Makes all of them, `--jobs` at a time.
@@ -95,11 +99,19 @@ pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
     if done > 0 {
         out::note(&format!("{done} of {} runs are done already", runs.len()));
     }
-    let bar = ProgressBar::new(runs.len() as u64);
+    let lines = MultiProgress::new();
+    let bar = lines.add(ProgressBar::new(runs.len() as u64));
     if let Ok(style) = ProgressStyle::with_template("{pos}/{len} runs {wide_bar} {msg}") {
         bar.set_style(style);
     }
     bar.set_position(done as u64);
+    // On a terminal above what goes on, elsewhere as it comes.
+    let say = |text: &str| match bar.is_hidden() {
+        true => out::note(text),
+        false => bar.println(text),
+    };
+    let mut looked = Instant::now();
+    let mut lined = Instant::now();
     let begun = Instant::now();
     let mut finished_here = 0;
     let mut failed: Vec<&PlannedRun> = Vec::new();
@@ -117,13 +129,18 @@ pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
                 done += 1;
                 continue;
             }
-            bar.println(format!("{}: begun", label(run)));
-            if bar.is_hidden() {
-                out::note(&format!("{}: begun", label(run)));
+            say(&format!("{}: begun", label(run)));
+            let line = lines.insert_before(&bar, ProgressBar::new(0));
+            if let Ok(style) =
+                ProgressStyle::with_template("{prefix}  {bar:24} {pos}/{len} updates  {msg}")
+            {
+                line.set_style(style);
             }
+            line.set_prefix(label(run));
             running.push(Running {
                 run,
                 child: start(run, args)?,
+                line,
             });
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -145,7 +162,7 @@ pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
                 (Some(summary), _) => {
                     done += 1;
                     finished_here += 1;
-                    format!("{}: overall {:.3}", label(one.run), summary.dev.overall)
+                    format!("{}: {}", label(one.run), scores(summary))
                 }
                 (None, Some(code)) if code == i32::from(INTERRUPTED) => {
                     format!("{}: interrupted", label(one.run))
@@ -160,18 +177,41 @@ pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
                 }
             };
             bar.set_position(done as u64);
-            if bar.is_hidden() {
-                out::note(&text);
-            } else {
-                bar.println(text);
-            }
+            one.line.finish_and_clear();
+            say(&text);
         }
         running = still;
-        let left = (waiting.len() + running.len()) as u32;
-        if finished_here > 0 && left > 0 {
-            let each = begun.elapsed() / finished_here;
-            let left = (each * left).as_secs_f64() / 60.0;
-            bar.set_message(format!("{left:.0} min left"));
+        if looked.elapsed() < LOOK {
+            continue;
+        }
+        looked = Instant::now();
+        let is_line_due = bar.is_hidden() && lined.elapsed() >= LINE;
+        if is_line_due {
+            lined = Instant::now();
+        }
+        let mut undone = waiting.len() as f64;
+        for one in &running {
+            let Some(progress) = Progress::of(&one.run.folder) else {
+                undone += 1.0;
+                continue;
+            };
+            undone += 1.0 - progress.share();
+            one.line.set_length(progress.updates);
+            one.line.set_position(progress.update);
+            one.line.set_message(progress.left());
+            if is_line_due {
+                say(&format!(
+                    "{}: update {}/{}  {}",
+                    label(one.run),
+                    progress.update,
+                    progress.updates,
+                    progress.left()
+                ));
+            }
+        }
+        if finished_here > 0 && undone > 0.0 {
+            let each = begun.elapsed().as_secs_f64() / f64::from(finished_here);
+            bar.set_message(format!("left {}", duration_for_people(each * undone)));
         }
     }
     bar.finish_and_clear();
@@ -193,6 +233,60 @@ pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
         "report: bertram-cli report {} --out report.html",
         args.out.display()
     ))
+}
+
+/// How often it is looked how far the runs are.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often that is said where there is no terminal.
+const LINE: Duration = Duration::from_secs(60);
+
+/// How far a run is, by the last line of its `metrics.jsonl`.
+struct Progress {
+    update: u64,
+    updates: u64,
+    seconds: f64,
+}
+
+impl Progress {
+    fn of(folder: &Path) -> Option<Self> {
+        let mut file = std::fs::File::open(folder.join("metrics.jsonl")).ok()?;
+        // Longer than a line is with a dozen tasks.
+        let end = file.seek(SeekFrom::End(0)).ok()?;
+        file.seek(SeekFrom::Start(end.saturating_sub(64 << 10)))
+            .ok()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).ok()?;
+        let lines = bytes.split(|byte| *byte == b'\n').rev();
+        let mut lines = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+        let line = lines.find(|line| line["kind"] == "train")?;
+        Some(Self {
+            update: line["update"].as_u64()?,
+            updates: line["updates"].as_u64()?,
+            seconds: line["seconds"].as_f64()?,
+        })
+    }
+
+    fn share(&self) -> f64 {
+        (self.update as f64 / self.updates.max(1) as f64).clamp(0.0, 1.0)
+    }
+
+    /// `left 1m20s`, if the rest goes on like this.
+    fn left(&self) -> String {
+        let each = self.seconds / self.update.max(1) as f64;
+        let rest = self.updates.saturating_sub(self.update) as f64;
+        format!("left {}", duration_for_people(each * rest))
+    }
+}
+
+/// `overall 0.742  sst 0.467  para 0.839`.
+fn scores(summary: &Summary) -> String {
+    let tasks = summary.dev.tasks.iter();
+    let tasks = tasks.map(|(task, scores)| format!("  {task} {:.3}", scores.primary()));
+    format!(
+        "overall {:.3}{}",
+        summary.dev.overall,
+        tasks.collect::<String>()
+    )
 }
 
 /// How often a stop was asked for.
