@@ -146,6 +146,10 @@ fn runs(out: &mut Writer, group: &Group) -> Result<(), ReportError> {
         ] {
             out.row(row("", name, value, None))?;
         }
+        // Versions before did not count it.
+        if !summary.phase_seconds.is_empty() {
+            out.row(row("", "wall-seconds", summary.wall_seconds, None))?;
+        }
     }
     Ok(())
 }

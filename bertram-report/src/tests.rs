@@ -85,7 +85,8 @@ fn write_run(folder: &Path, config: &str, seed: u64, scores: Option<Scores>) {
         folder.join("summary.json"),
         &json!({
             "run": "run", "dev": dev(scores), "best_epoch": 2, "epochs": 3, "updates": 40, "seconds": 61.25,
-            "training_seconds": 50.0, "tokens": 50_000, "tokens_per_second": 1000.0,
+            "training_seconds": 50.0, "wall_seconds": 70.5, "phase_seconds": { "starting": 1.5, "training": 50.0, "evaluating": 19.0 },
+            "tokens": 50_000, "tokens_per_second": 1000.0,
             "peak_memory_bytes": 1_610_612_736u64, "parameters": 1000, "backend": "flex", "seed": seed,
             "versions": { "bertram": "0.1.0", "burn": "0.21.0" }, "data": data,
         }),

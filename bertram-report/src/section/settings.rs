@@ -1,8 +1,9 @@
 //! What ran: settings, environment, and what did not finish.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bertram_core::task::TaskId;
+use bertram_train::phase::Phase;
 
 use crate::Report;
 use crate::document::{Block, Section, Table};
@@ -160,6 +161,7 @@ pub(super) fn environment(report: &Report) -> Section {
         }
     }
     let mut blocks = vec![Block::table(table)];
+    blocks.extend(phases(report));
     blocks.extend(provenance(report));
     Section {
         id: "environment",
@@ -199,6 +201,46 @@ fn cells(group: &Group, run: &RunRecord, remark: &str) -> Vec<String> {
             },
         ),
     ]
+}
+
+/// What the runs' time went to; nothing for runs of versions that did not count it.
+fn phases(report: &Report) -> Option<Block> {
+    let groups = report.groups.iter();
+    let runs = groups.flat_map(|group| group.runs.iter().chain(&group.repeats));
+    let runs: Vec<&RunRecord> = runs
+        .filter(|run| !run.summary.phase_seconds.is_empty())
+        .collect();
+    let phases: BTreeSet<Phase> = runs
+        .iter()
+        .flat_map(|run| run.summary.phase_seconds.keys().copied())
+        .collect();
+    let names = phases
+        .iter()
+        .map(|phase| format!("#{}", capital(phase.title())));
+    let columns: Vec<String> = ["Run".to_owned(), "#Wall time".to_owned()]
+        .into_iter()
+        .chain(names)
+        .collect();
+    let mut table = Table::new(
+        "Wall time of each run from the start of its processes, and what it went to.",
+        &columns,
+    );
+    for run in &runs {
+        let summary = &run.summary;
+        let each = phases.iter().map(|phase| {
+            let seconds = summary.phase_seconds.get(phase);
+            seconds.map_or_else(|| NONE.into(), |seconds| number::seconds(*seconds))
+        });
+        let start = [run.name.clone(), number::seconds(summary.wall_seconds)];
+        table.row(start.into_iter().chain(each));
+    }
+    (!runs.is_empty()).then(|| Block::table(table))
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string());
+    first.unwrap_or_default() + chars.as_str()
 }
 
 /// Commands, models and data with their hashes.
