@@ -65,10 +65,10 @@ class Laboratory:
 
     def finish(self, config, run, outcome):
         """Goes on with the run, and holds what it leaves against the uninterrupted one."""
-        wrong = runs.kept_promise(self.references[config].every, run)
-        if wrong:
-            outcome.fault("lost", wrong)
         if not runs.is_finished(run):
+            wrong = runs.kept_promise(self.references[config].every, run)
+            if wrong:
+                outcome.fault("lost", wrong)
             ending = self.program.run(runs.go_on(config, run), limit=60)
             bad = bad_ending(ending)
             if bad:

@@ -184,7 +184,7 @@ class Bench:
         own = self.home / "own"
         self.make("data", "demo", "--own-tasks", own, "--rows", "24", "--dev-rows", "8")
         check_own = lambda home: ["config", "validate", home / "own-tasks.toml", "--data", home]
-        kinds = {".csv": mutators.TABLE, ".tsv": mutators.TABLE, ".jsonl": mutators.JSON_LINES}
+        kinds = {".csv": mutators.TABLE, ".tsv": mutators.TABLE, ".jsonl": mutators.JSON_LINES, ".parquet": mutators.ANY}
         for path in sorted(own.rglob("*.*")):
             if path.suffix in kinds:
                 self.add(f"data/own{path.suffix}", own, str(path.relative_to(own)), kinds[path.suffix], check_own)
@@ -193,6 +193,9 @@ class Bench:
         shutil.copytree(own, packed)
         text = (packed / "own-tasks.toml").read_text()
         for path in sorted(packed.rglob("train.*")):
+            # A Parquet file packs its columns itself.
+            if path.suffix == ".parquet":
+                continue
             path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
             path.unlink()
             text = text.replace(f'"{path.relative_to(packed)}"', f'"{path.relative_to(packed)}.gz"')

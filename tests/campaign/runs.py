@@ -9,7 +9,7 @@ import shutil
 HERE = pathlib.Path(__file__).parent
 CONFIGS = ("gradvac", "everything", "smart", "epochs", "half")
 # Of time and place, and of nothing that was learnt.
-TIMES = ("seconds", "training_seconds", "tokens_per_second", "peak_memory_bytes", "first_update_seconds", "started", "command")
+TIMES = ("seconds", "training_seconds", "tokens_per_second", "peak_memory_bytes", "wall_seconds", "phase_seconds", "first_update_seconds", "started", "command")
 
 
 def config_file(name):

@@ -240,7 +240,13 @@ fn bounds(numbers: impl Iterator<Item = f64>) -> [f64; 2] {
         0.0 => (high.abs() / 20.0).max(1e-6),
         margin => margin,
     };
-    [low - margin, high + margin]
+    // What is never below 0 has no axis there.
+    let below = if low < 0.0 {
+        low - margin
+    } else {
+        (low - margin).max(0.0)
+    };
+    [below, high + margin]
 }
 
 fn draw_chart(frame: &mut Frame, area: Rect, group: &Group<'_>) {
