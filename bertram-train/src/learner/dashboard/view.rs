@@ -139,9 +139,11 @@ impl View {
     pub(super) fn evaluated(&mut self, item: &TrainingProgress) -> bool {
         self.place(item);
         if let Some(progress) = &item.progress {
-            let since = self
-                .evaluation
-                .map_or_else(Instant::now, |before| before.since);
+            // Of other rows the time begins anew.
+            let before = self.evaluation.filter(|before| {
+                before.total == progress.items_total && before.done <= progress.items_processed
+            });
+            let since = before.map_or_else(Instant::now, |before| before.since);
             self.evaluation = Some(Evaluation {
                 done: progress.items_processed,
                 total: progress.items_total,

@@ -195,7 +195,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             self.clock.enter(Phase::Evaluating);
             self.evaluate(model, events)?;
             self.watch.look();
-            self.score_training_rows(model)?;
+            self.score_training_rows(model, events)?;
             self.state.epoch += 1;
             self.state.updates_in_epoch = 0;
             self.checkpoint(model)?;

@@ -24,10 +24,21 @@ use crate::run_folder::BestSoFar;
 use crate::schedule::Order;
 
 impl<B: TrainBackend> TrainLoop<B> {
+    fn place(&self) -> Place {
+        let epochs = self.settings.train.epochs;
+        Place {
+            // A run of no epochs is in none.
+            epoch: self.state.epoch.min(epochs),
+            epochs,
+            update: self.state.updates,
+        }
+    }
+
     /// Scores each task on (some of) its training rows, where the order of the next epoch depends on it.
     pub(super) fn score_training_rows(
         &mut self,
         model: &Option<MultitaskModel<B>>,
+        events: &mut Events<B>,
     ) -> Result<(), TrainError> {
         let train = &self.settings.train;
         let Some(model) = model.as_ref().filter(|_| train.order == Order::LowestLast) else {
@@ -49,12 +60,19 @@ impl<B: TrainBackend> TrainLoop<B> {
             .zip(&rows)
             .map(|(task, data)| task.evaluation_set(data))
             .collect();
+        let place = self.place();
+        let total: usize = rows.iter().map(TokenizedDataset::len).sum();
+        let mut finished: TaskMap<usize> = TaskMap::new();
         let (scores, _) = evaluate(
             &model.valid(),
             &sets,
             train.eval_batch_size,
             &self.device,
-            |_, _, _| {},
+            |task, done, _| {
+                finished.insert(task, done);
+                let done = finished.values().sum();
+                events.process_valid(item(place, SeriesItem::default(), done, total));
+            },
         );
         self.state.train_scores = scores
             .tasks
@@ -89,18 +107,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             .iter()
             .map(|task| task.evaluation_set(&task.dev))
             .collect();
-        let epochs = self.settings.train.epochs;
-        // A run of no epochs is in none.
-        let epochs = Progress::new(self.state.epoch.min(epochs), epochs);
-        let item = |numbers, done, rows| {
-            LearnerEvent::ProcessedItem(TrainingItem::new(
-                numbers,
-                Progress::new(done, rows),
-                epochs.clone(),
-                Some(self.state.updates),
-                None,
-            ))
-        };
+        let place = self.place();
         let total: usize = self.tasks.iter().map(|task| task.dev.len()).sum();
         let mut finished: TaskMap<usize> = TaskMap::new();
         let (scores, logits) = evaluate(
@@ -111,7 +118,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             |task, done, _| {
                 finished.insert(task, done);
                 let done = finished.values().sum();
-                events.process_valid(item(SeriesItem::default(), done, total));
+                events.process_valid(item(place, SeriesItem::default(), done, total));
             },
         );
         if let Some(task) = task_without_finite_logits(&logits) {
@@ -120,7 +127,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                 what: NotFiniteValue::Predictions(task),
             }));
         }
-        events.process_valid(item(dev_series(&scores), total, total));
+        events.process_valid(item(place, dev_series(&scores), total, total));
         events.process_valid(LearnerEvent::EndEpoch(self.state.epoch));
         self.last_evaluation_seconds = begun.elapsed().as_secs_f64();
         self.state.seconds = self.seconds();
@@ -174,6 +181,25 @@ impl<B: TrainBackend> TrainLoop<B> {
         }
         Ok(())
     }
+}
+
+/// The place of a run, as an event says it.
+#[derive(Clone, Copy)]
+struct Place {
+    epoch: usize,
+    epochs: usize,
+    update: usize,
+}
+
+/// That `done` of `rows` are scored.
+fn item(place: Place, numbers: SeriesItem, done: usize, rows: usize) -> LearnerEvent<SeriesItem> {
+    LearnerEvent::ProcessedItem(TrainingItem::new(
+        numbers,
+        Progress::new(done, rows),
+        Progress::new(place.epoch, place.epochs),
+        Some(place.update),
+        None,
+    ))
 }
 
 /// How often each label was taken for which, as a Markdown table; `None` for scores and several labels at once.
