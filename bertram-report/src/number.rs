@@ -77,6 +77,13 @@ pub(super) fn of(count: usize, one: &str) -> String {
     }
 }
 
+/// A text with a capital first letter, as a heading.
+pub(super) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string());
+    first.unwrap_or_default() + chars.as_str()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

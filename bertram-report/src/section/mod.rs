@@ -2,6 +2,7 @@
 
 mod compare;
 mod effects;
+mod mistakes;
 mod predictions;
 mod scores;
 mod settings;
@@ -27,6 +28,7 @@ pub(super) fn document(report: &Report) -> Result<Document, ReportError> {
         training::losses(report)?,
         training::conflicts(report)?,
         predictions::predictions(report)?,
+        mistakes::mistakes(report),
         Some(settings::settings(report)),
         Some(settings::environment(report)),
         settings::unfinished(report),

@@ -231,10 +231,9 @@ fn picture(
     }
 }
 
-/// Names of a task's classes for a table: those of the config, or the numbers that a preset's files have.
+/// Names of a task's classes for a table; numbers where it has other classes than the run counted.
 fn class_names(group: &Group, task: TaskId, classes: usize) -> Vec<String> {
-    let spec = group.task(task).filter(|spec| spec.has_text_labels());
-    match spec {
+    match group.task(task) {
         Some(spec) if spec.labels.len() == classes => spec.labels.clone(),
         _ => (0..classes).map(|class| class.to_string()).collect(),
     }

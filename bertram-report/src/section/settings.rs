@@ -216,7 +216,7 @@ fn phases(report: &Report) -> Option<Block> {
         .collect();
     let names = phases
         .iter()
-        .map(|phase| format!("#{}", capital(phase.title())));
+        .map(|phase| format!("#{}", number::capital(phase.title())));
     let columns: Vec<String> = ["Run".to_owned(), "#Wall time".to_owned()]
         .into_iter()
         .chain(names)
@@ -235,12 +235,6 @@ fn phases(report: &Report) -> Option<Block> {
         table.row(start.into_iter().chain(each));
     }
     (!runs.is_empty()).then(|| Block::table(table))
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map(|first| first.to_uppercase().to_string());
-    first.unwrap_or_default() + chars.as_str()
 }
 
 /// Commands, models and data with their hashes.
