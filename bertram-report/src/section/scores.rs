@@ -6,6 +6,7 @@ use crate::chart::{Interval, Intervals};
 use crate::document::{Block, Fact, Figure, Mark, Section, Table};
 use crate::group::{Group, Measure};
 use crate::number;
+use crate::read::RunRecord;
 use crate::{Report, ReportError};
 
 /// What a reader should take away.
@@ -29,6 +30,8 @@ pub(super) fn summary(report: &Report) -> Vec<Fact> {
     }
     facts.extend(learned(report));
     facts.extend(different_metrics(report));
+    facts.extend(different_rows(report));
+    facts.extend(different_tasks(report));
     if let (Some(first), count) = (report.unfinished.first(), report.unfinished.len()) {
         let text = match count {
             1 => format!("{} is not finished and is not counted", first.name),
@@ -108,6 +111,64 @@ fn different_metrics(report: &Report) -> Vec<Fact> {
             fact("Not comparable", text)
         })
         .collect()
+}
+
+/// Tasks whose scores are of other dev rows in some runs than in others: by their files' hashes, and by how many of them
+/// were scored.
+fn different_rows(report: &Report) -> Vec<Fact> {
+    let runs = || report.groups.iter().flat_map(|group| &group.runs);
+    let rows = |run: &RunRecord, task: TaskId| {
+        let files = run.summary.data.iter();
+        let mut files = files.filter(|file| file.task == task && file.split == "dev");
+        let scores = run.summary.dev.tasks.get(&task)?;
+        Some((files.next()?.sha256.clone(), scores.rows()))
+    };
+    let tasks = report.tasks().into_iter();
+    tasks
+        .filter_map(|task| {
+            let mut all = runs().filter_map(|run| Some((run, rows(run, task)?)));
+            let (first, of_first) = all.next()?;
+            let (other, of_other) = all.find(|(_, rows)| *rows != of_first)?;
+            let (here, there) = (of_first.1, of_other.1);
+            let how = match here == there {
+                true => "from another file".to_owned(),
+                false => format!("{here} and {there}"),
+            };
+            let text = format!(
+                "{task} is scored on other dev rows in {} than in {} ({how}): their scores are not of the same thing",
+                other.name, first.name
+            );
+            Some(fact("Not comparable", text))
+        })
+        .collect()
+}
+
+/// Where some settings have tasks that others lack, overall scores are means over different tasks.
+fn different_tasks(report: &Report) -> Option<Fact> {
+    let tasks = |group: &Group| -> Vec<TaskId> {
+        let scored = report.tasks().into_iter();
+        scored
+            .filter(|task| group.statistic(Measure::Task(*task)).is_some())
+            .collect()
+    };
+    let first = report.groups.first()?;
+    let other = report
+        .groups
+        .iter()
+        .find(|group| tasks(group) != tasks(first))?;
+    let names = |group| {
+        let tasks = tasks(group);
+        let names: Vec<&str> = tasks.iter().map(|task| task.name()).collect();
+        names.join(", ")
+    };
+    let text = format!(
+        "the overall score of {} is of {}, that of {} of {}",
+        other.label,
+        names(other),
+        first.label,
+        names(first)
+    );
+    Some(fact("Not comparable", text))
 }
 
 /// Which settings are above the line of a model that has learned nothing, task by task.
