@@ -367,7 +367,7 @@ fn a_run_is_never_overwritten_and_a_finished_one_not_resumed() {
     let line: serde_json::Value =
         serde_json::from_str(stdout(&predicted).trim()).expect("one JSON line");
     assert_eq!(
-        line["probabilities"].as_array().map(Vec::len),
+        line["probabilities"].as_object().map(|it| it.len()),
         Some(2),
         "{line}"
     );

@@ -589,7 +589,7 @@ fn config() -> impl Strategy<Value = String> {
     let data = (
         key("dir", &["\"a b/ü\""]),
         key("format", &["\"glue\"", "\"json-lines\""]),
-        key("limit", &["1", "9007199254740993"]),
+        key("limit", &["1", "1000000000"]),
         key("limit-draw", &["\"fresh\"", "\"fixed\""]),
         key("demo", &["{ seed = 9223372036854775807, dev = 3 }"]),
     );
