@@ -61,7 +61,7 @@ impl TokenizerFiles {
             // Whether the model's config can be understood is for its own reader to say.
             .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
             .and_then(|config| Some(config.get("tokenizer_class")?.as_str()?.to_owned()));
-        Ok(Self {
+        let files = Self {
             dir: dir.to_owned(),
             tokenizer,
             vocab,
@@ -69,7 +69,48 @@ impl TokenizerFiles {
             added_tokens: json(ADDED_TOKENS)?,
             special_tokens_map: json(SPECIAL_TOKENS_MAP)?,
             model_class,
-        })
+        };
+        files.check_added_tokens()?;
+        Ok(files)
+    }
+
+    /// Refuses an added token that is longer than any is. They are looked for in texts by one automaton, which takes the
+    /// square of their length to build.
+    fn check_added_tokens(&self) -> Result<(), TokenizerError> {
+        let check = |file: &str, token: &str| match token.chars().nth(LONGEST_ADDED) {
+            None => Ok(()),
+            Some(_) => Err(malformed(
+                &self.path(file),
+                format!(
+                    "an added token has {} characters, and may have {LONGEST_ADDED}: {:?}",
+                    token.chars().count(),
+                    token.chars().take(20).collect::<String>() + "…"
+                ),
+            )),
+        };
+        let mut contents = Vec::new();
+        if let Some(tokenizer) = &self.tokenizer
+            && let Some(added) = tokenizer.object.get("added_tokens")
+        {
+            collect_tokens(added, &mut contents);
+        }
+        contents.drain(..).try_for_each(|it| check(TOKENIZER, it))?;
+        for (file, map) in [
+            (CONFIG, &self.config),
+            (SPECIAL_TOKENS_MAP, &self.special_tokens_map),
+        ] {
+            let keys = map.iter().flatten();
+            // Other keys have texts that are no tokens, as a template.
+            let keys = keys.filter(|(key, _)| {
+                key.ends_with("_token") || key.ends_with("_tokens") || key.ends_with("_decoder")
+            });
+            keys.for_each(|(_, value)| collect_tokens(value, &mut contents));
+            contents.drain(..).try_for_each(|it| check(file, it))?;
+        }
+        let added = self.added_tokens.iter().flatten();
+        added
+            .map(|(token, _)| token)
+            .try_for_each(|token| check(ADDED_TOKENS, token))
     }
 
     /// The path of one of them.
@@ -83,6 +124,22 @@ impl TokenizerFiles {
             Some(_) => TOKENIZER,
             None => VOCAB,
         })
+    }
+}
+
+/// Most characters of an added token.
+const LONGEST_ADDED: usize = 1000;
+
+/// The tokens of a value: itself, its `content`, or those of its parts.
+fn collect_tokens<'a>(value: &'a Value, into: &mut Vec<&'a str>) {
+    match value {
+        Value::String(token) => into.push(token),
+        Value::Array(all) => all.iter().for_each(|it| collect_tokens(it, into)),
+        Value::Object(all) => match all.get("content") {
+            Some(content) => collect_tokens(content, into),
+            None => all.values().for_each(|it| collect_tokens(it, into)),
+        },
+        _ => {}
     }
 }
 

@@ -499,6 +499,7 @@ impl Source {
                 format!("{} is neither a list of labels nor \"auto\"", show(value))
             })?;
             let mut labels: Vec<String> = Vec::new();
+            let mut seen = HashSet::new();
             for item in list.iter() {
                 let label = match item {
                     Value::String(text) => text.value().trim().to_owned(),
@@ -508,7 +509,7 @@ impl Source {
                 if label.is_empty() {
                     return Err("a label is empty".into());
                 }
-                if labels.contains(&label) {
+                if !seen.insert(label.clone()) {
                     return Err(format!("{label:?} is there twice"));
                 }
                 labels.push(label);

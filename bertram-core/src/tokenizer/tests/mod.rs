@@ -181,3 +181,37 @@ fn bytes_of_a_tokenizer_json_are_taken_as_they_stand() {
     assert_eq!(ids(&tokenizer, "the The"), [2, 7, 1, 3]);
     assert!(BertTokenizer::from_bytes(path, b"{").is_err());
 }
+
+/// The automaton that looks for added tokens takes the square of their length to build: minutes for a long one.
+#[test]
+fn an_added_token_longer_than_any_is_refused_by_its_file() {
+    let long = "a".repeat(1001);
+    let vocab = vocabulary(&[]);
+    let token = json!({ "content": long, "special": true });
+    let decoder = json!({ "added_tokens_decoder": { "5": token } });
+    let json = json_file(&vocab, json!({}), &[added(900, &long, false)]);
+    for (name, value) in [
+        ("tokenizer_config.json", decoder),
+        ("tokenizer_config.json", json!({ "mask_token": long })),
+        (
+            "tokenizer_config.json",
+            json!({ "additional_special_tokens": [long] }),
+        ),
+        ("special_tokens_map.json", json!({ "mask_token": token })),
+        ("added_tokens.json", json!({ long.clone(): 900 })),
+        ("tokenizer.json", json),
+    ] {
+        let message = error(&[("vocab.txt", lines(&vocab)), (name, value)]);
+        assert!(
+            message.starts_with(&format!("DIR/{name}: an added token has 1001 characters")),
+            "{message}"
+        );
+    }
+    // A template is no token, however long it is.
+    let template = json!({ "chat_template": long, "model_max_length": 64 });
+    let dir = folder(&[
+        ("vocab.txt", lines(&vocab)),
+        ("tokenizer_config.json", template),
+    ]);
+    BertTokenizer::from_folder(dir.path()).expect("read");
+}
