@@ -1,10 +1,11 @@
 //! Lines for people: results on standard output, notes on standard error.
 
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::{CliResult, work};
+use crate::error::{CliResult, input, work};
 
 static QUIET: AtomicBool = AtomicBool::new(false);
 static BEFORE_RESULTS: OnceLock<fn()> = OnceLock::new();
@@ -32,6 +33,21 @@ pub fn line(text: &str) -> CliResult {
     match writeln!(std::io::stdout().lock(), "{text}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(work(error)),
         _ => Ok(()),
+    }
+}
+
+/// Refuses a file to write to whose folder is not there: before work that would be lost.
+///
+/// # Errors
+/// The folder, by name.
+pub fn check_folder_of(file: Option<&Path>) -> CliResult {
+    let folder = file.and_then(Path::parent);
+    match folder.filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        None => Ok(()),
+        Some(folder) => Err(input(anyhow::anyhow!(
+            "{}: there is no such folder to write to; make it first",
+            folder.display()
+        ))),
     }
 }
 

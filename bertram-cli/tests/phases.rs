@@ -134,3 +134,50 @@ fn test_rows_are_predicted_as_far_as_is_asked_for() {
     assert!(table.lines().count() > 8);
     assert!(predictions("some", "sst-test-output.csv").exists());
 }
+
+/// Nothing tells one epoch from another there, and the last has learned most.
+#[test]
+fn without_dev_rows_the_last_epoch_is_the_run_s() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = dir.path();
+    let rows: String = (0..40)
+        .map(|row| format!("text {row} of it,{}\n", ["x", "y"][row % 2]))
+        .collect();
+    std::fs::write(dir.join("own.csv"), format!("text,label\n{rows}")).expect("write");
+    std::fs::write(
+        dir.join("own.toml"),
+        "[tasks.own]\ninputs = \"single\"\nlabels = [\"x\", \"y\"]\ntrain = \"own.csv\"\ncolumns = { text = \"text\", label = \"label\" }\n[train]\nlr-schedule = \"constant\"\nwarmup = 0\nlearning-rate = 1e-3\n",
+    )
+    .expect("write");
+    let run = |out: &str, epochs: &str| {
+        let mut command = bertram();
+        command
+            .current_dir(dir)
+            .args(["train", "--config", "own.toml", "--out", out]);
+        for set in [
+            "model.random.hidden-size=16",
+            "model.random.intermediate-size=32",
+            epochs,
+        ] {
+            command.args(["--set", set]);
+        }
+        let output = command.output().expect("starts");
+        assert!(output.status.success(), "{}", stderr(&output));
+        (stdout(&output), stderr(&output))
+    };
+    run("one", "train.epochs=1");
+    let (said, lines) = run("three", "train.epochs=3");
+    assert!(
+        said.contains("the model is that of the last epoch, 3") && !said.contains("was best"),
+        "{said}"
+    );
+    assert!(!lines.contains("dev overall"), "{lines}");
+    // There are no test rows to advise of.
+    assert!(
+        said.contains("--split dev") && !said.contains("--split test"),
+        "{said}"
+    );
+    let model = |run: &str| std::fs::read(dir.join(run).join("model/model.safetensors"));
+    assert!(model("one").expect("a model") != model("three").expect("a model"));
+    assert_eq!(summary(&dir.join("three"))["best_epoch"], 3);
+}

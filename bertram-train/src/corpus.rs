@@ -710,7 +710,7 @@ pub fn tokenize_corpus(
                 second: second
                     .map(|second| tokenize_second(second, tokenizer))
                     .transpose()?,
-                ..tokenize_task(settings, task, corpus, &dev, tokenizer)?
+                ..tokenize_task(settings, task, corpus, &dev, tokenizer, |_| {})?
             })
         })
         .collect()
@@ -733,9 +733,9 @@ pub fn tokenize_for_training(
     tasks
         .map(|(task, corpus)| {
             let dev = dev_rows(settings, &corpus.dev);
-            let tokenized = tokenize_task(settings, task, corpus, &dev, tokenizer);
+            let told = |rows| progress(done + rows, total);
+            let tokenized = tokenize_task(settings, task, corpus, &dev, tokenizer, told);
             done += rows(corpus);
-            progress(done, total);
             tokenized
         })
         .collect()
@@ -786,13 +786,16 @@ fn tokenize_task(
     corpus: &TaskCorpus,
     dev: &Dataset,
     tokenizer: &BertTokenizer,
+    mut progress: impl FnMut(usize),
 ) -> Result<TaskData, TokenizerError> {
     let config = task.model_config();
+    let train = TokenizedDataset::with_progress(&corpus.train, tokenizer, &mut progress)?;
+    let dev = TokenizedDataset::with_progress(dev, tokenizer, |rows| progress(train.len() + rows))?;
     Ok(TaskData {
         batcher: batcher(settings, &config, tokenizer),
         config,
-        train: TokenizedDataset::new(&corpus.train, tokenizer)?,
-        dev: TokenizedDataset::new(dev, tokenizer)?,
+        train,
+        dev,
         test: None,
         bad_test_rows: Vec::new(),
         dev_texts: Vec::new(),

@@ -53,7 +53,7 @@ pub struct Cli {
     /// Say more (-v: what happens, -vv: details). RUST_LOG overrides.
     #[arg(short, long, action = clap::ArgAction::Count, global = true, display_order = LAST)]
     pub verbose: u8,
-    /// Say only errors.
+    /// Say only errors and results.
     #[arg(short, long, global = true, conflicts_with = "verbose", display_order = LAST)]
     pub quiet: bool,
     /// What to do.
@@ -129,7 +129,7 @@ impl BackendArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   bertram-cli train
-      the quick start: generated data, about a minute
+      the quick start: generated data, half a minute
   bertram-cli train --data data --model bert-base-uncased
       your data, and a pretrained model from a folder or from the hub, by the recommended recipe
   bertram-cli train --set train.epochs=3 --set tasks.para.head=cross-encoder

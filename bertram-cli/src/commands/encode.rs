@@ -21,6 +21,7 @@ use crate::progress::PhaseDisplay;
 
 /// Runs the command.
 pub fn run(args: &EncodeArgs) -> CliResult {
+    out::check_folder_of(Some(&args.output))?;
     dispatch(
         args.backend.kind()?,
         args.backend.device,

@@ -24,6 +24,7 @@ use crate::table::scores_table;
 
 /// Runs the command.
 pub fn run(args: &EvaluateArgs) -> CliResult {
+    out::check_folder_of(args.out.as_deref())?;
     dispatch_with(
         args.backend.kind()?,
         options_of_run(&args.run, args.backend.device),

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-/// Commands for a finished run: of its model, `task` is one that it has. Paths with blanks are quoted.
-pub fn commands(run: &Path, task: Option<&str>) -> Vec<String> {
+/// Commands for a finished run: of its model, `task` is one that it has; `has_test` says that its data has test rows. Paths
+/// with blanks are quoted.
+pub fn commands(run: &Path, task: Option<&str>, has_test: bool) -> Vec<String> {
     let run = quoted(run);
     let predict = task.map(|task| format!("predict --run {run} --task {task}"));
+    let split = if has_test { "test" } else { "dev" };
     let others = [
-        format!("evaluate --run {run} --split test"),
+        format!("evaluate --run {run} --split {split}"),
         format!("report {run} --out report.html"),
         format!("export --run {run} --to FOLDER"),
     ];
@@ -36,13 +38,13 @@ mod tests {
     #[test]
     fn what_is_advised_can_be_typed() {
         let run = Path::new("runs/one");
-        let all = commands(run, Some("sst"));
+        let all = commands(run, Some("sst"), true);
         assert_eq!(all.len(), 4);
         for command in all {
             let parsed = Cli::try_parse_from(command.split(' '));
             assert!(parsed.is_ok(), "{command}: {:?}", parsed.err());
         }
-        assert_eq!(commands(run, None).len(), 3);
+        assert_eq!(commands(run, None, false).len(), 3);
         assert_eq!(quoted(Path::new("my runs/it's")), r"'my runs/it'\''s'");
     }
 }

@@ -20,9 +20,11 @@ use super::train::options_of_run;
 use crate::args::{PredictArgs, TextFormat};
 use crate::backend::{BackendJob, dispatch_with};
 use crate::error::{CliError, CliResult, input, pipeline_error, work};
+use crate::out;
 
 /// Runs the command.
 pub fn run(args: &PredictArgs) -> CliResult {
+    out::check_folder_of(args.output.as_deref())?;
     dispatch_with(
         args.backend.kind()?,
         options_of_run(&args.run, args.backend.device),
@@ -43,6 +45,12 @@ impl BackendJob for Predict {
         let run = RunFolder::open(&args.run).map_err(|error| pipeline_error(error.into()))?;
         let settings =
             Settings::load(&run.config(), &[]).map_err(|error| pipeline_error(error.into()))?;
+        if !run.model().is_dir() {
+            return Err(input(anyhow::anyhow!(
+                "{0} has no exported model yet; finish it with: bertram-cli train --resume {0}",
+                run.path().display()
+            )));
+        }
         let (settings, folder) =
             open_trained::<B::InnerBackend>(&run, settings, &device).map_err(pipeline_error)?;
         let ModelFolder {
@@ -64,11 +72,12 @@ impl BackendJob for Predict {
                 run.config().display()
             ))
         })?;
-        let texts = match options(&settings, own, args) {
-            Some(options) => read_file(&args.input, &options)?
-                .into_iter()
-                .map(Some)
-                .collect(),
+        let texts: Vec<Option<Text>> = match options(&settings, own, args) {
+            Some(options) => {
+                let rows = read_file(&args.input, &options)?.into_iter();
+                rows.map(|text| Some(text).filter(|text| !is_empty(text)))
+                    .collect()
+            }
             None => read_lines_of_texts(&args.input, inputs)?,
         };
         let examples = texts
@@ -193,6 +202,12 @@ pub fn read_lines(path: &Path) -> CliResult<Vec<String>> {
 
 type Text = (String, Option<String>);
 
+/// Whether a sentence is missing: nothing can be said of it, and it is no example in training either.
+fn is_empty((a, b): &Text) -> bool {
+    let blank = |text: &str| text.trim().is_empty();
+    blank(a) || b.as_deref().is_some_and(blank)
+}
+
 /// How a table or JSON lines are read; `None` for a sentence a line.
 fn options<'a>(
     settings: &Settings,
@@ -234,7 +249,9 @@ fn read_lines_of_texts(path: &Path, inputs: Inputs) -> CliResult<Vec<Option<Text
             if line.trim().is_empty() {
                 return Ok(None);
             }
-            parse_line(&line, inputs).map(Some).map_err(|reason| {
+            let text = parse_line(&line, inputs);
+            let text = text.map(|text| Some(text).filter(|text| !is_empty(text)));
+            text.map_err(|reason| {
                 input(anyhow::anyhow!(
                     "{}, line {number}: {reason}",
                     path.display()

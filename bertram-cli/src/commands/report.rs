@@ -12,6 +12,7 @@ use crate::out;
 
 /// Runs the command.
 pub fn run(args: &ReportArgs) -> CliResult {
+    out::check_folder_of(args.out.as_deref())?;
     let format = args.format.unwrap_or_else(|| by_name(args.out.as_deref()));
     if format == ReportFormat::Html && args.out.is_none() {
         return Err(input(anyhow!(

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use bertram_report::find_runs;
 use bertram_train::run_folder::{CheckpointStore, RunFolder, RunState, read_json};
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::BinaryBytes;
 use serde_json::{Map, Value, json};
 
@@ -235,6 +235,8 @@ fn show(path: &Path) -> CliResult {
     let run = Run::read(folder);
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    // A command is longer than a terminal is wide.
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     let mut row = |name: &str, value: String| {
         if !value.is_empty() {
             table.add_row([name, &value]);
@@ -284,7 +286,9 @@ fn next(run: &Run) -> Vec<String> {
             let task = dev.into_iter().flatten();
             let mut task = task.filter(|(_, scores)| scores.is_object());
             let task = task.next().map(|(task, _)| task.as_str());
-            let mut lines = next::commands(run.folder.path(), task);
+            let files = run.summary["data"].as_array().into_iter().flatten();
+            let has_test = files.clone().any(|file| file["split"] == "test");
+            let mut lines = next::commands(run.folder.path(), task, has_test);
             let freed = run.removable_bytes();
             if freed > 0 {
                 lines.push(format!(

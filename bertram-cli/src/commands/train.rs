@@ -8,6 +8,7 @@ use bertram_kernels::TrainBackend;
 use bertram_train::baseline::run_baseline;
 use bertram_train::config::{Loaded, Override, Settings};
 use bertram_train::learner::{Dashboard, Outcome, StopFlag, TrainError, TrainingSession, train};
+use bertram_train::phase::duration_for_people;
 use bertram_train::pipeline::{self, PipelineError, Place, Summary, lower_rates};
 use bertram_train::run_folder::{RunFolder, RunLock, RunState};
 
@@ -466,16 +467,32 @@ fn lock(run: &RunFolder) -> CliResult<RunLock> {
 }
 
 fn report(summary: &Summary, run: &RunFolder) -> CliResult {
-    out::line(&scores_table(&summary.dev, &summary.further).to_string())?;
+    let is_scored = !summary.dev.tasks.is_empty();
+    if is_scored {
+        out::line(&scores_table(&summary.dev, &summary.further).to_string())?;
+    }
     let memory = summary.peak_memory_bytes.map_or(String::new(), |bytes| {
         format!(", {:.2} GiB peak memory", bytes as f64 / f64::from(1 << 30))
     });
     let best = match summary.updates {
         0 => "not trained".to_owned(),
-        updates => format!(
-            "epoch {} of {} was best; {updates} updates in {:.0} s, {:.0} tokens/s",
-            summary.best_epoch, summary.epochs, summary.seconds, summary.tokens_per_second
-        ),
+        updates => {
+            let which = match is_scored {
+                true => format!(
+                    "epoch {} of {} was best",
+                    summary.best_epoch, summary.epochs
+                ),
+                false => format!(
+                    "no task has dev rows, and the model is that of the last epoch, {}",
+                    summary.best_epoch
+                ),
+            };
+            format!(
+                "{which}; {updates} updates in {}, {:.0} tokens/s",
+                duration_for_people(summary.seconds),
+                summary.tokens_per_second
+            )
+        }
     };
     out::line(&format!(
         "{best}{memory} ({}, seed {})",
@@ -491,8 +508,9 @@ fn next_steps(summary: &Summary, run: &RunFolder) -> CliResult {
         return Ok(());
     }
     let task = summary.dev.tasks.iter().next().map(|(task, _)| task.name());
+    let has_test = summary.data.iter().any(|file| file.split == "test");
     out::line("next:")?;
-    let steps = next::commands(run.path(), task);
+    let steps = next::commands(run.path(), task, has_test);
     steps
         .iter()
         .try_for_each(|step| out::line(&format!("  {step}")))

@@ -239,7 +239,7 @@ impl WrittenLabels {
                         -low
                     ));
                 }
-                self.all(|label| (0.0..=1.0).contains(&label)).then(|| {
+                (self.all(|label| (0.0..=1.0).contains(&label)) && !whole).then(|| {
                     format!("The labels look like shares from 0 to 1; the classes are 0 to {top}: cut them into {classes} bins")
                 })
             }
@@ -249,7 +249,8 @@ impl WrittenLabels {
             LabelKind::Binary if self.all(|label| label.abs() == 1.0) => {
                 Some("The labels look like -1 and 1; they must be 0 and 1: write 0 for -1".into())
             }
-            LabelKind::Binary if self.all(|label| (0.0..=1.0).contains(&label)) => Some(
+            // Nothing is the matter with 0 and 1: the rows are bad for another reason.
+            LabelKind::Binary if self.all(|label| (0.0..=1.0).contains(&label)) && !whole => Some(
                 "The labels look like shares from 0 to 1; they must be 0 or 1: round them".into(),
             ),
             // Several labels at once always have names.

@@ -20,20 +20,35 @@ pub struct TokenizedDataset {
     pub labels: Option<Vec<f32>>,
 }
 
+/// Rows after which progress is told.
+const TOLD_AFTER: usize = 4096;
+
 impl TokenizedDataset {
     /// Tokenises a data set.
     pub fn new(dataset: &Dataset, tokenizer: &BertTokenizer) -> Result<Self, TokenizerError> {
+        Self::with_progress(dataset, tokenizer, |_| {})
+    }
+
+    /// As [`new`](Self::new). `progress` is told now and then how many rows are done.
+    pub fn with_progress(
+        dataset: &Dataset,
+        tokenizer: &BertTokenizer,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Self, TokenizerError> {
         let examples = &dataset.examples;
-        let a: Vec<&str> = examples.iter().map(|row| row.text_a.as_str()).collect();
-        let b: Vec<&str> = examples
-            .iter()
-            .filter_map(|row| row.text_b.as_deref())
-            .collect();
+        let (mut a, mut b) = (Vec::with_capacity(examples.len()), Vec::new());
+        for rows in examples.chunks(TOLD_AFTER) {
+            let texts: Vec<&str> = rows.iter().map(|row| row.text_a.as_str()).collect();
+            a.extend(tokenizer.encode_all(&texts)?);
+            let texts = rows.iter().filter_map(|row| row.text_b.as_deref());
+            b.extend(tokenizer.encode_all(&texts.collect::<Vec<&str>>())?);
+            progress(a.len());
+        }
         Ok(Self {
             task: dataset.task,
             ids: examples.iter().map(|row| row.id.clone()).collect(),
-            a: tokenizer.encode_all(&a)?,
-            b: tokenizer.encode_all(&b)?,
+            a,
+            b,
             labels: dataset.labels(),
         })
     }

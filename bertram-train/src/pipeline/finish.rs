@@ -12,7 +12,8 @@ use bertram_core::encoder::read_config;
 use bertram_core::fs::WriteError;
 use bertram_core::metric::{SplitScores, TaskScores};
 use bertram_core::task::{
-    ModelFolder, MultitaskModel, Prediction, SecondFiles, TaskId, TaskSpec, load_model_folder,
+    ModelFolder, MultitaskModel, Prediction, SecondFiles, TaskId, TaskMap, TaskSpec,
+    load_model_folder,
 };
 use bertram_kernels::Kernels;
 use burn::module::Module;
@@ -341,12 +342,17 @@ fn predict_and_analyse<B: Kernels>(
             Some((set, bad))
         })
         .unzip();
+    let total: usize = sets.iter().map(|set| set.data.len()).sum();
+    let mut finished: TaskMap<usize> = TaskMap::new();
     let (scores, logits) = evaluate(
         model,
         &sets,
         settings.train.eval_batch_size,
         device,
-        |_, done, rows| progress(done, rows),
+        |task, done, _| {
+            finished.insert(task, done);
+            progress(finished.values().sum(), total);
+        },
     );
     if let Some(task) = task_without_finite_logits(&logits) {
         return Err(PipelineError::NotFinite { task, split });

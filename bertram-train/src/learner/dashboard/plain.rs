@@ -43,16 +43,20 @@ impl PlainRenderer {
     }
 }
 
-/// The words of a line that fit.
+/// The words of a line that fit; if some do not, it says how many.
 fn fitting(words: impl IntoIterator<Item = String>) -> String {
+    let words: Vec<String> = words.into_iter().collect();
     let mut line = String::new();
-    for word in words {
+    for (index, word) in words.iter().enumerate() {
         let gap = if line.is_empty() { "" } else { "  " };
-        if line.chars().count() + gap.len() + word.chars().count() > WIDTH {
+        // Room for "  +99 more" behind it, unless it is the last.
+        let more = if index + 1 == words.len() { 0 } else { 10 };
+        if line.chars().count() + gap.len() + word.chars().count() + more > WIDTH {
+            line.push_str(&format!("  +{} more", words.len() - index));
             break;
         }
         line.push_str(gap);
-        line.push_str(&word);
+        line.push_str(word);
     }
     line
 }
@@ -192,6 +196,6 @@ mod tests {
             "{line}"
         );
         let many = fitting((0..60).map(|task| format!("task{task} .5")));
-        assert!(many.len() <= WIDTH && many.ends_with(".5"), "{many}");
+        assert!(many.len() <= WIDTH && many.ends_with(" more"), "{many}");
     }
 }

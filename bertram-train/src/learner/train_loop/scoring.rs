@@ -164,11 +164,10 @@ impl<B: TrainBackend> TrainLoop<B> {
         );
 
         let watched = &self.settings.train.best_metric;
-        let better = self
-            .state
-            .best
-            .as_ref()
-            .is_none_or(|best| watched.of(&scores) > watched.of(&best.scores));
+        let best = self.state.best.as_ref();
+        // Where no task has dev rows no epoch is better than another, and the last has learned most.
+        let better = scores.tasks.is_empty()
+            || best.is_none_or(|best| watched.of(&scores) > watched.of(&best.scores));
         if better {
             self.best_is_new = true;
             self.state.best = Some(BestSoFar {
@@ -233,6 +232,9 @@ fn confusion(set: &EvaluationSet<'_>, logits: &[Vec<f32>]) -> Option<String> {
 }
 
 fn dev_series(scores: &SplitScores) -> SeriesItem {
+    if scores.tasks.is_empty() {
+        return SeriesItem::default();
+    }
     let mut series: BTreeMap<String, f64> = scores
         .tasks
         .iter()
