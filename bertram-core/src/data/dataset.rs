@@ -17,6 +17,7 @@ use super::predictions::neutral_prediction;
 use super::table::{self, Dialect};
 use super::unpack::unpacked;
 use super::{Example, Format, Label, json_lines};
+use crate::fs::read_file;
 use crate::spec::{Inputs, LabelKind, TaskId, TaskSpec};
 
 /// Parts of a data set.
@@ -179,7 +180,8 @@ fn labels_of<'a>(
 }
 
 pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
-    std::fs::read(path).map_err(|source| DataError::Io {
+    // A pipe would be empty, or hold the run up, when the rows are read again at its end.
+    read_file(path, u64::MAX).map_err(|source| DataError::Io {
         path: path.to_owned(),
         source,
     })

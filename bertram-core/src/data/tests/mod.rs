@@ -23,8 +23,18 @@ fn read(
     let dir = tempfile::tempdir().expect("temp dir");
     let path: PathBuf = dir.path().join("file");
     std::fs::write(&path, bytes).expect("write");
+    read_at(&path, task, format, bad_rows, columns)
+}
+
+fn read_at(
+    path: &Path,
+    task: TaskId,
+    format: Format,
+    bad_rows: BadRows,
+    columns: &Columns,
+) -> Result<Dataset, DataError> {
     read_dataset(
-        &path,
+        path,
         &ReadOptions {
             task,
             spec: &TaskSpec::preset(task).expect("a preset"),
@@ -179,6 +189,20 @@ fn a_text_longer_than_any_sentence_is_a_bad_row() {
         text.contains("line 3: the sentence has 1048580 bytes"),
         "{text}"
     );
+}
+
+/// A run reads its dev rows again at its end, where a pipe would hold it up.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_data_file() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let pipe = dir.path().join("pipe.csv");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo runs").success());
+    let columns = Columns::default();
+    let read = read_at(&pipe, TaskId::SST, Format::Cs224n, BadRows::Error, &columns);
+    let text = read.expect_err("no file").to_string();
+    assert!(text.contains("pipe.csv: is a pipe or a device"), "{text}");
 }
 
 proptest! {
