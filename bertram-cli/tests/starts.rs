@@ -201,3 +201,37 @@ fn a_run_goes_on_as_what_it_is_or_says_what_is_different() {
         "{text}"
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_was_there_stays_when_a_run_cannot_begin() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = dir.path();
+    for name in ["empty", "real"] {
+        std::fs::create_dir(dir.join(name)).expect("folder");
+    }
+    std::os::unix::fs::symlink("real", dir.join("link")).expect("link");
+    let sets = [
+        &SMALL[..],
+        &["train.epochs=0", "tasks.sst.train=nowhere.csv"],
+    ]
+    .concat();
+    for out in ["empty", "link", "new"] {
+        let output = train(dir, &["--out", out], &sets);
+        assert_eq!(output.status.code(), Some(2), "{out}: {}", stderr(&output));
+    }
+    let output = train(&dir.join("real"), &["--out", "."], &sets);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        !stderr(&output).contains("could not"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(!dir.join("new").exists());
+    let link = dir.join("link").symlink_metadata().expect("is there");
+    assert!(link.is_symlink());
+    for name in ["empty", "real"] {
+        let mut left = std::fs::read_dir(dir.join(name)).expect("is there");
+        assert!(left.next().is_none(), "nothing is left in {name}");
+    }
+}

@@ -61,6 +61,7 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag, begun: Instant)
     // Before a model is downloaded for nothing.
     check_data_folder(&settings)?;
     let model_dir = model_dir(&settings, says_pooling)?;
+    let was_there = args.out.as_ref().is_some_and(|out| out.exists());
     let run = match &args.out {
         Some(out) => RunFolder::create(out.clone()),
         None => RunFolder::create_numbered(Path::new("runs"), &run_name(&config)),
@@ -81,6 +82,7 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag, begun: Instant)
         backend,
         number: args.backend.device,
         is_new: true,
+        was_there,
     })
 }
 
@@ -121,6 +123,7 @@ fn begin(mut start: Start) -> CliResult {
         backend,
         number,
         is_new,
+        was_there,
         ..
     } = &start;
     if let Some(baseline) = settings.baseline {
@@ -128,20 +131,20 @@ fn begin(mut start: Start) -> CliResult {
         let summary = run_baseline(settings, baseline, run, backend.name(), commit(), command)
             .map_err(|error| {
                 if *is_new {
-                    discard(run);
+                    discard(run, *was_there);
                 }
                 pipeline_error(error)
             })?;
         return report(&summary, run);
     }
-    let (backend, number, is_new) = (*backend, *number, *is_new);
+    let (backend, number, is_new, was_there) = (*backend, *number, *is_new, *was_there);
     let folder = run.clone();
     let options = options(settings, number);
     dispatch_with(backend, options, start)
         // A run that was never begun leaves no folder, either.
         .inspect_err(|_| {
             if is_new {
-                discard(&folder);
+                discard(&folder, was_there);
             }
         })?
 }
@@ -229,6 +232,7 @@ fn begin_anew(
         backend,
         number: args.backend.device,
         is_new: false,
+        was_there: true,
     })
 }
 
@@ -317,6 +321,8 @@ struct Start {
     number: usize,
     /// Whether the folder is this run's first: it goes where the run cannot begin.
     is_new: bool,
+    /// Whether the folder was there before: an empty one, which stays.
+    was_there: bool,
 }
 
 impl BackendJob for Start {
@@ -347,7 +353,7 @@ impl BackendJob for Start {
             Err(error) => {
                 // A run that never began leaves no folder behind, so that the same command works once its input is mended.
                 if self.is_new {
-                    discard(&self.run);
+                    discard(&self.run, self.was_there);
                 }
                 return Err(error);
             }
@@ -516,11 +522,12 @@ fn next_steps(summary: &Summary, run: &RunFolder) -> CliResult {
         .try_for_each(|step| out::line(&format!("  {step}")))
 }
 
-fn discard(run: &RunFolder) {
-    if run.checkpoints().exists() {
+fn discard(run: &RunFolder, was_there: bool) {
+    // A backend that could not be had, or data that is wrong: said by whoever found it first.
+    if run.checkpoints().exists() || !run.path().exists() {
         return;
     }
-    if let Err(error) = std::fs::remove_dir_all(run.path()) {
-        tracing::warn!("{} could not be removed: {error}", run.path().display());
+    if let Err(error) = run.remove_new(was_there) {
+        tracing::warn!("{error}");
     }
 }

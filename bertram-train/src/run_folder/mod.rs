@@ -282,6 +282,28 @@ impl RunFolder {
         let _ = std::fs::remove_dir(&self.path);
     }
 
+    /// Removes the folder of a new run that could not begin: all that is in it, and itself unless it was there before
+    /// (`was_there`: an empty folder, a link to one or the working directory of whoever named it).
+    ///
+    /// # Errors
+    /// What cannot be removed, by name.
+    pub fn remove_new(&self, was_there: bool) -> Result<(), RunError> {
+        if !was_there {
+            return std::fs::remove_dir_all(&self.path).map_err(RunError::io(&self.path));
+        }
+        let entries = std::fs::read_dir(&self.path).map_err(RunError::io(&self.path))?;
+        for entry in entries {
+            let entry = entry.map_err(RunError::io(&self.path))?;
+            let path = entry.path();
+            let removed = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                true => std::fs::remove_dir_all(&path),
+                false => std::fs::remove_file(&path),
+            };
+            removed.map_err(RunError::io(&path))?;
+        }
+        Ok(())
+    }
+
     /// Path of the run folder.
     pub fn path(&self) -> &Path {
         &self.path
