@@ -113,7 +113,7 @@ pub fn read_runs(paths: &[PathBuf]) -> Result<RunSet, ReportError> {
             }
         } else {
             set.unfinished.push(Unfinished {
-                updates: progress(&run),
+                updates: run.progress().map(|it| (it.update, it.updates)),
                 path,
                 name,
             });
@@ -285,12 +285,4 @@ fn task_scores(line: &Value) -> TaskMap<TaskScores> {
             Some((TaskId::new(name).ok()?, scores))
         })
         .collect()
-}
-
-fn progress(run: &RunFolder) -> Option<(u64, u64)> {
-    let text = std::fs::read_to_string(run.metrics()).ok()?;
-    text.lines().rev().find_map(|line| {
-        let line: Value = serde_json::from_str(line).ok()?;
-        Some((line["update"].as_u64()?, line["updates"].as_u64()?))
-    })
 }

@@ -57,21 +57,25 @@ pub fn split_logits<B: Kernels>(
     by_row
 }
 
-/// Scores of every set that has labels, and the logits of all.
+/// Scores of every set that has labels, and the logits of all. `progress` is called after each batch with the number of rows
+/// done, of all sets, and that of all their rows.
 pub fn evaluate<B: Kernels>(
     model: &MultitaskModel<B>,
     sets: &[EvaluationSet<'_>],
     batch_size: usize,
     device: &B::Device,
-    mut progress: impl FnMut(TaskId, usize, usize),
+    mut progress: impl FnMut(usize, usize),
 ) -> (SplitScores, TaskMap<Vec<Vec<f32>>>) {
     let mut scores = TaskMap::new();
     let mut all = TaskMap::new();
+    let total = sets.iter().map(|set| set.data.len()).sum();
+    let mut before = 0;
     for &set in sets {
         let task = set.config.task;
         let logits = split_logits(model, set, batch_size, device, |done| {
-            progress(task, done, set.data.len());
+            progress(before + done, total);
         });
+        before += logits.len();
         if let (Some(labels), false) = (&set.data.labels, logits.is_empty()) {
             scores.insert(task, score(set.config, &logits, labels));
         }

@@ -13,7 +13,7 @@ use bertram_train::pipeline::{
 };
 use bertram_train::run_folder::{RunFolder, RunInfo, write_json};
 
-use super::train::{check_data_folder, options_of_run};
+use super::train::{check_data_folder, check_exported, options_of_run};
 use crate::args::EvaluateArgs;
 use crate::backend::{BackendJob, dispatch_with};
 use crate::error::{CliResult, input, pipeline_error};
@@ -46,13 +46,7 @@ impl BackendJob for Evaluate {
         let sets: Vec<Override> = sets(&args.set).collect();
         let settings = settings_to_evaluate(&run, args.data.as_deref(), &sets).map_err(pipeline)?;
         check_data_folder(&settings)?;
-        if !run.model().is_dir() {
-            return Err(input(anyhow::anyhow!(
-                "{} has no exported model yet; finish it with: bertram-cli train --resume {}",
-                run.path().display(),
-                run.path().display()
-            )));
-        }
+        check_exported(&run)?;
         if run.is_locked() {
             tracing::warn!(
                 "a process is at work in {}: this scores the model that its last end exported",

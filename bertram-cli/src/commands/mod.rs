@@ -9,7 +9,7 @@ pub mod encode;
 pub mod evaluate;
 pub mod experiments;
 pub mod export;
-pub mod next;
+pub mod finished;
 pub mod predict;
 pub mod report;
 pub mod runs;

@@ -16,7 +16,7 @@ use bertram_train::pipeline::open_trained;
 use bertram_train::run_folder::RunFolder;
 use serde_json::{Value, json};
 
-use super::train::options_of_run;
+use super::train::{check_exported, options_of_run};
 use crate::args::{PredictArgs, TextFormat};
 use crate::backend::{BackendJob, dispatch_with};
 use crate::error::{CliError, CliResult, input, pipeline_error, work};
@@ -45,12 +45,7 @@ impl BackendJob for Predict {
         let run = RunFolder::open(&args.run).map_err(|error| pipeline_error(error.into()))?;
         let settings =
             Settings::load(&run.config(), &[]).map_err(|error| pipeline_error(error.into()))?;
-        if !run.model().is_dir() {
-            return Err(input(anyhow::anyhow!(
-                "{0} has no exported model yet; finish it with: bertram-cli train --resume {0}",
-                run.path().display()
-            )));
-        }
+        check_exported(&run)?;
         let (settings, folder) =
             open_trained::<B::InnerBackend>(&run, settings, &device).map_err(pipeline_error)?;
         let ModelFolder {
@@ -72,17 +67,14 @@ impl BackendJob for Predict {
                 run.config().display()
             ))
         })?;
-        let texts: Vec<Option<Text>> = match options(&settings, own, args) {
-            Some(options) => {
-                let rows = read_file(&args.input, &options)?.into_iter();
-                rows.map(|text| Some(text).filter(|text| !is_empty(text)))
-                    .collect()
-            }
-            None => read_lines_of_texts(&args.input, inputs)?,
+        let texts = match options(&settings, own, args) {
+            Some(options) => read_file(&args.input, &options)?,
+            None => read_pairs(&args.input, inputs)?,
         };
+        let is_said = |text: &&Text| !is_empty(text);
         let examples = texts
             .iter()
-            .flatten()
+            .filter(is_said)
             .enumerate()
             .map(|(index, (a, b))| Example {
                 id: index.to_string(),
@@ -126,8 +118,8 @@ impl BackendJob for Predict {
         let mut output = String::new();
         let mut logits = logits.iter();
         for text in &texts {
-            let said = text.as_ref().zip(text.as_ref().and_then(|_| logits.next()));
-            let line = said.map_or(Value::Null, |(text, logits)| {
+            let said = Some(text).filter(is_said).and_then(|_| logits.next());
+            let line = said.map_or(Value::Null, |logits| {
                 line(&config.spec, text, &config.predict(logits))
             });
             output.push_str(&format!("{line}\n"));
@@ -241,17 +233,15 @@ fn read_file(path: &Path, options: &ReadOptions<'_>) -> CliResult<Vec<Text>> {
     Ok(rows.map(|row| (row.text_a, row.text_b)).collect())
 }
 
-/// A sentence, or two, a line; an empty line is none.
-fn read_lines_of_texts(path: &Path, inputs: Inputs) -> CliResult<Vec<Option<Text>>> {
+/// A sentence, or two, a line; of an empty line the sentence is empty.
+fn read_pairs(path: &Path, inputs: Inputs) -> CliResult<Vec<Text>> {
     let lines = read_lines(path)?.into_iter().zip(1..);
     lines
         .map(|(line, number)| {
             if line.trim().is_empty() {
-                return Ok(None);
+                return Ok((line, None));
             }
-            let text = parse_line(&line, inputs);
-            let text = text.map(|text| Some(text).filter(|text| !is_empty(text)));
-            text.map_err(|reason| {
+            parse_line(&line, inputs).map_err(|reason| {
                 input(anyhow::anyhow!(
                     "{}, line {number}: {reason}",
                     path.display()

@@ -70,15 +70,7 @@ fn check_out(path: &Path) -> CliResult {
             path.display()
         )));
     }
-    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
-    match parent {
-        Some(parent) if !parent.is_dir() => Err(input(anyhow!(
-            "--out {}: there is no folder {}",
-            path.display(),
-            parent.display()
-        ))),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// The foot of a page.

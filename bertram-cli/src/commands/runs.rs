@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use bertram_report::find_runs;
-use bertram_train::run_folder::{CheckpointStore, RunFolder, RunState, read_json};
+use bertram_train::run_folder::{CheckpointStore, RunFolder, RunState, numbers_by_path, read_json};
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::BinaryBytes;
 use serde_json::{Map, Value, json};
 
 use super::bench::right_align;
-use super::next;
+use super::finished;
 use crate::args::{RunFoldersArgs, RunFoldersCommand, RunsCleanArgs, RunsListArgs};
 use crate::error::{CliResult, input, work};
 use crate::out;
@@ -98,28 +98,10 @@ impl Run {
 
     /// Dev scores by their place in `summary.json`: `sst.accuracy`, `overall`.
     fn scores(&self) -> Map<String, Value> {
-        let mut scores = Map::new();
-        flatten("", &self.summary["dev"], &mut scores);
-        scores
-    }
-}
-
-/// Numbers in nested objects, each under its path.
-fn flatten(prefix: &str, value: &Value, into: &mut Map<String, Value>) {
-    match value {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                let path = match prefix {
-                    "" => key.clone(),
-                    prefix => format!("{prefix}.{key}"),
-                };
-                flatten(&path, value, into);
-            }
-        }
-        Value::Number(_) => {
-            into.insert(prefix.to_owned(), value.clone());
-        }
-        _ => {}
+        let numbers = numbers_by_path(&self.summary["dev"], '.').into_iter();
+        numbers
+            .map(|(path, number)| (path, Value::Number(number)))
+            .collect()
     }
 }
 
@@ -288,7 +270,7 @@ fn next(run: &Run) -> Vec<String> {
             let task = task.next().map(|(task, _)| task.as_str());
             let files = run.summary["data"].as_array().into_iter().flatten();
             let has_test = files.clone().any(|file| file["split"] == "test");
-            let mut lines = next::commands(run.folder.path(), task, has_test);
+            let mut lines = finished::commands(run.folder.path(), task, has_test);
             let freed = run.removable_bytes();
             if freed > 0 {
                 lines.push(format!(

@@ -8,11 +8,10 @@ use bertram_kernels::TrainBackend;
 use bertram_train::baseline::run_baseline;
 use bertram_train::config::{Loaded, Override, Settings};
 use bertram_train::learner::{Dashboard, Outcome, StopFlag, TrainError, TrainingSession, train};
-use bertram_train::phase::duration_for_people;
-use bertram_train::pipeline::{self, PipelineError, Place, Summary, lower_rates};
+use bertram_train::pipeline::{self, PipelineError, Place, lower_rates};
 use bertram_train::run_folder::{RunFolder, RunLock, RunState};
 
-use super::next;
+use super::finished;
 use crate::args::TrainArgs;
 use crate::backend::{BackendJob, BackendKind, DeviceOptions, dispatch_with};
 use crate::error::{CliError, CliResult, input, pipeline_error, work};
@@ -24,7 +23,6 @@ use crate::out;
 use crate::pretrained;
 use crate::progress::clock_of_run;
 use crate::recipe::{Recipe, flags, sets};
-use crate::table::scores_table;
 use crate::version::commit;
 
 /// Runs the command.
@@ -97,6 +95,17 @@ pub fn check_data_folder(settings: &Settings) -> CliResult {
     }
 }
 
+/// Refuses a run that is not finished: it has no model to score or to predict with.
+pub fn check_exported(run: &RunFolder) -> CliResult {
+    match run.model().is_dir() {
+        true => Ok(()),
+        false => Err(input(anyhow::anyhow!(
+            "{0} has no exported model yet; finish it with: bertram-cli train --resume {0}",
+            run.path().display()
+        ))),
+    }
+}
+
 /// The folder of the pretrained model, if the run has one; a hub id is fetched.
 fn model_dir(settings: &Settings, says_pooling: bool) -> CliResult<Option<PathBuf>> {
     settings
@@ -135,7 +144,7 @@ fn begin(mut start: Start) -> CliResult {
                 }
                 pipeline_error(error)
             })?;
-        return report(&summary, run);
+        return finished::report(&summary, run);
     }
     let (backend, number, is_new, was_there) = (*backend, *number, *is_new, *was_there);
     let folder = run.clone();
@@ -447,7 +456,7 @@ fn complete<B: TrainBackend>(
     }
     let summary = pipeline::finish::<B::InnerBackend>(run, &outcome, &place.device)
         .map_err(pipeline_error)?;
-    report(&summary, run)
+    finished::report(&summary, run)
 }
 
 /// How to go on with a run whose numbers left the numbers: from its last checkpoint, at lower rates.
@@ -470,56 +479,6 @@ fn lock(run: &RunFolder) -> CliResult<RunLock> {
     run.lock()
         .map_err(PipelineError::from)
         .map_err(pipeline_error)
-}
-
-fn report(summary: &Summary, run: &RunFolder) -> CliResult {
-    let is_scored = !summary.dev.tasks.is_empty();
-    if is_scored {
-        out::line(&scores_table(&summary.dev, &summary.further).to_string())?;
-    }
-    let memory = summary.peak_memory_bytes.map_or(String::new(), |bytes| {
-        format!(", {:.2} GiB peak memory", bytes as f64 / f64::from(1 << 30))
-    });
-    let best = match summary.updates {
-        0 => "not trained".to_owned(),
-        updates => {
-            let which = match is_scored {
-                true => format!(
-                    "epoch {} of {} was best",
-                    summary.best_epoch, summary.epochs
-                ),
-                false => format!(
-                    "no task has dev rows, and the model is that of the last epoch, {}",
-                    summary.best_epoch
-                ),
-            };
-            format!(
-                "{which}; {updates} updates in {}, {:.0} tokens/s",
-                duration_for_people(summary.seconds),
-                summary.tokens_per_second
-            )
-        }
-    };
-    out::line(&format!(
-        "{best}{memory} ({}, seed {})",
-        summary.backend, summary.seed
-    ))?;
-    out::line(&format!("run folder: {}", run.path().display()))?;
-    next_steps(summary, run)
-}
-
-/// What there is to do with a finished run. A baseline has no model to do it with.
-fn next_steps(summary: &Summary, run: &RunFolder) -> CliResult {
-    if summary.parameters == 0 {
-        return Ok(());
-    }
-    let task = summary.dev.tasks.iter().next().map(|(task, _)| task.name());
-    let has_test = summary.data.iter().any(|file| file.split == "test");
-    out::line("next:")?;
-    let steps = next::commands(run.path(), task, has_test);
-    steps
-        .iter()
-        .try_for_each(|step| out::line(&format!("  {step}")))
 }
 
 fn discard(run: &RunFolder, was_there: bool) {

@@ -1,6 +1,6 @@
 //! The training loop, inside Burn's `SupervisedTraining`.
 //!
-//! Burn supplies the event pipeline and the interrupter; the dashboards are renderers of it. The loop itself is ours, a
+//! Burn supplies the event pipeline; the dashboards are renderers of it. The loop itself is ours, a
 //! [`burn::train::SupervisedLearningStrategy`]: Burn's own has one loss a batch and one optimiser, averages metrics over batches, and
 //! checkpoints at epoch ends only. `docs/src/decisions.md` says more.
 

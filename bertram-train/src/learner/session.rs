@@ -277,7 +277,7 @@ impl<B: TrainBackend> SupervisedLearningStrategy<Components<B>> for MultitaskStr
         };
         // The session's model is the only one left: parameters that nobody shares are updated in place.
         drop(learner);
-        let (model, outcome) = TrainLoop::run(session, &mut events, &components.interrupter);
+        let (model, outcome) = TrainLoop::run(session, &mut events);
         if let Ok(mut slot) = self.result.lock() {
             *slot = Some(outcome);
         }

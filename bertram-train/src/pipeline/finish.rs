@@ -12,8 +12,7 @@ use bertram_core::encoder::read_config;
 use bertram_core::fs::WriteError;
 use bertram_core::metric::{SplitScores, TaskScores};
 use bertram_core::task::{
-    ModelFolder, MultitaskModel, Prediction, SecondFiles, TaskId, TaskMap, TaskSpec,
-    load_model_folder,
+    ModelFolder, MultitaskModel, Prediction, SecondFiles, TaskId, TaskSpec, load_model_folder,
 };
 use bertram_kernels::Kernels;
 use burn::module::Module;
@@ -328,7 +327,7 @@ fn predict_and_analyse<B: Kernels>(
     split: Split,
     folder: &Path,
     device: &B::Device,
-    mut progress: impl FnMut(usize, usize),
+    progress: impl FnMut(usize, usize),
 ) -> Result<Predicted, PipelineError> {
     let (sets, bad): (Vec<EvaluationSet<'_>>, Vec<&[BadRow]>) = tasks
         .iter()
@@ -342,17 +341,12 @@ fn predict_and_analyse<B: Kernels>(
             Some((set, bad))
         })
         .unzip();
-    let total: usize = sets.iter().map(|set| set.data.len()).sum();
-    let mut finished: TaskMap<usize> = TaskMap::new();
     let (scores, logits) = evaluate(
         model,
         &sets,
         settings.train.eval_batch_size,
         device,
-        |task, done, _| {
-            finished.insert(task, done);
-            progress(finished.values().sum(), total);
-        },
+        progress,
     );
     if let Some(task) = task_without_finite_logits(&logits) {
         return Err(PipelineError::NotFinite { task, split });
@@ -477,7 +471,7 @@ fn predict_second<B: Kernels>(
             &[set],
             settings.train.eval_batch_size,
             device,
-            |_, _, _| {},
+            |_, _| {},
         );
         let name = task.config.task;
         if let Some(task) = task_without_finite_logits(&logits) {

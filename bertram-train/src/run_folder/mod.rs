@@ -17,6 +17,7 @@
 mod checkpoint;
 mod info;
 mod metrics_log;
+mod progress;
 mod sums;
 mod tensorboard;
 mod window;
@@ -24,6 +25,7 @@ mod window;
 pub use checkpoint::{BestSoFar, Checkpoint, CheckpointState, CheckpointStore};
 pub use info::{ChangedSetting, Machine, RunInfo};
 pub use metrics_log::MetricsLog;
+pub use progress::RunProgress;
 pub use tensorboard::TensorBoardLog;
 pub use window::{SumState, SurgeryState, WindowState};
 
@@ -33,6 +35,7 @@ use std::path::{Path, PathBuf};
 use bertram_core::fs::{READ_LIMIT, TEMPORARY_PREFIX, WriteError, atomic_write, read_text};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Number, Value};
 
 /// Errors of a run folder.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +125,38 @@ pub enum RunState {
     Interrupted,
     /// It has a summary.
     Finished,
+}
+
+/// The numbers in nested objects, each under its path, in their order.
+pub fn numbers_by_path(value: &Value, separator: char) -> Vec<(String, Number)> {
+    fn collect(path: &str, separator: char, value: &Value, into: &mut Vec<(String, Number)>) {
+        match value {
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    let path = match path {
+                        "" => key.clone(),
+                        path => format!("{path}{separator}{key}"),
+                    };
+                    collect(&path, separator, value, into);
+                }
+            }
+            Value::Number(number) => into.push((path.to_owned(), number.clone())),
+            _ => {}
+        }
+    }
+    let mut all = Vec::new();
+    collect("", separator, value, &mut all);
+    all
+}
+
+/// Removes a file, a link or a folder with all that is in it.
+fn remove(entry: &std::fs::DirEntry) -> Result<(), RunError> {
+    let path = entry.path();
+    let removed = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        true => std::fs::remove_dir_all(&path),
+        false => std::fs::remove_file(&path),
+    };
+    removed.map_err(RunError::io(&path))
 }
 
 /// A run's folder.
@@ -256,11 +291,7 @@ impl RunFolder {
                 if !is_leftover(&entry.file_name()) {
                     continue;
                 }
-                let removed = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    true => std::fs::remove_dir_all(&path),
-                    false => std::fs::remove_file(&path),
-                };
-                removed.map_err(RunError::io(&path))?;
+                remove(&entry)?;
                 tracing::debug!("removed {}, which a killed process left", path.display());
             }
         }
@@ -293,13 +324,7 @@ impl RunFolder {
         }
         let entries = std::fs::read_dir(&self.path).map_err(RunError::io(&self.path))?;
         for entry in entries {
-            let entry = entry.map_err(RunError::io(&self.path))?;
-            let path = entry.path();
-            let removed = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                true => std::fs::remove_dir_all(&path),
-                false => std::fs::remove_file(&path),
-            };
-            removed.map_err(RunError::io(&path))?;
+            remove(&entry.map_err(RunError::io(&self.path))?)?;
         }
         Ok(())
     }
@@ -366,6 +391,11 @@ impl RunFolder {
     /// `tensorboard/`.
     pub fn tensorboard(&self) -> PathBuf {
         self.path.join("tensorboard")
+    }
+
+    /// How far the run is, by the last logged step.
+    pub fn progress(&self) -> Option<RunProgress> {
+        RunProgress::read(&self.metrics()).ok().flatten()
     }
 
     /// `base/`.

@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crc::{CRC_32_ISCSI, Crc};
 use serde_json::Value;
 
-use super::RunError;
+use super::{RunError, numbers_by_path};
 
 /// Writes an event file of a run.
 pub struct TensorBoardLog {
@@ -57,18 +57,17 @@ impl TensorBoardLog {
     pub fn line(&mut self, line: &Value) -> Result<(), RunError> {
         let kind = line["kind"].as_str().unwrap_or("run");
         let step = line["update"].as_u64().unwrap_or(0);
-        let mut numbers = Vec::new();
-        flatten(kind, line, &mut numbers);
-        numbers.retain(|(tag, _)| !is_place(tag));
+        let mut numbers = numbers_by_path(line, '/');
+        numbers.retain(|(path, _)| !is_place(path));
         if numbers.is_empty() {
             return Ok(());
         }
         self.event(step, |event| {
             event.message(5, |summary| {
-                for (tag, number) in &numbers {
+                for (path, number) in &numbers {
                     summary.message(1, |value| {
-                        value.text(1, tag);
-                        value.float(2, *number as f32);
+                        value.text(1, &format!("{kind}/{path}"));
+                        value.float(2, number.as_f64().map_or(f32::NAN, |it| it as f32));
                     });
                 }
             });
@@ -156,24 +155,8 @@ fn hyperparameter(value: &mut Message, setting: &str) {
 }
 
 /// What of a line is its place and no number of its own.
-fn is_place(tag: &str) -> bool {
-    matches!(
-        tag.split_once('/'),
-        Some((_, "update" | "updates" | "epoch"))
-    )
-}
-
-/// Numbers in nested objects, each under its path.
-fn flatten(path: &str, value: &Value, into: &mut Vec<(String, f64)>) {
-    match value {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                flatten(&format!("{path}/{key}"), value, into);
-            }
-        }
-        Value::Number(number) => into.extend(number.as_f64().map(|it| (path.to_owned(), it))),
-        _ => {}
-    }
+fn is_place(path: &str) -> bool {
+    matches!(path, "update" | "updates" | "epoch")
 }
 
 fn masked_checksum(bytes: &[u8]) -> u32 {

@@ -1,12 +1,9 @@
 //! Updates in half precision: they go where those in f32 go, parameters stay in f32, and what overflows is left out. On a GPU:
 //! `--features bertram-tests/cuda`.
 
-use std::collections::HashMap;
-
 use bertram_core::loss::LossKind;
 use bertram_core::task::TaskId;
 use bertram_kernels::{Precision, TrainBackend};
-use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
 use bertram_train::loss_scale::LossScale;
 use bertram_train::optim::AdamWConfig;
 use bertram_train::regulariser::{
@@ -24,27 +21,17 @@ use crate::{tiny, turn};
 
 /// SMART in its larger variant, the Bregman term, PCGrad and clipping.
 fn settings() -> UpdateSettings {
-    UpdateSettings {
-        learning_rate: 1e-2,
-        head_learning_rate: 1e-2,
-        max_grad_norm: 1.0,
-        weights: HashMap::new(),
-        aggregator: AggregatorConfig {
-            kind: AggregatorKind::Pcgrad,
-            ..AggregatorConfig::default()
-        },
-        regularisers: RegulariserSettings {
-            smart: Some(SmartConfig {
-                variant: SmartVariant::MtDnn,
-                epsilon: None,
-                lambda: 0.1,
-                ..SmartConfig::default()
-            }),
-            bregman: Some(BregmanConfig::default()),
-            ..RegulariserSettings::default()
-        },
-        updates: 1,
-    }
+    let regularisers = RegulariserSettings {
+        smart: Some(SmartConfig {
+            variant: SmartVariant::MtDnn,
+            epsilon: None,
+            lambda: 0.1,
+            ..SmartConfig::default()
+        }),
+        bregman: Some(BregmanConfig::default()),
+        ..RegulariserSettings::default()
+    };
+    tiny::pcgrad(1e-2, 1, regularisers)
 }
 
 /// One update of all tasks.

@@ -1,11 +1,15 @@
 //! A tiny model and batches that are the same on every backend.
 
+use std::collections::HashMap;
+
 use bertram_core::data::{TaskBatch, TokenBatch};
 use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_core::head::{HeadKind, Threshold};
 use bertram_core::loss::LossKind;
 use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId, TaskSpec};
-use bertram_train::step::TaskPart;
+use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
+use bertram_train::regulariser::RegulariserSettings;
+use bertram_train::step::{TaskPart, UpdateSettings};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -37,6 +41,22 @@ impl<B: Backend> ModuleMapper<B> for Fill {
         let value =
             (tensor.detach() + fill.reshape(shape) * if D == 1 { 0.02 } else { 0.3 }).detach();
         Param::from_mapped_value(id, value.set_require_grad(true), mapper)
+    }
+}
+
+/// Updates with PCGrad and clipping, at one rate.
+pub fn pcgrad(rate: f64, updates: usize, regularisers: RegulariserSettings) -> UpdateSettings {
+    UpdateSettings {
+        learning_rate: rate,
+        head_learning_rate: rate,
+        max_grad_norm: 1.0,
+        weights: HashMap::new(),
+        aggregator: AggregatorConfig {
+            kind: AggregatorKind::Pcgrad,
+            ..AggregatorConfig::default()
+        },
+        regularisers,
+        updates,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use bertram_core::task::TaskId;
 use bertram_kernels::{KernelKind, TrainBackend};
-use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
+use bertram_train::aggregator::AggregatorConfig;
 use bertram_train::optim::AdamWConfig;
 use bertram_train::regulariser::{
     BregmanConfig, Classifier, ForwardPass, Penalty, RDropConfig, Regulariser, RegulariserSettings,
@@ -63,25 +63,15 @@ fn trace<B: TrainBackend>() -> Trace {
     let _turn = turn();
     let device = B::Device::default();
     let mut model = tiny::model::<B>(&device, 0.0);
-    let settings = UpdateSettings {
-        learning_rate: 1e-3,
-        head_learning_rate: 1e-3,
-        max_grad_norm: 1.0,
-        weights: HashMap::new(),
-        aggregator: AggregatorConfig {
-            kind: AggregatorKind::Pcgrad,
-            ..AggregatorConfig::default()
-        },
-        regularisers: RegulariserSettings {
-            bregman: Some(BregmanConfig {
-                beta: 0.5,
-                late_beta: 0.5,
-                ..BregmanConfig::default()
-            }),
-            ..RegulariserSettings::default()
-        },
-        updates: UPDATES,
+    let regularisers = RegulariserSettings {
+        bregman: Some(BregmanConfig {
+            beta: 0.5,
+            late_beta: 0.5,
+            ..BregmanConfig::default()
+        }),
+        ..RegulariserSettings::default()
     };
+    let settings = tiny::pcgrad(1e-3, UPDATES, regularisers);
     let state = UpdateState {
         teacher: Some(Teacher::of(&model)),
         // A large eps keeps parameters without much gradient from stepping by its sign.

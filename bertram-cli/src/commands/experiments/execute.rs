@@ -2,7 +2,6 @@
 //! that fails does not stop the others.
 
 use std::collections::VecDeque;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -15,10 +14,9 @@ use bertram_train::config::Settings;
 use bertram_train::corpus::with_labels;
 use bertram_train::phase::duration_for_people;
 use bertram_train::pipeline::Summary;
-use bertram_train::run_folder::{RunFolder, RunState, read_json};
+use bertram_train::run_folder::{RunFolder, RunProgress, RunState, read_json};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use serde_json::Value;
 
 use super::plan::PlannedRun;
 use crate::args::RunsArgs;
@@ -32,6 +30,11 @@ fn state(run: &PlannedRun) -> RunState {
     RunFolder::open(&run.folder)
         .and_then(|folder| folder.state())
         .unwrap_or(RunState::None)
+}
+
+/// How far a run is, once it has logged something.
+fn progress(run: &PlannedRun) -> Option<RunProgress> {
+    RunFolder::open(&run.folder).ok()?.progress()
 }
 
 /// A folder that an earlier grid left must be of the run that is planned: else its scores, or what it goes on with, would
@@ -191,21 +194,21 @@ pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
         }
         let mut undone = waiting.len() as f64;
         for one in &running {
-            let Some(progress) = Progress::of(&one.run.folder) else {
+            let Some(progress) = progress(one.run) else {
                 undone += 1.0;
                 continue;
             };
             undone += 1.0 - progress.share();
             one.line.set_length(progress.updates);
             one.line.set_position(progress.update);
-            one.line.set_message(progress.left());
+            one.line.set_message(left(&progress));
             if is_line_due {
                 say(&format!(
                     "{}: update {}/{}  {}",
                     label(one.run),
                     progress.update,
                     progress.updates,
-                    progress.left()
+                    left(&progress)
                 ));
             }
         }
@@ -240,42 +243,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often that is said where there is no terminal.
 const LINE: Duration = Duration::from_secs(60);
 
-/// How far a run is, by the last line of its `metrics.jsonl`.
-struct Progress {
-    update: u64,
-    updates: u64,
-    seconds: f64,
-}
-
-impl Progress {
-    fn of(folder: &Path) -> Option<Self> {
-        let mut file = std::fs::File::open(folder.join("metrics.jsonl")).ok()?;
-        // Longer than a line is with a dozen tasks.
-        let end = file.seek(SeekFrom::End(0)).ok()?;
-        file.seek(SeekFrom::Start(end.saturating_sub(64 << 10)))
-            .ok()?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).ok()?;
-        let lines = bytes.split(|byte| *byte == b'\n').rev();
-        let mut lines = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-        let line = lines.find(|line| line["kind"] == "train")?;
-        Some(Self {
-            update: line["update"].as_u64()?,
-            updates: line["updates"].as_u64()?,
-            seconds: line["seconds"].as_f64()?,
-        })
-    }
-
-    fn share(&self) -> f64 {
-        (self.update as f64 / self.updates.max(1) as f64).clamp(0.0, 1.0)
-    }
-
-    /// `left 1m20s`, if the rest goes on like this.
-    fn left(&self) -> String {
-        let each = self.seconds / self.update.max(1) as f64;
-        let rest = self.updates.saturating_sub(self.update) as f64;
-        format!("left {}", duration_for_people(each * rest))
-    }
+/// `left 1m20s`.
+fn left(progress: &RunProgress) -> String {
+    format!("left {}", duration_for_people(progress.seconds_left()))
 }
 
 /// `overall 0.742  sst 0.467  para 0.839`.

@@ -13,8 +13,7 @@ use burn::data::dataloader::Progress;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use burn::train::{
-    EventProcessorTraining, Interrupter, LearnerEvent, SupervisedTrainingEventProcessor,
-    TrainingItem,
+    EventProcessorTraining, LearnerEvent, SupervisedTrainingEventProcessor, TrainingItem,
 };
 use serde_json::{Value, json};
 
@@ -65,7 +64,6 @@ impl<B: TrainBackend> TrainLoop<B> {
     pub(super) fn run(
         session: TrainingSession<B>,
         events: &mut Events<B>,
-        interrupter: &Interrupter,
     ) -> (MultitaskModel<B>, Result<Outcome, TrainError>) {
         let TrainingSession {
             settings,
@@ -141,7 +139,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             settings,
         };
         let mut model = Some(model);
-        let result = training.epochs(&mut model, events, interrupter);
+        let result = training.epochs(&mut model, events);
         let outcome = result.map(|interrupted| Outcome {
             state: training.state,
             interrupted,
@@ -160,7 +158,6 @@ impl<B: TrainBackend> TrainLoop<B> {
         &mut self,
         model: &mut Option<MultitaskModel<B>>,
         events: &mut Events<B>,
-        interrupter: &Interrupter,
     ) -> Result<bool, TrainError> {
         let epochs = self.settings.train.epochs;
         while self.state.epoch <= epochs {
@@ -183,7 +180,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                 self.state.epoch,
                 &self.state.train_scores,
             );
-            if self.updates(&epoch, model, events, interrupter)? {
+            if self.updates(&epoch, model, events)? {
                 return Ok(true);
             }
             if self.state.epoch >= epochs && !self.updater.has_stepped() {
@@ -219,12 +216,11 @@ impl<B: TrainBackend> TrainLoop<B> {
         epoch: &Epoch,
         model: &mut Option<MultitaskModel<B>>,
         events: &mut Events<B>,
-        interrupter: &Interrupter,
     ) -> Result<bool, TrainError> {
         let tasks = self.tasks.clone();
         std::thread::scope(|scope| {
             let batches = epoch.prefetch(scope, &tasks, self.state.updates_in_epoch);
-            self.updates_on(epoch, batches, model, events, interrupter)
+            self.updates_on(epoch, batches, model, events)
         })
     }
 
@@ -235,7 +231,6 @@ impl<B: TrainBackend> TrainLoop<B> {
         batches: Receiver<Vec<HostPart>>,
         model: &mut Option<MultitaskModel<B>>,
         events: &mut Events<B>,
-        interrupter: &Interrupter,
     ) -> Result<bool, TrainError> {
         let train = self.settings.train.clone();
         // What was gathered since the last logged step of an epoch that goes on: its next line is to say the same.
@@ -307,7 +302,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                 Some(train.learning_rate * lr_factor),
             )));
 
-            if self.stop.is_set() || interrupter.should_stop() {
+            if self.stop.is_set() {
                 self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
                 self.checkpoint_after(model, &parts, &window)?;
                 return Ok(true);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bertram_core::data::{TokenizedDataset, sample_rows};
 use bertram_core::metric::SplitScores;
 use bertram_core::seed::mix;
-use bertram_core::task::{LabelKind, MultitaskModel, TaskMap};
+use bertram_core::task::{LabelKind, MultitaskModel};
 use bertram_kernels::TrainBackend;
 use burn::data::dataloader::Progress;
 use burn::module::AutodiffModule;
@@ -61,16 +61,12 @@ impl<B: TrainBackend> TrainLoop<B> {
             .map(|(task, data)| task.evaluation_set(data))
             .collect();
         let place = self.place();
-        let total: usize = rows.iter().map(TokenizedDataset::len).sum();
-        let mut finished: TaskMap<usize> = TaskMap::new();
         let (scores, _) = evaluate(
             &model.valid(),
             &sets,
             train.eval_batch_size,
             &self.device,
-            |task, done, _| {
-                finished.insert(task, done);
-                let done = finished.values().sum();
+            |done, total| {
                 events.process_valid(item(place, SeriesItem::default(), done, total));
             },
         );
@@ -109,15 +105,12 @@ impl<B: TrainBackend> TrainLoop<B> {
             .collect();
         let place = self.place();
         let total: usize = self.tasks.iter().map(|task| task.dev.len()).sum();
-        let mut finished: TaskMap<usize> = TaskMap::new();
         let (scores, logits) = evaluate(
             &valid,
             &sets,
             self.settings.train.eval_batch_size,
             &self.device,
-            |task, done, _| {
-                finished.insert(task, done);
-                let done = finished.values().sum();
+            |done, total| {
                 events.process_valid(item(place, SeriesItem::default(), done, total));
             },
         );
