@@ -1,6 +1,10 @@
 //! `SHA256SUMS` of a folder: what its files were when they were written, as `sha256sum --check` reads it.
 
+#[cfg(unix)]
+use std::collections::HashMap;
 use std::fs::File;
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use bertram_core::fs::{READ_LIMIT, atomic_write, read_text};
@@ -21,8 +25,9 @@ pub(super) fn write(folder: &Path) -> Result<(), RunError> {
     }
     names.sort();
     let mut text = String::new();
+    let mut sums = Sums::default();
     for name in names {
-        let sum = sum(&folder.join(&name))?;
+        let sum = sums.of(&folder.join(&name))?;
         text.push_str(&format!("{sum}  {name}\n"));
     }
     Ok(atomic_write(&folder.join(FILE), text.as_bytes())?)
@@ -38,6 +43,7 @@ pub(super) fn check(folder: &Path) -> Result<(), RunError> {
         return Ok(());
     }
     let text = read_text(&path, READ_LIMIT).map_err(RunError::io(&path))?;
+    let mut sums = Sums::default();
     for line in text.lines() {
         let Some((written, name)) = line.split_once("  ").filter(|it| is_file_name(it.1)) else {
             return Err(malformed(
@@ -49,7 +55,7 @@ pub(super) fn check(folder: &Path) -> Result<(), RunError> {
         if !path.is_file() {
             return Err(malformed(path, format!("is gone; {ADVICE}")));
         }
-        if sum(&path)? != written {
+        if sums.of(&path)? != written {
             return Err(malformed(
                 path,
                 format!("is not what was written (its SHA-256 is not that of {FILE}); {ADVICE}"),
@@ -68,6 +74,32 @@ fn is_file_name(name: &str) -> bool {
 
 fn malformed(path: PathBuf, message: String) -> RunError {
     RunError::Malformed { path, message }
+}
+
+/// Hashes of a folder's files. A file with two names (a model that is also the best) is read once.
+#[derive(Default)]
+struct Sums {
+    #[cfg(unix)]
+    known: HashMap<(u64, u64), String>,
+}
+
+impl Sums {
+    #[cfg(unix)]
+    fn of(&mut self, path: &Path) -> Result<String, RunError> {
+        let metadata = path.metadata().map_err(RunError::io(path))?;
+        let file = (metadata.dev(), metadata.ino());
+        if let Some(sum) = self.known.get(&file) {
+            return Ok(sum.clone());
+        }
+        let sum = sum(path)?;
+        self.known.insert(file, sum.clone());
+        Ok(sum)
+    }
+
+    #[cfg(not(unix))]
+    fn of(&mut self, path: &Path) -> Result<String, RunError> {
+        sum(path)
+    }
 }
 
 fn sum(path: &Path) -> Result<String, RunError> {
