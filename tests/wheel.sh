@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/build"
 "$work/build/bin/pip" install --quiet 'maturin>=1.9,<2'
 rm -f "$out"/bertram_cli-*.whl
-"$work/build/bin/maturin" build --release --manifest-path bertram-cli/Cargo.toml --out "$out"
+"$work/build/bin/maturin" build --profile dist --manifest-path bertram-cli/Cargo.toml --out "$out"
 
 python3 -m venv "$work/fresh"
 "$work/fresh/bin/pip" install --quiet "$out"/bertram_cli-*.whl pandas

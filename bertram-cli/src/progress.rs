@@ -129,8 +129,8 @@ impl Drop for PhaseDisplay {
 impl PhaseListener for PhaseDisplay {
     fn begins(&mut self, phase: Phase, of: &str) {
         match phase {
-            // The dashboard shows these.
-            Phase::Training | Phase::Evaluating | Phase::Checkpointing => self.end(),
+            // The dashboard shows these, and the checkpoints between them.
+            Phase::Training | Phase::Evaluating => self.end(),
             _ if of.is_empty() => self.begin(phase.title()),
             _ => self.begin(&format!("{} {of}", phase.title())),
         }

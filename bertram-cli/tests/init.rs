@@ -298,6 +298,40 @@ fn every_kind_of_file_gives_the_same_task() {
 }
 
 #[test]
+fn several_labels_a_row_are_seen_in_tables_and_in_lists() {
+    let sets: [&[&str]; 4] = [&["sport", "law"], &["art"], &[], &["law", "art"]];
+    let row = |row: usize| (format!("what day {row} was like"), sets[row % 4]);
+    let table: String = (0..16)
+        .map(row)
+        .map(|(text, labels)| format!("{text},{}\n", labels.join("|")))
+        .collect();
+    let objects: String = (0..16)
+        .map(row)
+        .map(|(text, labels)| format!("{}\n", serde_json::json!({"text": text, "topics": labels})))
+        .collect();
+    for (name, text) in [
+        ("news-train.csv", format!("text,topics\n{table}")),
+        ("news-train.jsonl", objects),
+    ] {
+        let dir = tempfile::tempdir().expect("temp dir");
+        write(dir.path(), name, &text);
+        said(dir.path(), &["config", "init", name, "--out", "my.toml"]);
+        let corpus = corpus(&load(&dir.path().join("my.toml")));
+        assert_eq!(corpus[0].spec.labels, ["art", "law", "sport"], "{name}");
+        let numbers: Vec<_> = corpus[0].train.examples.iter().take(4).collect();
+        let numbers: Vec<&[f32]> = numbers
+            .iter()
+            .map(|row| row.label.as_ref().expect("labels").numbers())
+            .collect();
+        assert_eq!(
+            numbers,
+            [[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0; 3], [1.0, 1.0, 0.0]],
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn rows_that_cannot_be_read_are_said_and_left_out() {
     let dir = tempfile::tempdir().expect("temp dir");
     let row = |number: usize| format!("the row {number},{}\n", ["no", "yes"][number % 2]);

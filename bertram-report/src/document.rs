@@ -135,6 +135,8 @@ pub struct Column {
 pub struct Row {
     /// As many as there are columns.
     pub cells: Vec<String>,
+    /// The page that the first cell leads to.
+    pub href: Option<String>,
     /// What it stands out by.
     pub mark: Mark,
 }
@@ -176,10 +178,22 @@ impl Table {
         self.marked(Mark::Plain, cells);
     }
 
+    /// Adds a row whose first cell leads to a page.
+    pub fn linked(&mut self, href: String, cells: impl IntoIterator<Item = String>) {
+        self.row(cells);
+        if let Some(row) = self.rows.last_mut() {
+            row.href = Some(href);
+        }
+    }
+
     /// Adds a row that stands out.
     pub fn marked(&mut self, mark: Mark, cells: impl IntoIterator<Item = String>) {
         let cells: Vec<String> = cells.into_iter().collect();
         debug_assert_eq!(cells.len(), self.columns.len(), "{}", self.caption);
-        self.rows.push(Row { cells, mark });
+        self.rows.push(Row {
+            cells,
+            href: None,
+            mark,
+        });
     }
 }

@@ -110,7 +110,8 @@ pub struct CurvePoint {
 /// Runs of one setting.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// What it is called in tables: the experiment id, else the name of the first run. Unique in a report.
+    /// What it is called in tables: the experiment id, else the name of its config with what it changes there, else that of
+    /// the first run. Unique in a report.
     pub label: String,
     /// One run for each seed.
     pub runs: Vec<RunRecord>,
@@ -271,7 +272,8 @@ pub(super) fn gather(runs: Vec<RunRecord>) -> Vec<Group> {
     groups
 }
 
-/// Labels groups by id; where ids are shared, by levels, and at last by the first run.
+/// Labels groups by id, else by their config. Where that is shared, by the levels of their factors, by the keys in which they
+/// differ from the first of its name, and at last by the first run.
 fn name(groups: &mut [Group]) {
     let first = |group: &Group| {
         group
@@ -279,7 +281,11 @@ fn name(groups: &mut [Group]) {
             .first()
             .map_or_else(String::new, |run| run.name.clone())
     };
-    let id = |group: &Group| group.id().map_or_else(|| first(group), str::to_owned);
+    let config = |group: &Group| group.runs.first()?.info.as_ref()?.config_name();
+    let id = |group: &Group| {
+        let id = group.id().map(str::to_owned);
+        id.or_else(|| config(group)).unwrap_or_else(|| first(group))
+    };
     let with_levels = |group: &Group| {
         let levels = group.experiment().map(|it| &it.levels);
         levels
@@ -290,7 +296,13 @@ fn name(groups: &mut [Group]) {
             })
     };
     let with_run = |group: &Group| format!("{} ({})", id(group), first(group));
-    let candidates: [&dyn Fn(&Group) -> String; 3] = [&id, &with_levels, &with_run];
+    let with_keys = |group: &Group| {
+        let first = groups.iter().find(|other| id(other) == id(group));
+        let changes = first.map(|first| changes(first, group));
+        format!("{}{}", id(group), changes.unwrap_or_default())
+    };
+    let candidates: [&dyn Fn(&Group) -> String; 4] = [&id, &with_levels, &with_keys, &with_run];
+    let mut labels = Vec::new();
     for index in 0..groups.len() {
         let label = candidates
             .iter()
@@ -298,9 +310,29 @@ fn name(groups: &mut [Group]) {
             .zip(&candidates)
             .find(|(label, make)| groups.iter().filter(|group| make(group) == *label).count() == 1)
             .map(|(label, _)| label);
-        groups[index].label =
-            label.unwrap_or_else(|| groups[index].runs[0].path.display().to_string());
+        labels.push(label.unwrap_or_else(|| groups[index].runs[0].path.display().to_string()));
     }
+    for (group, label) in groups.iter_mut().zip(labels) {
+        group.label = label;
+    }
+}
+
+/// The keys in which a group's config differs from another's, as a name says them: `, epochs=3, pooling=mean`.
+fn changes(from: &Group, to: &Group) -> String {
+    const MOST: usize = 3;
+    let changes = super::section::difference(from, to);
+    let mut shown: Vec<String> = changes
+        .iter()
+        .take(MOST)
+        .map(|(key, _, here)| {
+            let last = key.rsplit('.').next().unwrap_or(key);
+            format!(", {last}={here}")
+        })
+        .collect();
+    if changes.len() > MOST {
+        shown.push(format!(" +{} more", changes.len() - MOST));
+    }
+    shown.concat()
 }
 
 #[cfg(test)]

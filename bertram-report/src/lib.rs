@@ -1,4 +1,4 @@
-//! Reports: finished run folders in, one page, one Markdown text or one CSV file out.
+//! Reports: finished run folders in, one page, a page for each, one Markdown text or one CSV file out.
 //!
 //! [`Report::read`] finds and reads runs and gathers those that differ by seed only. [`Report::html`],
 //! [`Report::markdown`] and [`Report::csv`] say the same in three ways: the first two are renderings of one
@@ -17,6 +17,7 @@ mod group;
 mod html;
 mod markdown;
 mod number;
+mod pages;
 mod read;
 mod report;
 mod section;
@@ -34,6 +35,11 @@ impl Report {
     /// One self-contained HTML page. `made` says when and by what it was made, for its foot.
     pub fn html(&self, made: &str) -> Result<String, ReportError> {
         html::page(&section::document(self)?, made)
+    }
+
+    /// A page for each run, one of all of them side by side, and an index: file names and their texts, the index last.
+    pub fn pages(&self, made: &str) -> Result<Vec<(String, String)>, ReportError> {
+        pages::pages(self, made)
     }
 
     /// The same as Markdown, with tables in place of pictures.

@@ -74,7 +74,11 @@ fn table(out: &mut String, table: &Table) {
         }),
     );
     for cells in &table.rows {
-        row(&mut cells.cells.iter().map(|cell| escaped(cell)));
+        let mut href = cells.href.as_ref();
+        row(&mut cells.cells.iter().map(|cell| match href.take() {
+            Some(href) => format!("[{}]({href})", escaped(cell)),
+            None => escaped(cell),
+        }));
     }
 }
 

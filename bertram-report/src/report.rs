@@ -132,11 +132,12 @@ impl Report {
         }
     }
 
-    /// What is scored in any of the runs: tasks, then the overall score.
+    /// What is scored in any of the runs: the overall score, then tasks.
     pub fn measures(&self) -> Vec<Measure> {
         let tasks = self.tasks().into_iter().map(Measure::Task);
-        tasks
-            .chain([Measure::Overall])
+        [Measure::Overall]
+            .into_iter()
+            .chain(tasks)
             .filter(|&measure| {
                 self.groups
                     .iter()

@@ -329,6 +329,69 @@ fn text_of_configs_is_text() {
     );
 }
 
+/// Makes a run one of a config's.
+fn with_config(run: &Path, config: &str) {
+    let path = run.join("run.json");
+    let text = std::fs::read_to_string(&path).expect("run.json");
+    let text = text.replace(
+        "\"train\",",
+        &format!("\"train\", \"--config\", \"{config}\","),
+    );
+    std::fs::write(path, text).expect("write");
+}
+
+#[test]
+fn settings_are_called_by_their_configs_and_what_they_change() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    for (name, config, text) in [
+        ("a", "configs/small.toml", ""),
+        ("b", "small", "[train]\nepochs = 7\n"),
+        ("c", "other", "[train]\nepochs = 8\n"),
+        ("d", "", "[train]\nepochs = 9\n"),
+    ] {
+        let run = dir.path().join(name);
+        write_run(&run, text, 1, Some([0.5; 3]));
+        if !config.is_empty() {
+            with_config(&run, config);
+        }
+    }
+    let report = read(dir.path(), None);
+    let labels: Vec<&str> = report.groups.iter().map(|it| it.label.as_str()).collect();
+    assert_eq!(labels, ["small", "small, epochs=7", "other", "d"]);
+}
+
+#[test]
+fn pages_lead_to_each_other() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    two_settings(dir.path());
+    // The same seed again, elsewhere: not counted, and it has a page.
+    write_run(&dir.path().join("z"), E04, 1, Some([0.9; 3]));
+    let pages = read(dir.path(), None)
+        .pages("made by a test")
+        .expect("pages");
+    let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "report.html",
+            "run-e04-seed-1.html",
+            "run-e04-seed-2.html",
+            "run-z.html",
+            "run-e11-seed-1.html",
+            "run-e11-seed-2.html",
+            "index.html",
+        ]
+    );
+    let (_, index) = pages.last().expect("an index");
+    for name in &names[..names.len() - 1] {
+        assert!(index.contains(&format!("<a href=\"{name}\">")), "{name}");
+    }
+    assert!(index.contains("Unfinished runs") && index.contains("seed-3"));
+    let one = &pages[2].1;
+    assert!(one.contains("seed-2: fine-tune on all three</title>"));
+    assert!(!one.contains("e11"), "the page of one run is of that run");
+}
+
 #[test]
 fn a_single_run_without_training_has_a_report() {
     let dir = tempfile::tempdir().expect("temp dir");

@@ -43,7 +43,7 @@ impl Phase {
             Phase::Importing => "importing the model",
             Phase::Training => "training",
             Phase::Evaluating => "evaluating",
-            Phase::Checkpointing => "writing a checkpoint",
+            Phase::Checkpointing => "checkpointing",
             Phase::Predicting => "predicting",
             Phase::Exporting => "exporting",
         }
@@ -141,19 +141,17 @@ impl PhaseClock {
     /// As [`enter`](Self::enter), of a phase with parts that are shown each by its name.
     pub fn enter_part(&self, phase: Phase, of: &str) {
         let mut inner = self.inner();
-        inner.count();
-        inner.phase = phase;
+        inner.turn_to(phase);
         if let Some(listener) = &mut inner.listener {
             listener.begins(phase, of);
         }
     }
 
-    /// A phase in the middle of another, which goes on after it.
+    /// A phase in the middle of another, which goes on after it: it is counted, and what is shown of the other stays.
     pub fn within<T>(&self, phase: Phase, work: impl FnOnce() -> T) -> T {
-        let before = self.inner().phase;
-        self.enter(phase);
+        let before = self.inner().turn_to(phase);
         let result = work();
-        self.enter(before);
+        self.inner().turn_to(before);
         result
     }
 
@@ -197,6 +195,12 @@ impl PhaseClock {
 }
 
 impl Inner {
+    /// Counts as a phase from now on; gives the one before.
+    fn turn_to(&mut self, phase: Phase) -> Phase {
+        self.count();
+        std::mem::replace(&mut self.phase, phase)
+    }
+
     fn count(&mut self) {
         let now = Instant::now();
         let seconds = now.duration_since(self.since).as_secs_f64();
@@ -265,16 +269,6 @@ mod tests {
         let (sum, wall) = (seconds.values().sum::<f64>(), clock.wall_seconds());
         assert!((sum - wall).abs() < 0.05, "{sum} of {wall}");
         let heard = heard.0.lock().expect("lock");
-        assert_eq!(
-            *heard,
-            [
-                "training",
-                "writing a checkpoint",
-                "training",
-                "predicting test",
-                "1/2",
-                "end"
-            ]
-        );
+        assert_eq!(*heard, ["training", "predicting test", "1/2", "end"]);
     }
 }

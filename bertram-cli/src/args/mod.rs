@@ -74,7 +74,7 @@ pub enum Command {
     Encode(EncodeArgs),
     /// Write a run's model as a folder for transformers, sentence-transformers and the hub.
     Export(ExportArgs),
-    /// Compare finished runs: one page, or Markdown, or CSV.
+    /// Compare finished runs: one page, a page for each, Markdown or CSV.
     Report(ReportArgs),
     /// List run folders, say what is known of one, or free the space that finished ones take.
     Runs(RunFoldersArgs),
@@ -238,7 +238,7 @@ pub struct PredictArgs {
     /// Sentences; - for standard input. Of an empty line `null` is said, so that lines stay lines.
     #[arg(long, default_value = "-", value_name = "FILE")]
     pub input: PathBuf,
-    /// How the sentences are given. Without it: as the ending of FILE says (.csv, .tsv, .jsonl; a table as in the task's training), else lines.
+    /// How the sentences are given. Without it: as the ending of FILE says (.csv, .tsv, .jsonl, .parquet; a table as in the task's training), else lines.
     #[arg(long, value_enum)]
     pub format: Option<TextFormat>,
     /// Predictions, a JSON object a line (label, confidence and the probability of each label); standard output without it.
@@ -294,14 +294,16 @@ impl TextFormat {
   bertram-cli report runs/e04 runs/e06 --baseline e04 --out report.html
   bertram-cli report runs --format markdown
   bertram-cli report runs --out report.csv
+  bertram-cli report runs --format pages --out pages
+      a page for each run, with an index
 
 Runs that differ by seed only are one row: mean and standard deviation. Unfinished runs are listed, and not counted.")]
 pub struct ReportArgs {
     /// Run folders, or folders that hold run folders at any depth.
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<PathBuf>,
-    /// The report; a file of that name is replaced. Without it: standard output (not for html).
-    #[arg(long, value_name = "FILE")]
+    /// The report; a file of that name is replaced, pages go into the folder. Without it: standard output (not for html).
+    #[arg(long, value_name = "FILE|FOLDER")]
     pub out: Option<PathBuf>,
     /// Kind of report. Without it: what the name of --out ends in (.html, .md, .csv), else html.
     #[arg(long, value_enum)]
@@ -316,6 +318,8 @@ pub struct ReportArgs {
 pub enum ReportFormat {
     /// One self-contained page with charts.
     Html,
+    /// A folder of such pages: an index, one of all runs side by side, and one of each run.
+    Pages,
     /// Tables, for a README or a book.
     Markdown,
     /// All numbers, one a row.
@@ -369,7 +373,7 @@ pub enum ConfigCommand {
 /// Arguments of `config init`.
 #[derive(Clone, Debug, Args)]
 pub struct InitArgs {
-    /// Data files (.csv, .tsv, .jsonl, and .gz of each), or the name of a recipe.
+    /// Data files (.csv, .tsv, .jsonl, and .gz of each; .parquet), or the name of a recipe.
     #[arg(required = true, value_name = "FILE|NAME")]
     pub files: Vec<PathBuf>,
     /// Write the config to a file, which must be new. Without it: standard output.

@@ -73,7 +73,7 @@ impl BackendJob for Evaluate {
             // The run's own files say how the exported model did on its own data: those stay.
             folder = folder.join(name_of_data(args, &settings));
             tracing::warn!(
-                "these are other data than the run's ({difference}); predictions go to {}",
+                "scored on other data than the run's ({difference}): the run's own predictions stay, and these go to {}",
                 folder.display()
             );
         }

@@ -10,17 +10,27 @@ use crate::args::{ReportArgs, ReportFormat};
 use crate::error::{CliError, CliResult, input, work};
 use crate::out;
 
+/// The page that a folder of pages begins with.
+const INDEX: &str = "index.html";
+
 /// Runs the command.
 pub fn run(args: &ReportArgs) -> CliResult {
     out::check_folder_of(args.out.as_deref())?;
     let format = args.format.unwrap_or_else(|| by_name(args.out.as_deref()));
-    if format == ReportFormat::Html && args.out.is_none() {
-        return Err(input(anyhow!(
-            "a page is not for the terminal: name its file with --out report.html, or take --format markdown or csv"
-        )));
-    }
-    if let Some(path) = &args.out {
-        check_out(path)?;
+    match (&args.out, format) {
+        (None, ReportFormat::Html) => {
+            return Err(input(anyhow!(
+                "a page is not for the terminal: name its file with --out report.html, or take --format markdown or csv"
+            )));
+        }
+        (None, ReportFormat::Pages) => {
+            return Err(input(anyhow!(
+                "pages are not for the terminal: name their folder with --out pages"
+            )));
+        }
+        (Some(path), ReportFormat::Pages) => check_pages(path)?,
+        (Some(path), _) => check_out(path)?,
+        (None, _) => {}
     }
     let report = Report::read(&args.runs, args.baseline.as_deref()).map_err(report_error)?;
     for run in &report.unreadable {
@@ -28,6 +38,17 @@ pub fn run(args: &ReportArgs) -> CliResult {
     }
     let text = match format {
         ReportFormat::Html => report.html(&made()),
+        ReportFormat::Pages => {
+            // It is there: it was asked for above.
+            let folder = args.out.as_deref().unwrap_or(Path::new("."));
+            let pages = report.pages(&made()).map_err(report_error)?;
+            std::fs::create_dir_all(folder)
+                .map_err(|error| work(anyhow!("{}: {error}", folder.display())))?;
+            for (name, text) in &pages {
+                atomic_write(&folder.join(name), text.as_bytes()).map_err(work)?;
+            }
+            return out::line(&done(&folder.join(INDEX), &report));
+        }
         ReportFormat::Markdown => report.markdown(),
         ReportFormat::Csv => report.csv(),
     }
@@ -36,22 +57,27 @@ pub fn run(args: &ReportArgs) -> CliResult {
         None => out::line(text.trim_end()),
         Some(path) => {
             atomic_write(path, text.as_bytes()).map_err(work)?;
-            let runs: usize = report.groups.iter().map(|group| group.runs.len()).sum();
-            let mut done = format!(
-                "{}: {}, {}",
-                path.display(),
-                counted(runs, "run"),
-                counted(report.groups.len(), "setting")
-            );
-            if !report.unfinished.is_empty() {
-                done.push_str(&format!("; {} not finished", report.unfinished.len()));
-            }
-            if !report.unreadable.is_empty() {
-                done.push_str(&format!("; {} not readable", report.unreadable.len()));
-            }
-            out::line(&done)
+            out::line(&done(path, &report))
         }
     }
+}
+
+/// What was written, and of what.
+fn done(path: &Path, report: &Report) -> String {
+    let runs: usize = report.groups.iter().map(|group| group.runs.len()).sum();
+    let mut done = format!(
+        "{}: {}, {}",
+        path.display(),
+        counted(runs, "run"),
+        counted(report.groups.len(), "setting")
+    );
+    if !report.unfinished.is_empty() {
+        done.push_str(&format!("; {} not finished", report.unfinished.len()));
+    }
+    if !report.unreadable.is_empty() {
+        done.push_str(&format!("; {} not readable", report.unreadable.len()));
+    }
+    done
 }
 
 fn by_name(out: Option<&Path>) -> ReportFormat {
@@ -66,11 +92,29 @@ fn by_name(out: Option<&Path>) -> ReportFormat {
 fn check_out(path: &Path) -> CliResult {
     if path.is_dir() {
         return Err(input(anyhow!(
-            "{} is a folder: name a file with --out",
+            "{} is a folder: name a file with --out, or take --format pages",
             path.display()
         )));
     }
     Ok(())
+}
+
+/// Refuses to put pages among other files: into a folder that is there go new pages in the place of old ones only.
+fn check_pages(path: &Path) -> CliResult {
+    let problem = match std::fs::read_dir(path) {
+        Ok(mut entries) => {
+            let is_other = entries.next().is_some() && !path.join(INDEX).is_file();
+            is_other.then_some("has other files in it")
+        }
+        Err(_) => path.exists().then_some("is no folder"),
+    };
+    match problem {
+        Some(problem) => Err(input(anyhow!(
+            "{} {problem}: name a new folder with --out, or one of earlier pages",
+            path.display()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The foot of a page.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::dataset::{raw_rows, read_bytes};
+use super::dataset::{RawFields, RawRow, raw_rows, read_bytes};
 use super::options::{BadRows, Columns, LabelColumn, ReadOptions};
 use super::{BadRow, DataError, Format, Preprocess};
 use crate::spec::{Inputs, LabelKind, Metric, TaskId, TaskSpec};
@@ -12,14 +12,15 @@ use crate::spec::{Inputs, LabelKind, Metric, TaskId, TaskSpec};
 pub struct Column {
     /// Its name.
     pub name: String,
-    /// What each row has in it, without white space around it; `None` where a row has nothing.
+    /// What each row has in it, without white space around it, a list as JSON has it; `None` where a row has nothing that can be
+    /// read.
     pub cells: Vec<Option<String>>,
 }
 
 /// The columns of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileColumns {
-    /// Those that have a name, in the order of the file. Columns of lists or objects are left out.
+    /// Those that have a name, in the order of the file. Columns of objects are left out.
     pub columns: Vec<Column>,
     /// Rows that can be read.
     pub rows: usize,
@@ -36,19 +37,18 @@ const NO_NAME: &str = "\u{1}";
 /// [`DataError`] of a file that is not in the format, or has no rows.
 pub fn read_columns(path: &Path, format: Format, task: TaskId) -> Result<FileColumns, DataError> {
     let whole = read_bytes(path)?;
-    let spec = TaskSpec {
-        title: String::new(),
-        inputs: Inputs::Single,
-        // Takes truth values of JSON, as texts do.
-        label: LabelKind::Binary,
-        labels: Vec::new(),
-        metric: Metric::Accuracy,
-        preset: None,
-    };
-    let rows_with = |name: &str| {
+    let rows_with = |text: &str, label: &str, kind: LabelKind| {
+        let spec = TaskSpec {
+            title: String::new(),
+            inputs: Inputs::Single,
+            label: kind,
+            labels: Vec::new(),
+            metric: Metric::Accuracy,
+            preset: None,
+        };
         let columns = Columns {
-            text_a: Some(name.to_owned()),
-            label: Some(name.to_owned()),
+            text_a: Some(text.to_owned()),
+            label: Some(label.to_owned()),
             ..Columns::default()
         };
         let options = ReadOptions {
@@ -63,7 +63,9 @@ pub fn read_columns(path: &Path, format: Format, task: TaskId) -> Result<FileCol
         };
         raw_rows(path, &whole, &options)
     };
-    let names = match rows_with(NO_NAME) {
+    // As a label of this kind, truth values of JSON are taken as texts are.
+    let as_texts = |name: &str| rows_with(name, name, LabelKind::Binary);
+    let names = match as_texts(NO_NAME) {
         Err(DataError::MissingColumns(missing)) => {
             // Another kind of file has other columns than those that were found.
             if missing.hint.is_some() {
@@ -75,39 +77,78 @@ pub fn read_columns(path: &Path, format: Format, task: TaskId) -> Result<FileCol
         Ok(_) => Vec::new(),
     };
     let mut columns = Vec::new();
-    let mut rows = 0;
-    let mut bad = Vec::new();
+    let mut with_lists = Vec::new();
     for name in names {
-        let mut cells = Vec::new();
-        let mut bad_here = Vec::new();
-        for (row, raw) in rows_with(&name)?.rows.into_iter().enumerate() {
-            match raw.fields {
-                Ok(fields) => {
-                    let text = fields.text_a.unwrap_or_default().trim().to_owned();
-                    cells.push(Some(text).filter(|text| !text.is_empty()));
-                }
-                Err(reason) => bad_here.push(BadRow {
-                    line: raw.line,
-                    reason,
-                    row,
-                    id: raw.id,
-                }),
-            }
+        let cells = cells(as_texts(&name)?.rows, |fields| fields.text_a);
+        match is_read(&cells) || cells.iter().all(Result::is_ok) {
+            true => columns.push((name, cells)),
+            false => with_lists.push((columns.len(), name)),
         }
-        // A row that cannot be read at all is bad in each column; in a column of lists all rows are.
-        if columns.is_empty() || bad_here.len() < bad.len() {
-            rows = cells.len();
-            bad = bad_here;
-        }
-        columns.push(Column { name, cells });
     }
-    columns.retain(|column| column.cells.len() == rows);
+    // Lists are read where labels are, beside a column of texts: they are those of a task with several labels a row.
+    let text = columns.first().map(|(name, _)| name.clone());
+    for (at, name) in with_lists.into_iter().rev() {
+        let Some(text) = &text else { break };
+        let rows = rows_with(text, &name, LabelKind::MultiLabel { classes: 0 })?.rows;
+        let cells = cells(rows, |fields| fields.label);
+        if is_read(&cells) {
+            columns.insert(at, (name, cells));
+        }
+    }
+    // A row that cannot be read at all is bad in each column.
+    let all = columns.first().map_or(0, |(_, cells)| cells.len());
+    let is_good = |row: usize| columns.iter().any(|(_, cells)| cells[row].is_ok());
+    let good: Vec<bool> = (0..all).map(is_good).collect();
+    let bad = columns.first().into_iter().flat_map(|(_, cells)| cells);
+    let bad = bad.zip(&good).filter(|(_, good)| !**good);
+    let bad: Vec<BadRow> = bad
+        .filter_map(|(cell, _)| cell.as_ref().err().cloned())
+        .collect();
+    let rows = all - bad.len();
+    let columns = columns
+        .into_iter()
+        .map(|(name, cells)| {
+            let kept = cells.into_iter().zip(&good).filter(|(_, good)| **good);
+            Column {
+                name,
+                cells: kept.map(|(cell, _)| cell.ok().flatten()).collect(),
+            }
+        })
+        .collect();
     if rows == 0 {
         return Err(DataError::Empty {
             path: path.to_owned(),
         });
     }
     Ok(FileColumns { columns, rows, bad })
+}
+
+/// Whether any row has something in a column that can be read.
+fn is_read(cells: &[Result<Option<String>, BadRow>]) -> bool {
+    cells.iter().any(|cell| matches!(cell, Ok(Some(_))))
+}
+
+/// What each row has in a column.
+fn cells(
+    rows: Vec<RawRow>,
+    of: impl Fn(RawFields) -> Option<String>,
+) -> Vec<Result<Option<String>, BadRow>> {
+    let cells = rows
+        .into_iter()
+        .enumerate()
+        .map(|(row, raw)| match raw.fields {
+            Ok(fields) => {
+                let text = of(fields).unwrap_or_default().trim().to_owned();
+                Ok(Some(text).filter(|text| !text.is_empty()))
+            }
+            Err(reason) => Err(BadRow {
+                line: raw.line,
+                reason,
+                row,
+                id: raw.id,
+            }),
+        });
+    cells.collect()
 }
 
 /// The names that are not empty, each once: of two columns of one name the first is read.
@@ -182,15 +223,38 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_objects_are_columns_and_lists_are_none() {
+    fn fields_of_objects_are_columns_and_objects_are_none() {
         let text =
-            b"{\"a\": \"x\", \"b\": [1], \"c\": true}\n{\"a\": null, \"b\": [], \"c\": 2.5}\nno\n";
+            b"{\"a\": \"x\", \"b\": [1, \"y z\"], \"c\": true, \"d\": {}}\n{\"a\": null, \"b\": [], \"c\": 2.5}\nno\n";
         let file = read("x.jsonl", text, Format::JsonLines).expect("columns");
         assert_eq!(
             shown(&file),
-            [("a", vec!["x", "-"]), ("c", vec!["true", "2.5"])]
+            [
+                ("a", vec!["x", "-"]),
+                ("b", vec!["[1,\"y z\"]", "[]"]),
+                ("c", vec!["true", "2.5"]),
+            ]
         );
         assert_eq!(file.bad.len(), 1);
+        // A row may lack the list.
+        let text = b"{\"a\": \"x\", \"b\": [1]}\n{\"a\": \"y\"}\n";
+        let file = read("x.jsonl", text, Format::JsonLines).expect("columns");
+        assert_eq!(
+            shown(&file),
+            [("a", vec!["x", "y"]), ("b", vec!["[1]", "-"])]
+        );
+        let file = read("x.jsonl", b"{\"b\": [1]}\n", Format::JsonLines);
+        assert!(file.is_err(), "{file:?}");
+    }
+
+    #[test]
+    fn a_cell_that_cannot_be_read_hides_neither_its_column_nor_its_row() {
+        let file = read("x.csv", b"text,label\n\xff,1\nb,0\n", Format::Csv).expect("columns");
+        assert_eq!(
+            shown(&file),
+            [("text", vec!["-", "b"]), ("label", vec!["1", "0"])]
+        );
+        assert!(file.bad.is_empty() && file.rows == 2);
     }
 
     #[test]

@@ -26,6 +26,12 @@ pub(super) fn parts<'a>(spec: &TaskSpec, text: &'a str) -> Vec<Cow<'a, str>> {
             .into_iter()
             .collect();
     }
+    split_labels(text)
+}
+
+/// The labels in a cell of which no names are known yet: the items of a JSON list, or what stands between `|`, `;` or `,`, the
+/// first of these that the cell has.
+pub fn split_labels(text: &str) -> Vec<Cow<'_, str>> {
     if let Some(list) = list(text) {
         return list.into_iter().map(Cow::Owned).collect();
     }

@@ -35,6 +35,7 @@ pub use error::{BadRow, DataError, Mend, MissingColumns};
 pub use example::{Example, Label};
 pub use format::{Format, layout_file};
 pub use label_numbers::LabelNumbers;
+pub use label_sets::split_labels;
 pub use lines::{TextError, text_lines};
 pub use options::{BadRows, Columns, LabelColumn, ReadOptions};
 pub use order::{epoch_batches, sample_rows};

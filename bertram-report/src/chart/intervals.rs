@@ -28,7 +28,11 @@ pub(crate) struct Intervals {
     pub rows: Vec<Interval>,
 }
 
+/// Height of a row, and of one whose label stands above it.
 const ROW: f64 = 20.0;
+const TALL_ROW: f64 = 34.0;
+/// The most that labels may take of the width beside their rows.
+const SIDE: f64 = WIDTH * 0.42;
 
 impl Intervals {
     /// The chart as an `<svg>` element.
@@ -55,17 +59,34 @@ impl Intervals {
                 None => format!("{}: {:.3}", row.label, row.value),
             })
             .collect();
-        let height = 48.0 + ROW * self.rows.len() as f64;
+        let row = match self.above() {
+            true => TALL_ROW,
+            false => ROW,
+        };
+        let height = 48.0 + row * self.rows.len() as f64;
         draw(&self.title, &described.join("; "), height, |area| {
             self.paint(area, x)
         })
     }
 
+    /// Room that the longest label takes.
+    fn label_width(&self) -> f64 {
+        let longest = self.rows.iter().map(|row| row.label.chars().count()).max();
+        longest.unwrap_or(0) as f64 * CHARACTER + 12.0
+    }
+
+    /// Whether labels are too long to stand beside their rows, and stand above them.
+    fn above(&self) -> bool {
+        self.label_width() > SIDE
+    }
+
     fn paint(&self, area: &Area<'_>, x: (f64, f64)) -> Drawn {
         let rows = self.rows.len().max(1) as f64;
-        let longest = self.rows.iter().map(|row| row.label.chars().count()).max();
-        // Long labels are cut off: the table has them whole.
-        let left = (longest.unwrap_or(0) as f64 * CHARACTER + 12.0).clamp(40.0, WIDTH * 0.42);
+        let above = self.above();
+        let left = match above {
+            true => 14.0,
+            false => self.label_width().max(40.0),
+        };
         let format = axis_number(x);
         let chart = Axes {
             x,
@@ -83,7 +104,8 @@ impl Intervals {
         }
         for (index, row) in self.rows.iter().enumerate() {
             let ink = Ink::Series(row.colour);
-            let y = rows - index as f64 - 0.5;
+            let top = rows - index as f64;
+            let y = top - if above { 0.72 } else { 0.5 };
             if let Some((low, high)) = row.ends {
                 let bar = vec![at(low, y), at(high, y)];
                 area.draw(&PathElement::new(bar, ink.line(2.0)))?;
@@ -92,11 +114,16 @@ impl Intervals {
             if let Some(ring) = row.ring {
                 area.draw(&Circle::new(at(ring, y), units(4.0), Ink::Text.line(1.3)))?;
             }
-            let most = ((left - 8.0) / CHARACTER) as usize;
+            let (place, side) = match above {
+                true => ((units(left), at(x.0, top - 0.26).1), HPos::Left),
+                false => ((units(left - 8.0), at(x.0, y).1), HPos::Right),
+            };
+            // What is longer than the picture is cut off: the table has it whole.
+            let most = ((WIDTH - left) / CHARACTER) as usize;
             area.draw(&Text::new(
                 shortened(&row.label, most),
-                (units(left - 8.0), at(x.0, y).1),
-                Ink::Text.text(TEXT, HPos::Right, VPos::Center),
+                place,
+                Ink::Text.text(TEXT, side, VPos::Center),
             ))?;
         }
         Ok(())

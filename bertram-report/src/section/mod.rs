@@ -10,7 +10,8 @@ mod training;
 
 pub(super) use effects::numbers as effect_numbers;
 pub(super) use predictions::pooled;
-pub(super) use settings::keys;
+pub(super) use scores::{heading, summary};
+pub(super) use settings::{began, difference, keys, unfinished, unreadable};
 
 use super::chart::COLOURS;
 use super::document::{Document, LegendEntry, Section};

@@ -10,7 +10,7 @@ use crate::read::RunRecord;
 use crate::{Report, ReportError};
 
 /// What a reader should take away.
-pub(super) fn summary(report: &Report) -> Vec<Fact> {
+pub(crate) fn summary(report: &Report) -> Vec<Fact> {
     let mut facts = vec![fact("Ran", ran(report))];
     if let Some(best) = report.best() {
         let score = best.statistic(Measure::Overall);
@@ -286,7 +286,7 @@ pub(super) fn scores(report: &Report) -> Result<Section, ReportError> {
     })
 }
 
-fn heading(report: &Report, measure: Measure) -> String {
+pub(crate) fn heading(report: &Report, measure: Measure) -> String {
     match measure {
         // "Pearson r" is one word.
         Measure::Task(_) => format!(

@@ -14,7 +14,6 @@ use crate::read::RunRecord;
 /// Keys by which settings differ, and the whole configs.
 pub(super) fn settings(report: &Report) -> Section {
     let mut blocks = Vec::new();
-    let baseline = keys(report.baseline());
     if report.groups.len() > 1 {
         blocks.push(Block::text(format!(
             "Keys that are not those of the baseline, {}. Seeds are left out.",
@@ -28,7 +27,7 @@ pub(super) fn settings(report: &Report) -> Section {
             if index == report.baseline {
                 continue;
             }
-            let different = difference(&baseline, &keys(group));
+            let different = difference(report.baseline(), group);
             if different.is_empty() {
                 table.row([
                     group.label.clone(),
@@ -116,10 +115,9 @@ pub(crate) fn keys(group: &Group) -> BTreeMap<String, String> {
     all
 }
 
-fn difference(
-    baseline: &BTreeMap<String, String>,
-    here: &BTreeMap<String, String>,
-) -> Vec<(String, String, String)> {
+/// Keys in which two settings differ, with the values of each.
+pub(crate) fn difference(from: &Group, to: &Group) -> Vec<(String, String, String)> {
+    let (baseline, here) = (&keys(from), &keys(to));
     let mut all: Vec<&String> = baseline.keys().chain(here.keys()).collect();
     all.sort();
     all.dedup();
@@ -189,18 +187,20 @@ fn cells(group: &Group, run: &RunRecord, remark: &str) -> Vec<String> {
             |bytes| number::decimals(bytes as f64 / f64::from(1u32 << 30), 2),
         ),
         format!("{}, device {device}", summary.backend),
-        // Minutes are enough.
-        info.map_or_else(
-            || NONE.into(),
-            |info| {
-                info.started
-                    .chars()
-                    .take(16)
-                    .collect::<String>()
-                    .replace('T', " ")
-            },
-        ),
+        began(run),
     ]
+}
+
+/// When a run began, to the minute.
+pub(crate) fn began(run: &RunRecord) -> String {
+    let info = run.info.as_ref();
+    info.map_or_else(
+        || NONE.into(),
+        |info| {
+            let minutes: String = info.started.chars().take(16).collect();
+            minutes.replace('T', " ")
+        },
+    )
 }
 
 /// What the runs' time went to; nothing for runs of versions that did not count it.
@@ -301,7 +301,7 @@ fn provenance(report: &Report) -> Vec<Block> {
 }
 
 /// Runs that are not finished.
-pub(super) fn unfinished(report: &Report) -> Option<Section> {
+pub(crate) fn unfinished(report: &Report) -> Option<Section> {
     if report.unfinished.is_empty() {
         return None;
     }
@@ -327,7 +327,7 @@ pub(super) fn unfinished(report: &Report) -> Option<Section> {
 }
 
 /// Finished runs that cannot be read.
-pub(super) fn unreadable(report: &Report) -> Option<Section> {
+pub(crate) fn unreadable(report: &Report) -> Option<Section> {
     if report.unreadable.is_empty() {
         return None;
     }

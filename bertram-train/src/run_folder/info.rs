@@ -1,6 +1,6 @@
 //! `run.json`: what a run notes about itself beside its config.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,20 @@ pub struct RunInfo {
     /// Settings that changed when the run went on, in the order in which they did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<ChangedSetting>,
+}
+
+impl RunInfo {
+    /// The name of the config that the command line has: `minilm-cpu` of `--config configs/minilm-cpu.toml`. `None` where it has none.
+    pub fn config_name(&self) -> Option<String> {
+        let mut words = self.command.iter();
+        let path = words.find_map(|word| match word.split_once('=') {
+            Some(("--config", path)) => Some(Some(path)),
+            _ => (word == "--config").then_some(None),
+        })?;
+        let path = path.or_else(|| words.next().map(String::as_str))?;
+        let name = Path::new(path).file_name()?.to_string_lossy();
+        Some(name.strip_suffix(".toml").unwrap_or(&name).to_owned())
+    }
 }
 
 /// What a run was begun on.

@@ -101,6 +101,9 @@ pub fn ablation(args: &AblateArgs) -> CliResult<Vec<PlannedRun>> {
     } else {
         full_factorial(&factors)
     };
+    for factor in &factors {
+        say_kept(factor, &base.tasks);
+    }
     let mut checked = Vec::new();
     for cell in cells {
         let name: Vec<String> = factors
@@ -254,17 +257,41 @@ fn default_levels(name: &str) -> CliResult<Vec<String>> {
     Ok(levels.iter().map(|level| (*level).to_owned()).collect())
 }
 
-/// Whether a factor's level is one that a task may take, and has a choice of: heads of pairs, and losses of scores.
-fn has_level(task: &TaskSettings, factor: &str, level: &str) -> bool {
+/// The levels of a factor that a task may take, where it has a choice: heads of pairs, and losses of scores.
+fn choice(task: &TaskSettings, factor: &str) -> Vec<String> {
     let legal = Legal::of(&task.spec);
     let allowed = match factor {
         "head" => names(legal.heads),
         // Of yes-or-no labels the losses are of other heads.
-        _ if !matches!(task.spec.label, LabelKind::Score { .. }) => return false,
-        _ => names(legal.losses),
+        "loss" if matches!(task.spec.label, LabelKind::Score { .. }) => names(legal.losses),
+        _ => return Vec::new(),
     };
-    let levels: Vec<&str> = allowed.split(", ").collect();
-    levels.len() > 1 && levels.contains(&level)
+    let levels: Vec<String> = allowed.split(", ").map(str::to_owned).collect();
+    Some(levels)
+        .filter(|levels| levels.len() > 1)
+        .unwrap_or_default()
+}
+
+/// Whether a factor's level is one that a task may take, and has a choice of.
+fn has_level(task: &TaskSettings, factor: &str, level: &str) -> bool {
+    choice(task, factor).iter().any(|allowed| allowed == level)
+}
+
+/// Says which tasks keep what the config gives them, since they cannot take a level.
+fn say_kept(factor: &Factor, tasks: &[TaskSettings]) {
+    for level in &factor.levels {
+        for task in tasks {
+            let allowed = choice(task, &factor.name);
+            if !allowed.is_empty() && !allowed.contains(level) {
+                tracing::warn!(
+                    "--factors {}={level}: {} keeps its own, since it takes {} only",
+                    factor.name,
+                    task.task,
+                    allowed.join(", ")
+                );
+            }
+        }
+    }
 }
 
 /// What a level sets, in a cell whose schedule is combined or not.

@@ -274,7 +274,7 @@ fn by_hand_error(task: &str, path: &Path, error: impl std::fmt::Display) -> anyh
         "{error}\nOr write what the task is by hand:\n  \
          [tasks.{task}]\n  \
          inputs = \"single\"      # or \"pair\"\n  \
-         labels = \"auto\"        # or binary = [\"NO\", \"YES\"], or score = [LOWEST, HIGHEST]\n  \
+         labels = \"auto\"        # or binary = [\"NO\", \"YES\"], or score = [LOWEST, HIGHEST]; with multi = true a row may have several labels\n  \
          train = {}\n  \
          columns = {{ text = \"...\", label = \"...\" }}      # of pairs text-a and text-b",
         bertram_train::config::quoted(&path.to_string_lossy())

@@ -1,7 +1,10 @@
 //! What labels are, by those of the training rows.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use bertram_core::data::split_labels;
 
 /// Different labels that are few: so many whole numbers are taken for classes, unless the column is called a scale.
 const FEW: usize = 20;
@@ -9,6 +12,8 @@ const FEW: usize = 20;
 const MOST_NAMED: usize = 200;
 /// Most different texts that can be labels.
 const MOST_LABELS: usize = 1000;
+/// Most characters of a label of which a row may have several.
+const LONGEST_OF_SET: usize = 40;
 /// Labels whose rows a comment counts; of more it counts the most frequent.
 const COUNTED: usize = 6;
 
@@ -78,6 +83,8 @@ pub enum Kind {
 pub struct Labels {
     /// What the labels are taken for.
     pub kind: Kind,
+    /// Whether a row may have several of them, or none.
+    pub multi: bool,
     /// What was seen, in a line.
     pub seen: String,
     /// What a person may want to change, in a line each.
@@ -94,6 +101,11 @@ pub fn guess(
     train: &[Option<String>],
     other: &[Option<String>],
 ) -> Result<Labels, String> {
+    let whole = [train, other].concat();
+    if let Some(sets) = sets(&whole) {
+        // Some cells of the training rows have several; what the others have does not matter.
+        return of_sets(train, &sets);
+    }
     let counts = Counts::of(train);
     let rows = counts.rows();
     if counts.labels.len() < 2 {
@@ -102,7 +114,7 @@ pub fn guess(
             None => "is empty".into(),
         });
     }
-    let all = Counts::of(&[train, other].concat());
+    let all = Counts::of(&whole);
     let seen = format!("{rows} rows: {}", counts.shown());
     let mut notes = Vec::new();
     let only_other: Vec<String> = all
@@ -132,11 +144,88 @@ pub fn guess(
         Kind::Score(..) => format!("{rows} rows: numbers from {} to {}", all.low(), all.high()),
         _ => seen,
     };
-    Ok(Labels { kind, seen, notes })
+    Ok(Labels {
+        kind,
+        multi: false,
+        seen,
+        notes,
+    })
+}
+
+/// What labels are of which a row may have several. `sets` are those of all splits.
+fn of_sets(train: &[Option<String>], sets: &[Option<String>]) -> Result<Labels, String> {
+    let parts = |cells: &[Option<String>]| -> Vec<Option<String>> {
+        let cells = cells.iter().flatten();
+        let parts = cells.flat_map(|cell| split_labels(cell));
+        parts.map(|part| Some(part.into_owned())).collect()
+    };
+    let counts = Counts::of(&parts(train));
+    let kind = match of_texts(&Counts::of(sets), train.len())? {
+        Kind::Binary(both) => Kind::Classes(both.into()),
+        kind => kind,
+    };
+    let without = train.len()
+        - train
+            .iter()
+            .flatten()
+            .filter(|cell| !split_labels(cell).is_empty())
+            .count();
+    let mut seen = format!("{} rows: {}", train.len(), counts.shown());
+    if without > 0 {
+        seen.push_str(&format!("; none in {without}"));
+    }
+    Ok(Labels {
+        kind,
+        multi: true,
+        seen,
+        notes: Vec::new(),
+    })
+}
+
+/// The labels of cells of which some have several, each for itself; `None` for cells with one label each, and for texts. One
+/// of them that is a label itself (`law, and order`) is told by its parts being no labels of other rows.
+pub fn sets(cells: &[Option<String>]) -> Option<Vec<Option<String>>> {
+    let cells: Vec<&str> = cells.iter().flatten().map(String::as_str).collect();
+    let split: Vec<Vec<Cow<'_, str>>> = cells.iter().map(|cell| split_labels(cell)).collect();
+    let is_list = |cell: &&str| cell.starts_with('[');
+    let lists = cells.iter().all(is_list);
+    if !lists && !split.iter().any(|parts| parts.len() > 1) {
+        return None;
+    }
+    let parts: HashSet<&str> = split.iter().flatten().map(Cow::as_ref).collect();
+    let is_label = |part: &&str| part.chars().count() <= LONGEST_OF_SET;
+    // 3,5 and 4,0 are scores.
+    let numbers = parts.iter().filter_map(|part| number(part));
+    let are_numbers = numbers.clone().count() == parts.len();
+    let may_be_numbers = || {
+        let whole = numbers.clone().all(|number| number.fract() == 0.0);
+        whole && (lists || !cells.iter().any(|cell| cell.contains(',')))
+    };
+    let different: HashSet<&str> = cells.iter().copied().collect();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for part in different.iter().flat_map(|cell| split_labels(cell)) {
+        *places.entry(part.into_owned()).or_default() += 1;
+    }
+    let is_shared = places.values().any(|places| *places > 1);
+    // Names may have commas, and words in common.
+    let are_names = parts.len() > different.len() && !cells.iter().any(|it| it.contains('|'));
+    let come_again = lists || (is_shared && !are_names);
+    let are_labels = come_again
+        && parts.len() > 1
+        && is_few(parts.len(), cells.len())
+        && parts.iter().all(is_label)
+        && (!are_numbers || may_be_numbers());
+    are_labels.then(|| {
+        let parts = split.into_iter().flatten();
+        parts.map(|part| Some(part.into_owned())).collect()
+    })
 }
 
 /// Whether a column of cells may be labels, if nothing is known of its name: numbers, or texts that come again.
 pub fn may_be_labels(cells: &[Option<String>]) -> bool {
+    if sets(cells).is_some() {
+        return true;
+    }
     let counts = Counts::of(cells);
     let (rows, different) = (counts.rows(), counts.labels.len());
     if different < 2 {
@@ -430,6 +519,52 @@ mod tests {
             ("label", &[("-3.5", 4), ("2.5", 4)], -4.0, 3.0),
         ] {
             assert_eq!(kind(column, labels), Kind::Score(low, high), "{labels:?}");
+        }
+    }
+
+    #[test]
+    fn several_labels_a_row_are_told_from_names_with_commas_and_from_texts() {
+        let topics = ["sport|law", "law", "art | sport", "sport", "", "law|art"];
+        let topics: Vec<(&str, usize)> = topics.iter().map(|it| (*it, 2)).collect();
+        let labels = guess("topics", &cells(&topics), &[]).expect("labels");
+        assert!(labels.multi);
+        assert_eq!(labels.kind, classes(&["art", "law", "sport"]));
+        assert_eq!(
+            labels.seen,
+            "12 rows: \"art\" 4, \"law\" 6, \"sport\" 6; none in 2"
+        );
+        for (yes, cells_with) in [
+            (
+                true,
+                &[("joy, anger", 3), ("joy", 2), ("anger", 3), ("fear,joy", 1)][..],
+            ),
+            (true, &[("[\"a\",\"b\"]", 3), ("[]", 2), ("[\"b\"]", 3)]),
+            (true, &[("[0,2]", 3), ("[1]", 4)]),
+            (true, &[("1|2", 3), ("2", 3), ("1", 3)]),
+            (true, &[("1;2", 3), ("2", 3), ("1", 3)]),
+            (true, &[("a|b", 3), ("b|c", 3), ("c|d", 3)]),
+            (false, &[("law, and order", 3), ("sport", 3)]),
+            (
+                false,
+                &[("law, and order", 3), ("law, and war", 3), ("art", 3)],
+            ),
+            (false, &[("a|b", 3), ("c", 3)]),
+            (
+                false,
+                &[("3,5", 3), ("4,0", 3), ("3,0", 3), ("4,5", 3), ("5,0", 1)],
+            ),
+            (false, &[("[0.25,0.5]", 9), ("[0.75,0.5]", 3)]),
+            (false, &[("yes", 3), ("no", 3)]),
+            (
+                false,
+                &[
+                    ("a film, and a good one", 1),
+                    ("well; so, so", 1),
+                    ("no", 1),
+                ],
+            ),
+        ] {
+            assert_eq!(sets(&cells(cells_with)).is_some(), yes, "{cells_with:?}");
         }
     }
 

@@ -162,6 +162,9 @@ fn section(task: &Task, limit: &Limit<'_>, path_of: &dyn Fn(&Path) -> String) ->
         Kind::Binary(names) => lines.say("binary", &list(names), &seen),
         Kind::Score(low, high) => lines.say("score", &format!("[{low}, {high}]"), &seen),
     }
+    if task.labels.multi {
+        lines.say("multi", "true", "a row may have several of them, or none");
+    }
     for note in &task.labels.notes {
         lines.note(note);
     }
