@@ -5,7 +5,7 @@ use bertram_train::analysis::TaskAnalysis;
 
 use super::group::{Group, Measure, Statistic};
 use super::read::TrainLine;
-use super::section::{effect_numbers, keys, pooled};
+use super::section::{effect_numbers, pooled};
 use super::{Report, ReportError};
 
 /// A row; what does not apply is empty.
@@ -76,7 +76,7 @@ pub(super) fn table(report: &Report) -> Result<String, ReportError> {
         means(&mut out, report, group)?;
         training(&mut out, report, group)?;
         predictions(&mut out, report, group)?;
-        for (key, value) in keys(group) {
+        for (key, value) in group.keys() {
             out.row(Row {
                 section: "setting",
                 setting: &group.label,

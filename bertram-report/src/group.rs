@@ -6,6 +6,7 @@ use bertram_core::metric::{SplitScores, TaskScores};
 use bertram_core::task::{TaskId, TaskSpec};
 use bertram_train::config::{ExperimentSettings, PaperScores};
 
+use super::keys::{Difference, difference, keys};
 use super::read::{DevLine, RunRecord};
 
 /// A score that is reported.
@@ -140,6 +141,17 @@ impl Group {
     /// `experiment.title`.
     pub fn title(&self) -> Option<&str> {
         self.experiment()?.title.as_deref()
+    }
+
+    /// Dotted keys and values of the config, without the seed and without what only names it.
+    pub(super) fn keys(&self) -> BTreeMap<String, String> {
+        let first = self.runs.first();
+        first.map_or_else(BTreeMap::new, |run| keys(&run.settings))
+    }
+
+    /// Keys in which another group's config differs from this one's: the key, its value here, and its value there.
+    pub(super) fn difference(&self, other: &Group) -> Vec<Difference> {
+        difference(&self.keys(), &other.keys())
     }
 
     /// The published scores.
@@ -302,16 +314,23 @@ fn name(groups: &mut [Group]) {
         format!("{}{}", id(group), changes.unwrap_or_default())
     };
     let candidates: [&dyn Fn(&Group) -> String; 4] = [&id, &with_levels, &with_keys, &with_run];
-    let mut labels = Vec::new();
-    for index in 0..groups.len() {
-        let label = candidates
-            .iter()
-            .map(|label| label(&groups[index]))
-            .zip(&candidates)
-            .find(|(label, make)| groups.iter().filter(|group| make(group) == *label).count() == 1)
-            .map(|(label, _)| label);
-        labels.push(label.unwrap_or_else(|| groups[index].runs[0].path.display().to_string()));
-    }
+    let candidates = candidates.map(|make| -> Vec<String> { groups.iter().map(make).collect() });
+    let path = |group: &Group| {
+        let first = group.runs.first();
+        first.map_or_else(String::new, |run| run.path.display().to_string())
+    };
+    let labels: Vec<String> = groups
+        .iter()
+        .enumerate()
+        .map(|(index, group)| {
+            let is_unique = |labels: &&Vec<String>| {
+                let same = labels.iter().filter(|label| **label == labels[index]);
+                same.count() == 1
+            };
+            let label = candidates.iter().find(is_unique);
+            label.map_or_else(|| path(group), |labels| labels[index].clone())
+        })
+        .collect();
     for (group, label) in groups.iter_mut().zip(labels) {
         group.label = label;
     }
@@ -320,13 +339,13 @@ fn name(groups: &mut [Group]) {
 /// The keys in which a group's config differs from another's, as a name says them: `, epochs=3, pooling=mean`.
 fn changes(from: &Group, to: &Group) -> String {
     const MOST: usize = 3;
-    let changes = super::section::difference(from, to);
+    let changes = from.difference(to);
     let mut shown: Vec<String> = changes
         .iter()
         .take(MOST)
         .map(|(key, _, here)| {
             let last = key.rsplit('.').next().unwrap_or(key);
-            format!(", {last}={here}")
+            format!(", {last}={}", here.as_deref().unwrap_or("none"))
         })
         .collect();
     if changes.len() > MOST {

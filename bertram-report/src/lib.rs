@@ -15,6 +15,7 @@ mod error;
 pub mod experiment;
 mod group;
 mod html;
+mod keys;
 mod markdown;
 mod number;
 mod pages;

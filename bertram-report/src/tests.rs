@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bertram_train::config::Settings;
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -444,4 +445,46 @@ fn effects_are_shown_where_levels_vary() {
         markdown.contains("there are no effects to show: no run of"),
         "{markdown}"
     );
+}
+
+/// The files that a report is made from.
+const READ: [&str; 5] = [
+    "config.toml",
+    "run.json",
+    "metrics.jsonl",
+    "analysis.json",
+    "summary.json",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn no_damage_to_a_run_makes_a_report_panic(
+        file in prop::sample::select(READ.to_vec()),
+        place in 0.0..1.0f64,
+        cut: bool,
+        more in prop_oneof![
+            prop::sample::select(vec!["-1", "1e309", "null", "[]", "{}", "\"", "18446744073709551615"]).prop_map(|it| it.as_bytes().to_vec()),
+            prop::collection::vec(any::<u8>(), 0..9),
+        ],
+    ) {
+        let dir = tempfile::tempdir().expect("temp dir");
+        write_run(&dir.path().join("whole"), E04, 1, Some([0.5; 3]));
+        let run = dir.path().join("damaged");
+        write_run(&run, E11, 1, Some([0.6; 3]));
+        let path = run.join(file);
+        let mut bytes = std::fs::read(&path).expect("a file");
+        let at = (bytes.len() as f64 * place) as usize;
+        bytes.splice(at..at, more);
+        if cut {
+            bytes.truncate(at);
+        }
+        std::fs::write(path, bytes).expect("written");
+        // One run is damaged at most: the other is reported.
+        let report = Report::read(&[dir.path().to_owned()], None).expect("a report");
+        report.html("").expect("a page");
+        report.csv().expect("a table");
+        report.pages("").expect("pages");
+    }
 }

@@ -11,7 +11,7 @@ mod training;
 pub(super) use effects::numbers as effect_numbers;
 pub(super) use predictions::pooled;
 pub(super) use scores::{heading, summary};
-pub(super) use settings::{began, difference, keys, unfinished, unreadable};
+pub(super) use settings::{began, unfinished, unreadable};
 
 use super::chart::COLOURS;
 use super::document::{Document, LegendEntry, Section};

@@ -1,6 +1,6 @@
 //! What ran: settings, environment, and what did not finish.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bertram_core::task::TaskId;
 use bertram_train::phase::Phase;
@@ -27,7 +27,7 @@ pub(super) fn settings(report: &Report) -> Section {
             if index == report.baseline {
                 continue;
             }
-            let different = difference(report.baseline(), group);
+            let different = report.baseline().difference(group);
             if different.is_empty() {
                 table.row([
                     group.label.clone(),
@@ -37,7 +37,8 @@ pub(super) fn settings(report: &Report) -> Section {
                 ]);
             }
             for (key, there, here) in different {
-                table.row([group.label.clone(), key, there, here]);
+                let shown = |value: Option<String>| value.unwrap_or_else(|| NONE.into());
+                table.row([group.label.clone(), key, shown(there), shown(here)]);
             }
         }
         blocks.push(Block::table(table));
@@ -82,54 +83,6 @@ fn changed(report: &Report) -> Option<Block> {
         }
     }
     any.then(|| Block::table(table))
-}
-
-/// Dotted keys and values of a config, without the seed and without what only names it.
-pub(crate) fn keys(group: &Group) -> BTreeMap<String, String> {
-    fn flatten(path: &str, value: &toml::Value, keys: &mut BTreeMap<String, String>) {
-        match value {
-            toml::Value::Table(table) => {
-                for (key, value) in table {
-                    let path = match path {
-                        "" => key.clone(),
-                        path => format!("{path}.{key}"),
-                    };
-                    flatten(&path, value, keys);
-                }
-            }
-            toml::Value::String(text) => {
-                keys.insert(path.to_owned(), text.clone());
-            }
-            value => {
-                keys.insert(path.to_owned(), value.to_string());
-            }
-        }
-    }
-    let mut all = BTreeMap::new();
-    if let Some(run) = group.runs.first()
-        && let Ok(table) = toml::from_str::<toml::Table>(&run.settings.to_toml())
-    {
-        flatten("", &toml::Value::Table(table), &mut all);
-    }
-    all.retain(|key, _| key != "train.seed" && !key.starts_with("experiment."));
-    all
-}
-
-/// Keys in which two settings differ, with the values of each.
-pub(crate) fn difference(from: &Group, to: &Group) -> Vec<(String, String, String)> {
-    let (baseline, here) = (&keys(from), &keys(to));
-    let mut all: Vec<&String> = baseline.keys().chain(here.keys()).collect();
-    all.sort();
-    all.dedup();
-    all.into_iter()
-        .filter(|key| baseline.get(*key) != here.get(*key))
-        .map(|key| {
-            let value = |keys: &BTreeMap<String, String>| {
-                keys.get(key).cloned().unwrap_or_else(|| NONE.into())
-            };
-            (key.clone(), value(baseline), value(here))
-        })
-        .collect()
 }
 
 /// Where and how each run was made.

@@ -7,6 +7,7 @@ use crate::task::{TaskId, TaskSpec};
 use burn::backend::Flex;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const TEXTS: [&str; 3] = ["the film was good", "a dog", "the cat runs on"];
@@ -690,4 +691,107 @@ fn a_task_of_ones_own_says_what_it_is() {
     // Where every task is a preset, older programs read the file.
     save(dir.path(), &model(vec![sst]), encode(Pooling::Cls));
     assert_eq!(value("heads.json")["version"], 2);
+}
+
+/// What a disk or a hand does to a file.
+#[derive(Clone, Debug)]
+enum Damage {
+    Cut,
+    Flip(u8),
+    Insert(Vec<u8>),
+    Repeat(usize),
+}
+
+fn damage() -> impl Strategy<Value = (f64, Damage)> {
+    let tokens = [
+        "-1",
+        "0",
+        "1e309",
+        "null",
+        "[]",
+        "{}",
+        "\"",
+        "18446744073709551615",
+    ];
+    let kind = prop_oneof![
+        Just(Damage::Cut),
+        any::<u8>().prop_map(Damage::Flip),
+        prop::sample::select(tokens.to_vec()).prop_map(|it| Damage::Insert(it.into())),
+        prop::collection::vec(any::<u8>(), 1..9).prop_map(Damage::Insert),
+        (1usize..64).prop_map(Damage::Repeat),
+    ];
+    (0.0..1.0f64, kind)
+}
+
+fn damaged(mut bytes: Vec<u8>, damages: &[(f64, Damage)]) -> Vec<u8> {
+    for (place, damage) in damages {
+        let at = (bytes.len() as f64 * place) as usize;
+        match damage {
+            Damage::Cut => bytes.truncate(at),
+            Damage::Flip(mask) => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= mask;
+                }
+            }
+            Damage::Insert(more) => {
+                bytes.splice(at..at, more.iter().copied());
+            }
+            Damage::Repeat(count) => {
+                let end = (at + count).min(bytes.len());
+                let again = bytes[at..end].to_vec();
+                bytes.splice(at..at, again);
+            }
+        }
+    }
+    bytes
+}
+
+/// A folder that is written once.
+fn whole_folder() -> &'static Path {
+    static FOLDER: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let model = model(three_tasks(Pooling::Cls));
+        save(dir.path(), &model, encode(Pooling::Cls));
+        dir
+    });
+    folder.path()
+}
+
+/// The files that a model is read from.
+const READ: [&str; 8] = [
+    "config.json",
+    "model.safetensors",
+    "heads.json",
+    "heads.safetensors",
+    "tokenizer.json",
+    "vocab.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn no_damage_to_a_file_makes_the_reader_panic(
+        file in prop::sample::select(READ.to_vec()),
+        damages in prop::collection::vec(damage(), 1..4),
+        is_gone in prop::bool::weighted(0.05),
+    ) {
+        let dir = tempfile::tempdir().expect("temp dir");
+        for name in READ {
+            let bytes = std::fs::read(whole_folder().join(name)).expect("a file");
+            let bytes = match name == file {
+                true if is_gone => continue,
+                true => damaged(bytes, &damages),
+                false => bytes,
+            };
+            std::fs::write(dir.path().join(name), bytes).expect("written");
+        }
+        // A model, or an error with a message that the user can do something about.
+        if let Err(error) = load_model_folder::<Flex>(dir.path(), &Default::default()) {
+            prop_assert!(error.is_input() && !error.to_string().is_empty(), "{}", error);
+        }
+    }
 }

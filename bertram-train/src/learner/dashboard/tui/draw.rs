@@ -253,7 +253,7 @@ fn draw_chart(frame: &mut Frame, area: Rect, group: &Group<'_>) {
     let several = group.curves.len() > 1;
     let datasets = group.curves.iter().zip(COLORS.iter().cycle());
     let datasets = datasets.map(|(curve, color)| {
-        let dataset = Dataset::default()
+        Dataset::default()
             .marker(Marker::Braille)
             // A line needs two points.
             .graph_type(match curve.points.len() {
@@ -261,11 +261,7 @@ fn draw_chart(frame: &mut Frame, area: Rect, group: &Group<'_>) {
                 _ => GraphType::Line,
             })
             .style(Style::new().fg(*color))
-            .data(&curve.points);
-        match several {
-            true => dataset.name(curve.series.label.clone()),
-            false => dataset,
-        }
+            .data(&curve.points)
     });
     let points = || group.curves.iter().flat_map(|curve| &curve.points);
     let y = bounds(points().map(|(_, number)| *number));
@@ -287,8 +283,16 @@ fn draw_chart(frame: &mut Frame, area: Rect, group: &Group<'_>) {
         true => format!("{:.1}k", number / 1e3),
         false => short(number),
     };
+    let mut title = Line::from(title).bold();
+    if several {
+        // A legend would lie over the curves' ends.
+        for (curve, color) in group.curves.iter().zip(COLORS.iter().cycle()) {
+            let name = format!("  {}", curve.series.label);
+            title.push_span(Span::styled(name, Style::new().fg(*color)));
+        }
+    }
     let chart = Chart::new(datasets.collect())
-        .block(Block::new().title(Line::from(title).bold()))
+        .block(Block::new().title(title))
         .x_axis(
             Axis::default()
                 .bounds(x)
@@ -301,7 +305,7 @@ fn draw_chart(frame: &mut Frame, area: Rect, group: &Group<'_>) {
                 .labels([Line::from(label(y[0])), Line::from(label(y[1]))])
                 .style(Style::new().dim()),
         )
-        .hidden_legend_constraints((Constraint::Percentage(60), Constraint::Percentage(80)));
+        .legend_position(None);
     frame.render_widget(chart, area);
 }
 
