@@ -128,7 +128,7 @@ class Stage:
         self.call("data", "demo", "--out", "data", "--rows", "60", "--dev-rows", "24")
         self.call("data", "demo", "--own-tasks", "own", "--rows", "60", "--dev-rows", "24")
         sizes = ["model.random.layers=1", "model.random.hidden-size=32", "model.random.heads=2",
-                 "model.random.intermediate-size=64", "train.epochs=1"]
+                 "model.random.intermediate-size=64", "model.random.max-positions=512", "train.epochs=1"]
         sets = [word for size in sizes for word in ("--set", size)]
         self.call("train", "--config", "quickstart", "--data", "data", "--out", "RUN", "--dashboard", "none", *sets)
 
