@@ -27,6 +27,7 @@ mod tests;
 
 pub use error::ReportError;
 pub use group::{Group, Measure, Statistic};
+pub use pages::INDEX;
 pub use read::{
     DevLine, RunRecord, RunSet, TrainLine, Unfinished, Unreadable, find_runs, read_runs,
 };

@@ -8,8 +8,8 @@ use crate::number;
 use crate::read::RunRecord;
 use crate::{Report, ReportError, html, section};
 
-/// The index.
-pub(super) const INDEX: &str = "index.html";
+/// The page that a folder of pages begins with.
+pub const INDEX: &str = "index.html";
 /// All runs side by side.
 const ALL: &str = "report.html";
 

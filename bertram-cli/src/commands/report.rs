@@ -4,53 +4,32 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use bertram_core::fs::atomic_write;
-use bertram_report::{Report, ReportError};
+use bertram_report::{INDEX, Report, ReportError};
 
 use crate::args::{ReportArgs, ReportFormat};
 use crate::error::{CliError, CliResult, input, work};
 use crate::out;
 
-/// The page that a folder of pages begins with.
-const INDEX: &str = "index.html";
-
 /// Runs the command.
 pub fn run(args: &ReportArgs) -> CliResult {
     out::check_folder_of(args.out.as_deref())?;
     let format = args.format.unwrap_or_else(|| by_name(args.out.as_deref()));
-    match (&args.out, format) {
-        (None, ReportFormat::Html) => {
-            return Err(input(anyhow!(
-                "a page is not for the terminal: name its file with --out report.html, or take --format markdown or csv"
-            )));
-        }
-        (None, ReportFormat::Pages) => {
-            return Err(input(anyhow!(
-                "pages are not for the terminal: name their folder with --out pages"
-            )));
-        }
-        (Some(path), ReportFormat::Pages) => check_pages(path)?,
-        (Some(path), _) => check_out(path)?,
-        (None, _) => {}
+    if format == ReportFormat::Html && args.out.is_none() {
+        return Err(input(anyhow!(
+            "a page is not for the terminal: name its file with --out report.html, or take --format markdown or csv"
+        )));
     }
-    let report = Report::read(&args.runs, args.baseline.as_deref()).map_err(report_error)?;
-    for run in &report.unreadable {
-        tracing::warn!("left out of the report: {}", run.reason);
+    if format == ReportFormat::Pages {
+        return pages(args);
     }
+    if let Some(path) = &args.out {
+        check_out(path)?;
+    }
+    let report = read(args)?;
     let text = match format {
-        ReportFormat::Html => report.html(&made()),
-        ReportFormat::Pages => {
-            // It is there: it was asked for above.
-            let folder = args.out.as_deref().unwrap_or(Path::new("."));
-            let pages = report.pages(&made()).map_err(report_error)?;
-            std::fs::create_dir_all(folder)
-                .map_err(|error| work(anyhow!("{}: {error}", folder.display())))?;
-            for (name, text) in &pages {
-                atomic_write(&folder.join(name), text.as_bytes()).map_err(work)?;
-            }
-            return out::line(&done(&folder.join(INDEX), &report));
-        }
         ReportFormat::Markdown => report.markdown(),
         ReportFormat::Csv => report.csv(),
+        ReportFormat::Html | ReportFormat::Pages => report.html(&made()),
     }
     .map_err(report_error)?;
     match &args.out {
@@ -60,6 +39,32 @@ pub fn run(args: &ReportArgs) -> CliResult {
             out::line(&done(path, &report))
         }
     }
+}
+
+/// Writes a folder of pages.
+fn pages(args: &ReportArgs) -> CliResult {
+    let Some(folder) = &args.out else {
+        return Err(input(anyhow!(
+            "pages are not for the terminal: name their folder with --out pages"
+        )));
+    };
+    check_pages(folder)?;
+    let report = read(args)?;
+    let pages = report.pages(&made()).map_err(report_error)?;
+    std::fs::create_dir_all(folder)
+        .map_err(|error| work(anyhow!("{}: {error}", folder.display())))?;
+    for (name, text) in &pages {
+        atomic_write(&folder.join(name), text.as_bytes()).map_err(work)?;
+    }
+    out::line(&done(&folder.join(INDEX), &report))
+}
+
+fn read(args: &ReportArgs) -> CliResult<Report> {
+    let report = Report::read(&args.runs, args.baseline.as_deref()).map_err(report_error)?;
+    for run in &report.unreadable {
+        tracing::warn!("left out of the report: {}", run.reason);
+    }
+    Ok(report)
 }
 
 /// What was written, and of what.

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use bertram_core::data::Column;
 
-use super::labels::{may_be_labels, sets};
+use super::labels::may_be_labels;
+use super::sets::Sets;
 
 /// Names of columns of labels, the surest first.
 const LABELS: [&str; 28] = [
@@ -193,9 +194,9 @@ fn is_text(column: &Column) -> bool {
     // Labels may have two words, and come again. So do premises, each with three hypotheses: they are many, or long.
     let is_long = || filled.iter().map(chars).sum::<usize>() > LONG * filled.len();
     !filled.is_empty()
-        && sets(&column.cells).is_none()
         && with_words * 10 >= filled.len() * 3
         && (distinct * 2 > filled.len() || distinct > 1000 || is_long())
+        && Sets::of(&column.cells).is_none()
 }
 
 /// Whether a name says that the column identifies rows.

@@ -1,21 +1,12 @@
 //! What labels are, by those of the training rows.
 
-use std::borrow::Cow;
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
-
-use bertram_core::data::split_labels;
+use super::counts::{Counts, MOST_LABELS, is_few, number};
+use super::sets::Sets;
 
 /// Different labels that are few: so many whole numbers are taken for classes, unless the column is called a scale.
 const FEW: usize = 20;
 /// Most names of labels that are written into a config; more are left to `labels = "auto"`.
 const MOST_NAMED: usize = 200;
-/// Most different texts that can be labels.
-const MOST_LABELS: usize = 1000;
-/// Most characters of a label of which a row may have several.
-const LONGEST_OF_SET: usize = 40;
-/// Labels whose rows a comment counts; of more it counts the most frequent.
-const COUNTED: usize = 6;
 
 /// Words in names of columns whose numbers lie on a scale.
 const SCALES: [&str; 8] = [
@@ -102,9 +93,8 @@ pub fn guess(
     other: &[Option<String>],
 ) -> Result<Labels, String> {
     let whole = [train, other].concat();
-    if let Some(sets) = sets(&whole) {
-        // Some cells of the training rows have several; what the others have does not matter.
-        return of_sets(train, &sets);
+    if let Some(sets) = Sets::of(&whole) {
+        return of_sets(&sets, train.len());
     }
     let counts = Counts::of(train);
     let rows = counts.rows();
@@ -152,25 +142,15 @@ pub fn guess(
     })
 }
 
-/// What labels are of which a row may have several. `sets` are those of all splits.
-fn of_sets(train: &[Option<String>], sets: &[Option<String>]) -> Result<Labels, String> {
-    let parts = |cells: &[Option<String>]| -> Vec<Option<String>> {
-        let cells = cells.iter().flatten();
-        let parts = cells.flat_map(|cell| split_labels(cell));
-        parts.map(|part| Some(part.into_owned())).collect()
-    };
-    let counts = Counts::of(&parts(train));
-    let kind = match of_texts(&Counts::of(sets), train.len())? {
+/// What labels are of which a row may have several; the training rows are the first `rows`.
+fn of_sets(sets: &Sets<'_>, rows: usize) -> Result<Labels, String> {
+    let kind = match of_texts(&Counts::of_texts(sets.labels(sets.rows())), rows)? {
         Kind::Binary(both) => Kind::Classes(both.into()),
         kind => kind,
     };
-    let without = train.len()
-        - train
-            .iter()
-            .flatten()
-            .filter(|cell| !split_labels(cell).is_empty())
-            .count();
-    let mut seen = format!("{} rows: {}", train.len(), counts.shown());
+    let counts = Counts::of_texts(sets.labels(rows));
+    let mut seen = format!("{rows} rows: {}", counts.shown());
+    let without = sets.without(rows);
     if without > 0 {
         seen.push_str(&format!("; none in {without}"));
     }
@@ -182,48 +162,9 @@ fn of_sets(train: &[Option<String>], sets: &[Option<String>]) -> Result<Labels, 
     })
 }
 
-/// The labels of cells of which some have several, each for itself; `None` for cells with one label each, and for texts. One
-/// of them that is a label itself (`law, and order`) is told by its parts being no labels of other rows.
-pub fn sets(cells: &[Option<String>]) -> Option<Vec<Option<String>>> {
-    let cells: Vec<&str> = cells.iter().flatten().map(String::as_str).collect();
-    let split: Vec<Vec<Cow<'_, str>>> = cells.iter().map(|cell| split_labels(cell)).collect();
-    let is_list = |cell: &&str| cell.starts_with('[');
-    let lists = cells.iter().all(is_list);
-    if !lists && !split.iter().any(|parts| parts.len() > 1) {
-        return None;
-    }
-    let parts: HashSet<&str> = split.iter().flatten().map(Cow::as_ref).collect();
-    let is_label = |part: &&str| part.chars().count() <= LONGEST_OF_SET;
-    // 3,5 and 4,0 are scores.
-    let numbers = parts.iter().filter_map(|part| number(part));
-    let are_numbers = numbers.clone().count() == parts.len();
-    let may_be_numbers = || {
-        let whole = numbers.clone().all(|number| number.fract() == 0.0);
-        whole && (lists || !cells.iter().any(|cell| cell.contains(',')))
-    };
-    let different: HashSet<&str> = cells.iter().copied().collect();
-    let mut places: HashMap<String, usize> = HashMap::new();
-    for part in different.iter().flat_map(|cell| split_labels(cell)) {
-        *places.entry(part.into_owned()).or_default() += 1;
-    }
-    let is_shared = places.values().any(|places| *places > 1);
-    // Names may have commas, and words in common.
-    let are_names = parts.len() > different.len() && !cells.iter().any(|it| it.contains('|'));
-    let come_again = lists || (is_shared && !are_names);
-    let are_labels = come_again
-        && parts.len() > 1
-        && is_few(parts.len(), cells.len())
-        && parts.iter().all(is_label)
-        && (!are_numbers || may_be_numbers());
-    are_labels.then(|| {
-        let parts = split.into_iter().flatten();
-        parts.map(|part| Some(part.into_owned())).collect()
-    })
-}
-
 /// Whether a column of cells may be labels, if nothing is known of its name: numbers, or texts that come again.
 pub fn may_be_labels(cells: &[Option<String>]) -> bool {
-    if sets(cells).is_some() {
+    if Sets::of(cells).is_some() {
         return true;
     }
     let counts = Counts::of(cells);
@@ -237,109 +178,6 @@ pub fn may_be_labels(cells: &[Option<String>]) -> bool {
         Some(numbers) => numbers.iter().any(|it| it.fract() != 0.0) || different < rows,
         None => is_few(different, rows),
     }
-}
-
-/// Whether so many different texts may be labels of so many rows.
-fn is_few(different: usize, rows: usize) -> bool {
-    different <= MOST_LABELS && different * 2 <= rows.max(4)
-}
-
-/// The labels of a column, spellings that differ in upper and lower case as one: the most frequent.
-struct Counts {
-    /// In the order of numbers or of the alphabet, with their rows.
-    labels: Vec<(String, usize)>,
-}
-
-impl Counts {
-    fn of(cells: &[Option<String>]) -> Self {
-        let mut spellings: HashMap<&str, usize> = HashMap::new();
-        for cell in cells.iter().flatten() {
-            *spellings.entry(cell).or_default() += 1;
-        }
-        let mut spellings: Vec<(&str, usize)> = spellings.into_iter().collect();
-        spellings.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(other.0)));
-        let mut places: HashMap<String, usize> = HashMap::new();
-        let mut labels: Vec<(String, usize)> = Vec::new();
-        for (spelling, count) in spellings {
-            match places.entry(same(spelling)) {
-                Entry::Occupied(place) => labels[*place.get()].1 += count,
-                Entry::Vacant(place) => {
-                    place.insert(labels.len());
-                    labels.push((plain(spelling), count));
-                }
-            }
-        }
-        let key = |label: &str| number(label).unwrap_or(f64::INFINITY);
-        labels.sort_by(|(one, _), (other, _)| {
-            key(one).total_cmp(&key(other)).then_with(|| one.cmp(other))
-        });
-        Self { labels }
-    }
-
-    fn rows(&self) -> usize {
-        self.labels.iter().map(|(_, count)| count).sum()
-    }
-
-    fn has(&self, label: &str) -> bool {
-        self.labels
-            .iter()
-            .any(|(known, _)| same(known) == same(label))
-    }
-
-    fn low(&self) -> &str {
-        self.labels.first().map_or("", |(label, _)| label)
-    }
-
-    fn high(&self) -> &str {
-        self.labels.last().map_or("", |(label, _)| label)
-    }
-
-    /// `"no" 12, "yes" 8`.
-    fn shown(&self) -> String {
-        let mut most: Vec<&(String, usize)> = self.labels.iter().collect();
-        if most.len() > COUNTED {
-            most.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        }
-        let mut shown: Vec<String> = most
-            .iter()
-            .take(COUNTED)
-            .map(|(label, count)| format!("{} {count}", short(label)))
-            .collect();
-        if most.len() > COUNTED {
-            shown.push(format!("and {} more labels", most.len() - COUNTED));
-        }
-        shown.join(", ")
-    }
-}
-
-/// A label as a comment shows it: on one line, and not all of a sentence.
-fn short(label: &str) -> String {
-    const MOST: usize = 40;
-    match label.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{:?}", format!("{}…", &label[..end])),
-        None => format!("{label:?}"),
-    }
-}
-
-/// Labels that are one: `Yes` and `yes`, `1` and `1.0`.
-fn same(label: &str) -> String {
-    match number(label) {
-        Some(_) => plain(label),
-        None => label.to_lowercase(),
-    }
-}
-
-/// A whole number without a point; other labels as they are.
-fn plain(label: &str) -> String {
-    match number(label) {
-        Some(number) if number.fract() == 0.0 && number.abs() < 1e15 => format!("{number:.0}"),
-        _ => label.to_owned(),
-    }
-}
-
-/// The number that a label is.
-fn number(label: &str) -> Option<f64> {
-    label.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// What labels are that are all numbers; `numbers` are the different ones, in their order.
@@ -523,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn several_labels_a_row_are_told_from_names_with_commas_and_from_texts() {
+    fn several_labels_a_row_are_classes() {
         let topics = ["sport|law", "law", "art | sport", "sport", "", "law|art"];
         let topics: Vec<(&str, usize)> = topics.iter().map(|it| (*it, 2)).collect();
         let labels = guess("topics", &cells(&topics), &[]).expect("labels");
@@ -533,39 +371,6 @@ mod tests {
             labels.seen,
             "12 rows: \"art\" 4, \"law\" 6, \"sport\" 6; none in 2"
         );
-        for (yes, cells_with) in [
-            (
-                true,
-                &[("joy, anger", 3), ("joy", 2), ("anger", 3), ("fear,joy", 1)][..],
-            ),
-            (true, &[("[\"a\",\"b\"]", 3), ("[]", 2), ("[\"b\"]", 3)]),
-            (true, &[("[0,2]", 3), ("[1]", 4)]),
-            (true, &[("1|2", 3), ("2", 3), ("1", 3)]),
-            (true, &[("1;2", 3), ("2", 3), ("1", 3)]),
-            (true, &[("a|b", 3), ("b|c", 3), ("c|d", 3)]),
-            (false, &[("law, and order", 3), ("sport", 3)]),
-            (
-                false,
-                &[("law, and order", 3), ("law, and war", 3), ("art", 3)],
-            ),
-            (false, &[("a|b", 3), ("c", 3)]),
-            (
-                false,
-                &[("3,5", 3), ("4,0", 3), ("3,0", 3), ("4,5", 3), ("5,0", 1)],
-            ),
-            (false, &[("[0.25,0.5]", 9), ("[0.75,0.5]", 3)]),
-            (false, &[("yes", 3), ("no", 3)]),
-            (
-                false,
-                &[
-                    ("a film, and a good one", 1),
-                    ("well; so, so", 1),
-                    ("no", 1),
-                ],
-            ),
-        ] {
-            assert_eq!(sets(&cells(cells_with)).is_some(), yes, "{cells_with:?}");
-        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! `bertram-cli config init`: a config to start from, by the name of a recipe or for data files.
 
 mod columns;
+mod counts;
 mod files;
 mod labels;
 mod names;
+mod sets;
 mod write;
 
 use std::collections::BTreeMap;
