@@ -27,6 +27,13 @@ fn main() {
             hash = format!("-{:016x}", hasher.finish());
         }
     }
+    // So that the program finds LibTorch where it was built beside it.
+    if let Some(lib) = std::env::var_os("DEP_TCH_LIBTORCH_LIB") {
+        println!(
+            "cargo::rustc-link-arg=-Wl,-rpath,{}",
+            PathBuf::from(lib).display()
+        );
+    }
     println!("cargo::rustc-env=BERTRAM_KERNELS_HASH={hash}");
     println!("cargo::rustc-env=BERTRAM_COMMIT={}", commit());
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use bertram_train::config::Settings;
+use bertram_train::device::DeviceName;
 use bertram_train::learner::{Dashboard, StopFlag, TrainingSession, train};
 use bertram_train::phase::PhaseClock;
 use bertram_train::pipeline::{self, Place};
@@ -33,7 +34,7 @@ pub fn begin(settings: Settings, folder: &Path) -> anyhow::Result<TrainingSessio
         clock: PhaseClock::new(Instant::now()),
         commit: None,
         backend: "flex".to_owned(),
-        number: 0,
+        name: DeviceName::default(),
         device: Default::default(),
     };
     let run = RunFolder::create(folder.join("run"))?;

@@ -1,6 +1,7 @@
 //! Concrete backends. No other file names one.
 
 use bertram_kernels::{Kernels, TrainBackend};
+use bertram_train::device::DeviceName;
 use burn::backend::Autodiff;
 #[cfg(feature = "activation-checkpointing")]
 use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
@@ -9,6 +10,8 @@ pub use crate::backend_kind::BackendKind;
 use crate::error::{CliResult, input};
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use crate::gpu;
+#[cfg(feature = "libtorch")]
+use crate::libtorch;
 
 /// Work that runs on any backend.
 pub trait BackendJob {
@@ -22,13 +25,13 @@ pub trait BackendJob {
 /// A device, and how it computes.
 #[derive(Clone, Copy, Debug)]
 pub struct DeviceOptions {
-    /// Number of the device, counted from 0.
-    pub number: usize,
+    /// Which of the backend's devices; `None` for its first.
+    pub device: Option<DeviceName>,
     /// With activation checkpointing.
     pub checkpointing: bool,
     /// f32 products may be TF32 products, where the device has them.
     #[cfg_attr(
-        not(feature = "cuda"),
+        not(any(feature = "cuda", feature = "libtorch")),
         allow(dead_code, reason = "CUDA alone has TF32")
     )]
     pub tf32: bool,
@@ -36,18 +39,61 @@ pub struct DeviceOptions {
 
 impl DeviceOptions {
     /// A device as it comes.
-    pub fn plain(number: usize) -> Self {
+    pub fn plain(device: Option<DeviceName>) -> Self {
         Self {
-            number,
+            device,
             checkpointing: false,
             tf32: true,
         }
     }
 }
 
-/// Runs a job on device number `number` of a backend.
-pub fn dispatch<J: BackendJob>(kind: BackendKind, number: usize, job: J) -> CliResult<J::Output> {
-    dispatch_with(kind, DeviceOptions::plain(number), job)
+/// Runs a job on a device of a backend; without one, on its first.
+pub fn dispatch<J: BackendJob>(
+    kind: BackendKind,
+    device: Option<DeviceName>,
+    job: J,
+) -> CliResult<J::Output> {
+    dispatch_with(kind, DeviceOptions::plain(device), job)
+}
+
+/// The device that is meant on a backend.
+///
+/// # Errors
+/// If this build does not have the backend, or the backend no devices of such a name.
+pub fn device_of(kind: BackendKind, named: Option<DeviceName>) -> CliResult<DeviceName> {
+    check_compiled(kind)?;
+    #[cfg(feature = "libtorch")]
+    if kind == BackendKind::Libtorch {
+        return libtorch::named(named);
+    }
+    match named {
+        None => Ok(DeviceName::default()),
+        Some(DeviceName::Number(number)) => Ok(DeviceName::Number(number)),
+        Some(name) => Err(input(anyhow::anyhow!(
+            "--device {name}: backend {} counts its devices from 0; `bertram-cli backends` lists them",
+            kind.name()
+        ))),
+    }
+}
+
+fn check_compiled(kind: BackendKind) -> CliResult {
+    if kind.is_compiled() {
+        return Ok(());
+    }
+    Err(input(anyhow::anyhow!(
+        "this build has no backend {name}; build one that has it with: {command}",
+        name = kind.name(),
+        command = kind.build_command()
+    )))
+}
+
+/// The number of a device of a backend that counts its devices.
+fn number_of(kind: BackendKind, named: Option<DeviceName>) -> CliResult<usize> {
+    Ok(match device_of(kind, named)? {
+        DeviceName::Number(number) | DeviceName::Cuda(number) => number,
+        DeviceName::Cpu | DeviceName::Mps => 0,
+    })
 }
 
 /// The same, with options.
@@ -57,7 +103,7 @@ pub fn dispatch_with<J: BackendJob>(
     job: J,
 ) -> CliResult<J::Output> {
     let DeviceOptions {
-        number,
+        device,
         checkpointing,
         ..
     } = options;
@@ -67,17 +113,11 @@ pub fn dispatch_with<J: BackendJob>(
             kind.build_command()
         )));
     }
-    if !kind.is_compiled() {
-        return Err(input(anyhow::anyhow!(
-            "this build has no backend {name}; build one that has it with: {command}",
-            name = kind.name(),
-            command = kind.build_command()
-        )));
-    }
+    check_compiled(kind)?;
     match kind {
         #[cfg(feature = "flex")]
         BackendKind::Flex => {
-            only_device_zero(kind, number)?;
+            only_device_zero(kind, number_of(kind, device)?)?;
             Ok(run::<burn::backend::Flex, J>(
                 job,
                 Default::default(),
@@ -86,7 +126,7 @@ pub fn dispatch_with<J: BackendJob>(
         }
         #[cfg(feature = "ndarray")]
         BackendKind::Ndarray => {
-            only_device_zero(kind, number)?;
+            only_device_zero(kind, number_of(kind, device)?)?;
             Ok(run::<burn::backend::NdArray, J>(
                 job,
                 Default::default(),
@@ -95,13 +135,22 @@ pub fn dispatch_with<J: BackendJob>(
         }
         #[cfg(feature = "wgpu")]
         BackendKind::Wgpu | BackendKind::Vulkan | BackendKind::Metal => {
-            let device = gpu::wgpu_device(kind, number)?;
+            let device = gpu::wgpu_device(kind, number_of(kind, device)?)?;
             Ok(run::<burn::backend::Wgpu, J>(job, device, checkpointing))
         }
         #[cfg(feature = "cuda")]
         BackendKind::Cuda => {
-            let device = gpu::cuda_device(number, options.tf32)?;
+            let device = gpu::cuda_device(number_of(kind, device)?, options.tf32)?;
             Ok(run::<burn::backend::Cuda, J>(job, device, checkpointing))
+        }
+        #[cfg(feature = "libtorch")]
+        BackendKind::Libtorch => {
+            let device = libtorch::ready(device_of(kind, device)?, options.tf32)?;
+            Ok(run::<burn::backend::LibTorch, J>(
+                job,
+                device,
+                checkpointing,
+            ))
         }
         // Not compiled in: said above.
         #[allow(
@@ -135,9 +184,9 @@ fn only_device_zero(kind: BackendKind, number: usize) -> CliResult {
     )))
 }
 
-/// The devices that a backend finds, described; an empty list means none.
-pub fn devices(kind: BackendKind) -> Vec<String> {
-    match kind {
+/// The devices that a backend finds, each with a description; an empty list means none.
+pub fn devices(kind: BackendKind) -> Vec<(DeviceName, String)> {
+    let described = match kind {
         BackendKind::Flex | BackendKind::Ndarray => {
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
             vec![format!("CPU, {threads} threads")]
@@ -146,12 +195,18 @@ pub fn devices(kind: BackendKind) -> Vec<String> {
         BackendKind::Wgpu | BackendKind::Vulkan | BackendKind::Metal => gpu::wgpu_names(kind),
         #[cfg(feature = "cuda")]
         BackendKind::Cuda => gpu::cuda_names(),
+        #[cfg(feature = "libtorch")]
+        BackendKind::Libtorch => return libtorch::names(),
         #[allow(
             unreachable_patterns,
             reason = "reachable or not by the build's features"
         )]
         _ => Vec::new(),
-    }
+    };
+    let numbered = described.into_iter().enumerate();
+    numbered
+        .map(|(number, device)| (DeviceName::Number(number), device))
+        .collect()
 }
 
 #[cfg(test)]
@@ -170,16 +225,23 @@ mod tests {
             BackendKind::default_of_build().ok(),
             Some(BackendKind::Flex)
         );
-        assert!(dispatch(BackendKind::Flex, 0, Nothing).is_ok());
-        let error = dispatch(BackendKind::Flex, 1, Nothing).expect_err("one device");
+        assert!(dispatch(BackendKind::Flex, None, Nothing).is_ok());
+        let error = dispatch(BackendKind::Flex, Some(DeviceName::Number(1)), Nothing)
+            .expect_err("one device");
         assert_eq!(
             error.message(),
             "error: backend flex has one device, the CPU: use --device 0"
         );
         let checkpointing = DeviceOptions {
             checkpointing: true,
-            ..DeviceOptions::plain(0)
+            ..DeviceOptions::plain(None)
         };
+        let error = dispatch(BackendKind::Flex, Some(DeviceName::Cuda(0)), Nothing)
+            .expect_err("devices have no names");
+        assert_eq!(
+            error.message(),
+            "error: --device cuda:0: backend flex counts its devices from 0; `bertram-cli backends` lists them"
+        );
         assert_eq!(
             dispatch_with(BackendKind::Flex, checkpointing, Nothing).is_ok(),
             cfg!(feature = "activation-checkpointing")

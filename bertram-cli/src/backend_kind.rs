@@ -19,17 +19,20 @@ pub enum BackendKind {
     Metal,
     /// An NVIDIA GPU, through CUDA.
     Cuda,
+    /// PyTorch's library: the CPU, an NVIDIA GPU, or Apple's.
+    Libtorch,
 }
 
 impl BackendKind {
     /// All backends, in the order in which a build prefers them.
-    pub const ALL: [BackendKind; 6] = [
+    pub const ALL: [BackendKind; 7] = [
         BackendKind::Flex,
         BackendKind::Ndarray,
         BackendKind::Cuda,
         BackendKind::Vulkan,
         BackendKind::Metal,
         BackendKind::Wgpu,
+        BackendKind::Libtorch,
     ];
 
     /// Its name on the command line, which is also its cargo feature.
@@ -41,6 +44,7 @@ impl BackendKind {
             BackendKind::Vulkan => "vulkan",
             BackendKind::Metal => "metal",
             BackendKind::Cuda => "cuda",
+            BackendKind::Libtorch => "libtorch",
         }
     }
 
@@ -58,6 +62,7 @@ impl BackendKind {
             BackendKind::Vulkan => cfg!(feature = "vulkan"),
             BackendKind::Metal => cfg!(feature = "metal"),
             BackendKind::Cuda => cfg!(feature = "cuda"),
+            BackendKind::Libtorch => cfg!(feature = "libtorch"),
         }
     }
 
@@ -74,9 +79,12 @@ impl BackendKind {
             })
     }
 
-    /// Whether it computes on GPUs.
+    /// Whether it computes on GPUs with kernels that this project has compiled.
     pub fn is_gpu(self) -> bool {
-        !matches!(self, BackendKind::Flex | BackendKind::Ndarray)
+        !matches!(
+            self,
+            BackendKind::Flex | BackendKind::Ndarray | BackendKind::Libtorch
+        )
     }
 
     /// What batches are padded to a multiple of, where the config does not say: a GPU compiles kernels for the sizes it

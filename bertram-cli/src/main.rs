@@ -10,6 +10,8 @@ mod error;
 mod gpu;
 mod hub;
 mod interrupt;
+#[cfg(feature = "libtorch")]
+mod libtorch;
 mod logging;
 mod out;
 mod pretrained;

@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use bertram_train::pipeline::BURN_VERSION;
 
 /// Cargo features that say what the program can do.
-const FEATURES: [(&str, bool); 8] = [
+const FEATURES: [(&str, bool); 9] = [
     ("flex", cfg!(feature = "flex")),
+    ("libtorch", cfg!(feature = "libtorch")),
     ("ndarray", cfg!(feature = "ndarray")),
     ("cuda", cfg!(feature = "cuda")),
     ("vulkan", cfg!(feature = "vulkan")),

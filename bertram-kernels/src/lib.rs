@@ -1,18 +1,24 @@
 //! Operations that a BERT encoder and its optimiser spend their time in, each as one call.
 //!
 //! [`Kernels`] is a Burn backend with these operations. Its provided methods compose them of Burn's own ([`composed`]),
-//! which serves every backend; `Flex`, the CPU backend, and `CubeBackend`, that of GPUs, have fused ones, alone and under
-//! `Autodiff`.
+//! which serves every backend; `Flex`, the CPU backend, `CubeBackend`, that of GPUs, and `LibTorch` have fused ones, alone
+//! and under `Autodiff`.
 //! [`KernelKind`] chooses between the two at run time.
 
 mod adamw;
 mod backends;
 pub mod composed;
+#[cfg(all(test, any(feature = "cube", feature = "libtorch")))]
+mod conformance;
 #[cfg(feature = "cube")]
 mod cube;
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(feature = "libtorch")]
+mod graph;
 mod kernels;
+#[cfg(feature = "libtorch")]
+pub mod libtorch;
 mod operands;
 mod precision;
 pub mod products;

@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::config::{BaselineSettings, Settings};
 use crate::corpus::{data_files, dev_rows, read_corpus, with_labels};
+use crate::device::DeviceName;
 use crate::phase::PhaseSeconds;
 use crate::pipeline::{
     BURN_VERSION, FurtherScores, PipelineError, SplitPredictions, Summary, Versions, is_whole,
@@ -40,7 +41,7 @@ pub fn run_baseline(
         commit,
         machine: Machine::here(),
         backend: backend.into(),
-        device: 0,
+        device: DeviceName::default(),
         seed: settings.train.seed,
         model: None,
         model_sha256: None,

@@ -26,6 +26,7 @@ BY_HAND = [
     (r"^\.ci/run", "builds and tests everything"),
     (r"^cargo install ", "compiles everything"),
     (r"^cargo run .*--features (vulkan|cuda)", "needs a GPU"),
+    (r"pip install torch|--features libtorch", "needs PyTorch: .ci/long has it"),
     (r"^cargo run -p bertram-examples", "compiles; .ci/run runs the examples"),
     (r"/shared/runs", "writes outside of its folder"),
 ]

@@ -5,6 +5,7 @@
     python tests/compare/compare.py                      # train step and evaluation
     python tests/compare/compare.py --what smart,pcgrad  # methods
     python tests/compare/compare.py --shape base --sequences 32,128 --batches 8,32
+    python tests/compare/compare.py --backends flex,libtorch    # a build with both; torch of the Python it was built beside
 
 A ratio above 1 says that bertram is faster. Not part of CI. `epoch.py` compares an epoch on real rows.
 """
@@ -26,6 +27,7 @@ parser.add_argument("--what", default="train-step,evaluate", help="of train-step
 parser.add_argument("--shape", default="minilm")
 parser.add_argument("--batches", default="8")
 parser.add_argument("--sequences", default="32,128")
+parser.add_argument("--backends", default="flex", help="of bertram's, all in turn")
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement")
 parser.add_argument("--rounds", type=int, default=3)
@@ -43,11 +45,11 @@ def sizes(batch, sequence):
     return ["--shape", args.shape, "--batch", str(batch), "--sequence", str(sequence), "--seconds", str(args.seconds)]
 
 
-def ours(what, batch, sequence):
+def ours(backend, what, batch, sequence):
+    common = ["--backend", backend, "--json", "--threads", str(args.threads), *sizes(batch, sequence)]
     if what in ("train-step", "evaluate"):
-        return run([args.cli, "bench", what, "--json", "--threads", str(args.threads), *sizes(batch, sequence)])
-    command = [args.cli, "bench", "methods", "--only", what, "--json", "--threads", str(args.threads)]
-    return run([*command, *sizes(batch, sequence)])["methods"][0]
+        return run([args.cli, "bench", what, *common])
+    return run([args.cli, "bench", "methods", "--only", what, *common])["methods"][0]
 
 
 def theirs(what, batch, sequence):
@@ -59,18 +61,29 @@ def median(runs, key):
     return statistics.median(run[key] for run in runs)
 
 
-print("| measurement | batch | sequence | bertram, tokens/s | PyTorch, tokens/s | ratio | memory, MiB | PyTorch |")
-print("|---|---|---|---|---|---|---|---|")
+def table_row(cells):
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+backends = args.backends.split(",")
+heading = ["measurement", "batch", "sequence"]
+heading += [f"{backend}, tokens/s" for backend in backends] + ["PyTorch, tokens/s"]
+heading += [f"{backend} / PyTorch" for backend in backends]
+heading += [f"memory of {backend}, MiB" for backend in backends] + ["of PyTorch"]
+table_row(heading)
+table_row(["---"] * len(heading))
 for what in args.what.split(","):
     for batch in map(int, args.batches.split(",")):
         for sequence in map(int, args.sequences.split(",")):
-            rounds = [(ours(what, batch, sequence), theirs(what, batch, sequence)) for _ in range(args.rounds)]
-            own, other = zip(*rounds)
-            speed = [median(runs, "tokens_per_second") for runs in (own, other)]
-            memory = [median(runs, "peak_memory_bytes") / 2**20 for runs in (own, other)]
-            print(
-                f"| {what} | {batch} | {sequence} | {speed[0]:.0f} | {speed[1]:.0f} | {speed[0] / speed[1]:.2f} "
-                f"| {memory[0]:.0f} | {memory[1]:.0f} |",
-                flush=True,
-            )
-print(f"\n{args.shape}, {args.threads} threads, medians of {args.rounds} rounds in turn; PyTorch {other[0]['torch']}.")
+            columns = [[] for _ in range(len(backends) + 1)]
+            for _ in range(args.rounds):
+                for backend, column in zip(backends, columns):
+                    column.append(ours(backend, what, batch, sequence))
+                columns[-1].append(theirs(what, batch, sequence))
+            speed = [median(column, "tokens_per_second") for column in columns]
+            memory = [median(column, "peak_memory_bytes") / 2**20 for column in columns]
+            cells = [what, str(batch), str(sequence), *(f"{it:.0f}" for it in speed)]
+            cells += [f"{it / speed[-1]:.2f}" for it in speed[:-1]]
+            table_row(cells + [f"{it:.0f}" for it in memory])
+torch = columns[-1][0]["torch"]
+print(f"\n{args.shape}, {args.threads} threads, medians of {args.rounds} rounds in turn; PyTorch {torch}.")

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use bertram_core::data::{Format, Split};
 use bertram_core::task::TaskId;
+use bertram_train::device::DeviceName;
 use bertram_train::learner::Dashboard;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -110,9 +111,10 @@ pub struct BackendArgs {
     /// Where to compute; `bertram-cli backends` lists what this build has. Without it: flex, or the build's first.
     #[arg(long, value_enum)]
     pub backend: Option<BackendKind>,
-    /// Which device of the backend, counted from 0.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub device: usize,
+    /// Which device of the backend, counted from 0; for libtorch its name: cpu, cuda:N or mps, without it the first that is
+    /// listed.
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<DeviceName>,
 }
 
 impl BackendArgs {

@@ -35,13 +35,13 @@ pub fn run() -> CliResult {
         if found.is_empty() {
             table.add_row([kind.name(), "none found", "", "yes"]);
         }
-        for (number, device) in found.iter().enumerate() {
+        for (name, device) in found {
             // One device that fails does not hide the others.
-            let speed = match quietly(|| dispatch(kind, number, Product)) {
+            let speed = match quietly(|| dispatch(kind, Some(name), Product)) {
                 Some(Ok(speed)) => format!("{speed:.0} GFLOP/s"),
                 Some(Err(_)) | None => "failed".to_owned(),
             };
-            table.add_row([kind.name(), &format!("{number}: {device}"), &speed, "yes"]);
+            table.add_row([kind.name(), &format!("{name}: {device}"), &speed, "yes"]);
         }
     }
     out::line(&table.to_string())

@@ -14,7 +14,7 @@ pub fn run(args: &ExportArgs) -> CliResult {
     // Weights are read and written, and nothing is computed: any backend will do.
     dispatch(
         BackendKind::default_of_build()?,
-        0,
+        None,
         Export { args: args.clone() },
     )?
 }

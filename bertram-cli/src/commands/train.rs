@@ -7,13 +7,14 @@ use std::time::Instant;
 use bertram_kernels::TrainBackend;
 use bertram_train::baseline::run_baseline;
 use bertram_train::config::{Loaded, Override, Settings};
+use bertram_train::device::DeviceName;
 use bertram_train::learner::{Dashboard, Outcome, StopFlag, TrainError, TrainingSession, train};
 use bertram_train::pipeline::{self, PipelineError, Place, lower_rates};
 use bertram_train::run_folder::{RunFolder, RunLock, RunState};
 
 use super::finished;
 use crate::args::TrainArgs;
-use crate::backend::{BackendJob, BackendKind, DeviceOptions, dispatch_with};
+use crate::backend::{BackendJob, BackendKind, DeviceOptions, device_of, dispatch_with};
 use crate::error::{CliError, CliResult, input, pipeline_error, work};
 use crate::gpu;
 use crate::hub::resolve_model;
@@ -56,6 +57,7 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag, begun: Instant)
     let says_pooling = loaded.said.iter().any(|key| key.ends_with(".pooling"));
     let settings = loaded.settings;
     let backend = args.backend.kind()?;
+    let device = device_of(backend, args.backend.device)?;
     // Before a model is downloaded for nothing.
     check_data_folder(&settings)?;
     let model_dir = model_dir(&settings, says_pooling)?;
@@ -78,7 +80,7 @@ fn start(args: &TrainArgs, dashboard: Dashboard, stop: StopFlag, begun: Instant)
         stop,
         begun,
         backend,
-        number: args.backend.device,
+        device,
         is_new: true,
         was_there,
     })
@@ -130,7 +132,7 @@ fn begin(mut start: Start) -> CliResult {
         settings,
         run,
         backend,
-        number,
+        device,
         is_new,
         was_there,
         ..
@@ -146,9 +148,9 @@ fn begin(mut start: Start) -> CliResult {
             })?;
         return finished::report(&summary, run);
     }
-    let (backend, number, is_new, was_there) = (*backend, *number, *is_new, *was_there);
+    let (backend, device, is_new, was_there) = (*backend, *device, *is_new, *was_there);
     let folder = run.clone();
-    let options = options(settings, number);
+    let options = options(settings, Some(device));
     dispatch_with(backend, options, start)
         // A run that was never begun leaves no folder, either.
         .inspect_err(|_| {
@@ -190,12 +192,16 @@ fn resume(
             ))
         })?,
     };
+    // Where the run was, if that has a name: a number may be another device tomorrow.
+    let noted = (backend.name() == info.backend).then_some(info.device);
+    let noted = noted.filter(|device| !matches!(device, DeviceName::Number(_)));
+    let device = device_of(backend, args.backend.device.or(noted))?;
     let settings = Settings::load(&run.config(), &[]).map_err(input)?;
     out::progress(&format!("config: {}", run.config().display()));
     log_to_file(&run.log())?;
     dispatch_with(
         backend,
-        options(&settings, args.backend.device),
+        options(&settings, Some(device)),
         Resume {
             overrides: overrides(args),
             run,
@@ -203,7 +209,7 @@ fn resume(
             stop,
             begun,
             backend,
-            number: args.backend.device,
+            device,
         },
     )?
 }
@@ -239,7 +245,7 @@ fn begin_anew(
         stop,
         begun,
         backend,
-        number: args.backend.device,
+        device: device_of(backend, args.backend.device)?,
         is_new: false,
         was_there: true,
     })
@@ -291,9 +297,9 @@ fn command_line() -> Vec<String> {
 }
 
 /// A device that computes as the settings say.
-fn options(settings: &Settings, number: usize) -> DeviceOptions {
+fn options(settings: &Settings, device: Option<DeviceName>) -> DeviceOptions {
     DeviceOptions {
-        number,
+        device,
         checkpointing: settings.train.activation_checkpointing,
         tf32: settings.train.tf32,
     }
@@ -301,12 +307,12 @@ fn options(settings: &Settings, number: usize) -> DeviceOptions {
 
 /// A device that computes as a run's model was trained, as far as that must be known before the device is. What is wrong
 /// with the run is said by whoever opens it.
-pub fn options_of_run(run: &Path, number: usize) -> DeviceOptions {
+pub fn options_of_run(run: &Path, device: Option<DeviceName>) -> DeviceOptions {
     let run = RunFolder::open(run).ok();
     let settings = run.and_then(|run| Settings::load(&run.config(), &[]).ok());
     DeviceOptions {
         tf32: settings.is_none_or(|settings| settings.train.tf32),
-        ..DeviceOptions::plain(number)
+        ..DeviceOptions::plain(device)
     }
 }
 
@@ -327,7 +333,7 @@ struct Start {
     stop: StopFlag,
     begun: Instant,
     backend: BackendKind,
-    number: usize,
+    device: DeviceName,
     /// Whether the folder is this run's first: it goes where the run cannot begin.
     is_new: bool,
     /// Whether the folder was there before: an empty one, which stays.
@@ -343,7 +349,7 @@ impl BackendJob for Start {
             clock: clock_of_run(self.begun, self.dashboard),
             commit: commit(),
             backend: self.backend.name().into(),
-            number: self.number,
+            name: self.device,
             device,
         };
         let folder = self.run.path().to_owned();
@@ -378,7 +384,7 @@ struct Resume {
     stop: StopFlag,
     begun: Instant,
     backend: BackendKind,
-    number: usize,
+    device: DeviceName,
 }
 
 impl BackendJob for Resume {
@@ -390,7 +396,7 @@ impl BackendJob for Resume {
             clock: clock_of_run(self.begun, self.dashboard),
             commit: commit(),
             backend: self.backend.name().into(),
-            number: self.number,
+            name: self.device,
             device,
         };
         let (session, changes) =

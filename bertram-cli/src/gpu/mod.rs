@@ -53,6 +53,10 @@ pub fn report() -> Option<Arc<dyn DeviceReport>> {
     if let Some(gpu) = report::current() {
         return Some(gpu);
     }
+    #[cfg(feature = "libtorch")]
+    if let Some(gpu) = crate::libtorch::report() {
+        return Some(gpu);
+    }
     None
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use bertram_core::task::TaskId;
 use bertram_train::phase::Phase;
 
+use bertram_train::device::DeviceName;
+
 use crate::Report;
 use crate::document::{Block, Section, Table};
 use crate::group::Group;
@@ -125,7 +127,7 @@ fn cells(group: &Group, run: &RunRecord, remark: &str) -> Vec<String> {
     let summary = &run.summary;
     let overall = (!summary.dev.tasks.is_empty()).then_some(summary.dev.overall);
     let info = run.info.as_ref();
-    let device = info.map_or(0, |info| info.device);
+    let device = info.map_or_else(DeviceName::default, |info| info.device);
     vec![
         format!("{}{remark}", run.name),
         group.label.clone(),

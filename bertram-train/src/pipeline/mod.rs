@@ -29,7 +29,7 @@ use bertram_core::encoder::WeightsError;
 use bertram_core::task::{ModelFolderError, TaskId};
 
 use crate::config::ConfigError;
-use crate::device::DeviceReport;
+use crate::device::{DeviceName, DeviceReport};
 use crate::phase::PhaseClock;
 use crate::run_folder::RunError;
 
@@ -251,8 +251,8 @@ pub struct Place<D> {
     pub commit: Option<String>,
     /// Name of the backend.
     pub backend: String,
-    /// Number of the device.
-    pub number: usize,
+    /// Which of its devices.
+    pub name: DeviceName,
     /// The device that it runs on.
     pub device: D,
 }

@@ -60,7 +60,7 @@ pub fn start<B: AutodiffBackend>(
         commit: place.commit.clone(),
         machine: Machine::here(),
         backend: place.backend.clone(),
-        device: place.number,
+        device: place.name,
         seed: settings.train.seed,
         model: model_dir.map(Path::to_owned),
         model_sha256: model_dir.and_then(model_hash),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::DataFile;
+use crate::device::DeviceName;
 
 /// What a run notes about itself beside its config: `run.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,10 +20,10 @@ pub struct RunInfo {
     /// The machine that the run was begun on.
     #[serde(default)]
     pub machine: Machine,
-    /// Backend and device.
+    /// Name of the backend.
     pub backend: String,
-    /// Device number.
-    pub device: usize,
+    /// The backend's device.
+    pub device: DeviceName,
     /// Seed.
     pub seed: u64,
     /// Folder of the pretrained model, if one was given.

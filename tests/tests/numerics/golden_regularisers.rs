@@ -322,6 +322,8 @@ fn smart_in_f64() {
 fn smart_in_f32() {
     smart_matches::<Autodiff<Flex>>("flex", DType::F32, &["large"], 1e-5);
     smart_matches::<Autodiff<NdArray>>("ndarray", DType::F32, &["large"], 1e-5);
+    #[cfg(feature = "libtorch")]
+    smart_matches::<Autodiff<burn::backend::LibTorch>>("libtorch", DType::F32, &["large"], 1e-5);
 }
 
 fn r_drop_matches<B: AutodiffBackend>(backend: &str, dtype: DType, tolerance: f64) {
@@ -358,4 +360,6 @@ fn r_drop() {
     r_drop_matches::<Autodiff<NdArray<f64>>>("ndarray f64", DType::F64, 1e-9);
     r_drop_matches::<Autodiff<Flex>>("flex", DType::F32, 1e-5);
     r_drop_matches::<Autodiff<NdArray>>("ndarray", DType::F32, 1e-5);
+    #[cfg(feature = "libtorch")]
+    r_drop_matches::<Autodiff<burn::backend::LibTorch>>("libtorch", DType::F32, 1e-5);
 }

@@ -159,6 +159,12 @@ const NDARRAY: On = On {
     outputs: 1e-5,
 };
 
+#[cfg(feature = "libtorch")]
+const LIBTORCH: On = On {
+    backend: "libtorch",
+    ..FLEX
+};
+
 /// Losses and other values of a forward pass, relative.
 const FORWARD: f64 = 1e-5;
 
@@ -322,6 +328,8 @@ macro_rules! on_both_backends {
             let _turn = turn();
             $run::<Autodiff<Flex>>(FLEX);
             $run::<Autodiff<NdArray>>(NDARRAY);
+            #[cfg(feature = "libtorch")]
+            $run::<Autodiff<burn::backend::LibTorch>>(LIBTORCH);
         }
     )*};
 }

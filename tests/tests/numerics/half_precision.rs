@@ -201,6 +201,14 @@ fn an_overflow_leaves_out_the_whole_update() {
     assert_eq!(weights[1], [1.0; 3]);
 }
 
+#[cfg(feature = "libtorch")]
+#[test]
+fn libtorch_follows_f32() {
+    let _turn = turn();
+    let full = update::<Autodiff<Flex>>(Precision::F32, None);
+    follows::<Autodiff<burn::backend::LibTorch>>(&full);
+}
+
 #[cfg(feature = "cuda")]
 #[test]
 fn cuda_follows_f32() {

@@ -242,6 +242,20 @@ fn parameters_with<B: TrainBackend>(
     read.0
 }
 
+/// With dropout and SMART's own random numbers: the seed decides, and nothing else.
+#[cfg(feature = "libtorch")]
+#[test]
+fn libtorch_repeats_an_update_bit_for_bit() {
+    type B = Autodiff<burn::backend::LibTorch>;
+    let regularisers = || RegulariserSettings {
+        smart: Some(SmartConfig::default()),
+        bregman: Some(BregmanConfig::default()),
+        ..RegulariserSettings::default()
+    };
+    let update = || parameters_with::<B>(KernelKind::Fused, regularisers());
+    assert_eq!(update(), update());
+}
+
 #[test]
 fn activation_checkpointing_changes_nothing() {
     for kernels in [KernelKind::Fused, KernelKind::Composed] {
@@ -301,6 +315,17 @@ fn a_regulariser_of_weight_0_changes_nothing() {
 fn wgpu_agrees() {
     same(
         &trace::<Autodiff<burn::backend::Wgpu>>(),
+        &trace::<Autodiff<Flex>>(),
+    );
+}
+
+/// A tenth of what other backends are allowed: losses and parameters within 1e-5.
+#[cfg(feature = "libtorch")]
+#[test]
+fn libtorch_agrees() {
+    same_within(
+        0.1,
+        &trace::<Autodiff<burn::backend::LibTorch>>(),
         &trace::<Autodiff<Flex>>(),
     );
 }

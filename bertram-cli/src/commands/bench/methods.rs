@@ -113,8 +113,10 @@ fn memory_of(args: &BenchMethodsArgs, method: Method) -> CliResult<Option<u64>> 
         .args(["--sequence", &common.sequence.to_string()])
         .args(["--kernels", KernelKind::from(common.kernels).name()])
         .args(["--precision", common.precision.name()])
-        .args(["--backend", common.backend.kind()?.name()])
-        .args(["--device", &common.backend.device.to_string()]);
+        .args(["--backend", common.backend.kind()?.name()]);
+    if let Some(device) = common.backend.device {
+        command.args(["--device", &device.to_string()]);
+    }
     if common.activation_checkpointing {
         command.arg("--activation-checkpointing");
     }

@@ -90,7 +90,7 @@ fn measure<J: BackendJob<Output = CliResult>>(args: &BenchCommonArgs, job: J) ->
     dispatch_with(
         args.backend.kind()?,
         DeviceOptions {
-            number: args.backend.device,
+            device: args.backend.device,
             checkpointing: args.activation_checkpointing,
             tf32: !args.no_tf32,
         },

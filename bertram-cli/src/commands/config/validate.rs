@@ -99,7 +99,7 @@ fn check_weights(dir: &Path) -> CliResult {
         }
     }
     match BackendKind::default_of_build()? {
-        cpu @ (BackendKind::Flex | BackendKind::Ndarray) => dispatch(cpu, 0, Check(dir))?,
+        cpu @ (BackendKind::Flex | BackendKind::Ndarray) => dispatch(cpu, None, Check(dir))?,
         _ => Ok(()),
     }
 }

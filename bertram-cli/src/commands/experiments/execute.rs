@@ -293,7 +293,9 @@ fn start(run: &PlannedRun, args: &RunsArgs) -> CliResult<Child> {
     if let Some(kind) = args.backend.backend {
         command.args(["--backend", kind.name()]);
     }
-    command.args(["--device", &args.backend.device.to_string()]);
+    if let Some(device) = args.backend.device {
+        command.args(["--device", &device.to_string()]);
+    }
     match state(run) {
         // One that was stopped while it began starts anew from its config, which was compared with the plan.
         RunState::Interrupted | RunState::NotBegun => {

@@ -1,111 +1,13 @@
-//! Attention: outputs and every gradient, with padding and dropout.
+//! Attention with dropout.
 
-use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::super::attention;
 use super::super::dropout::{Mask, factors};
 use super::super::tensor::{primitive, tensor};
-use super::{AB, Case, Gpu, assert_close, check, check_halves, device, results, vector};
-use crate::{AttentionOptions, KernelKind, Projections, TrainBackend, composed};
-
-/// Batch, sequence, heads, width of a head.
-const SIZES: [[usize; 4]; 6] = [
-    [1, 1, 1, 1],
-    [3, 1, 2, 8],
-    [2, 7, 3, 5],
-    [1, 33, 2, 32],
-    [2, 129, 1, 31],
-    [1, 512, 1, 8],
-];
-
-/// Padded tails: each sequence is shorter than the one before, and the last may be padding alone.
-fn bias<B: Backend>([batch, sequence]: [usize; 2], device: &B::Device) -> Tensor<B, 4> {
-    let bias: Vec<f32> = (0..batch * sequence)
-        .map(|at| {
-            let (row, position) = (at / sequence, at % sequence);
-            if position + row * sequence / 3 < sequence {
-                0.0
-            } else {
-                -30_000.0
-            }
-        })
-        .collect();
-    Tensor::from_data(TensorData::new(bias, [batch, 1, 1, sequence]), device)
-}
-
-struct SelfAttention([usize; 4], DType);
-
-impl Case for SelfAttention {
-    fn run<B: TrainBackend>(&self, kind: KernelKind, x: &[Tensor<B, 2>]) -> Tensor<B, 2> {
-        let [batch, sequence, heads, _] = self.0;
-        let bias = bias([batch, sequence], &x[0].device());
-        let [query, key, value] = [0, 1, 2].map(|leaf| x[leaf].clone().cast(self.1));
-        let options = AttentionOptions {
-            heads,
-            dropout: 0.0,
-        };
-        kind.self_attention(query, key, value, bias, options)
-    }
-}
-
-#[test]
-fn self_attention() {
-    for size in SIZES {
-        let [batch, sequence, heads, width] = size;
-        let shape = [batch * sequence, heads * width];
-        let what = format!("attention {size:?}");
-        check(&what, &[shape; 3], SelfAttention(size, DType::F32), 1e-5);
-    }
-}
-
-fn projections<B: Backend>(x: &[Tensor<B, 2>]) -> Projections<B> {
-    Projections {
-        weights: [1, 2, 3].map(|leaf| x[leaf].clone()),
-        biases: [4, 5, 6].map(|leaf| vector(&x[leaf])),
-    }
-}
-
-fn shapes([batch, sequence, heads, width]: [usize; 4], input: usize) -> [[usize; 2]; 7] {
-    let hidden = heads * width;
-    let (weight, bias) = ([input, hidden], [1, hidden]);
-    [
-        [batch * sequence, input],
-        weight,
-        weight,
-        weight,
-        bias,
-        bias,
-        bias,
-    ]
-}
-
-struct ProjectedAttention([usize; 4], DType);
-
-impl Case for ProjectedAttention {
-    fn run<B: TrainBackend>(&self, kind: KernelKind, x: &[Tensor<B, 2>]) -> Tensor<B, 2> {
-        let [batch, sequence, heads, _] = self.0;
-        let bias = bias([batch, sequence], &x[0].device());
-        let options = AttentionOptions {
-            heads,
-            dropout: 0.0,
-        };
-        let hidden = (x[0].clone() * 0.3).cast(self.1);
-        kind.projected_attention(hidden, projections(x), bias, options)
-    }
-}
-
-#[test]
-fn projected_attention() {
-    for size in SIZES {
-        let what = format!("projected attention {size:?}");
-        let case = ProjectedAttention(size, DType::F32);
-        check(&what, &shapes(size, 17), case, 3e-5);
-    }
-    let size = [2, 12, 2, 8];
-    let case = |dtype| ProjectedAttention(size, dtype);
-    check_halves("projected attention", &shapes(size, 16), case, 4e-2);
-}
+use super::{AB, Gpu, device};
+use crate::conformance::{assert_close, bias, projections, results, shapes};
+use crate::{AttentionOptions, composed};
 
 #[test]
 fn dropout_keeps_to_its_mask_on_the_way_back() {

@@ -1,13 +1,13 @@
 //! Products and the sums of their biases' gradients.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::DType;
 
 use super::super::product;
 use super::super::sums::column_sums;
 use super::super::tensor::{contiguous, primitive, tensor};
-use super::{Case, Gpu, check, check_halves, device, halves, matrix, numbers, values, vector};
+use super::{Gpu, device};
+use crate::conformance::{halves, matrix, numbers, values};
 use crate::products::ProductStrategy;
-use crate::{KernelKind, TrainBackend};
 
 #[test]
 fn column_sums_are_those_of_the_rows() {
@@ -37,46 +37,6 @@ fn column_sums_are_those_of_the_rows() {
             let bound = 1e-6 * (rows as f64).max(10.0);
             assert!(error <= bound, "{rows} {width}: {found} is not {wanted}");
         }
-    }
-}
-
-struct LinearLayer(DType);
-
-impl Case for LinearLayer {
-    fn run<B: TrainBackend>(&self, kind: KernelKind, x: &[Tensor<B, 2>]) -> Tensor<B, 2> {
-        let input = x[0].clone().cast(self.0);
-        kind.linear_layer(input, x[1].clone(), vector(&x[2]))
-    }
-}
-
-struct Product(DType);
-
-impl Case for Product {
-    fn run<B: TrainBackend>(&self, kind: KernelKind, x: &[Tensor<B, 2>]) -> Tensor<B, 2> {
-        kind.product(x[0].clone().cast(self.0), x[1].clone())
-    }
-}
-
-/// Rows, width of the input, width of the output.
-const SIZES: [[usize; 3]; 4] = [[1, 1, 1], [1, 33, 31], [257, 31, 129], [300, 64, 128]];
-
-#[test]
-fn linear_layer() {
-    for [rows, input, output] in SIZES {
-        let shapes = [[rows, input], [input, output], [1, output]];
-        let what = format!("linear layer {rows} {input} {output}");
-        check(&what, &shapes, LinearLayer(DType::F32), 1e-5);
-        check(&what, &shapes[..2], Product(DType::F32), 1e-5);
-    }
-}
-
-#[test]
-fn linear_layer_in_half_precision() {
-    for [rows, input, output] in [[1, 33, 31], [257, 32, 128]] {
-        let shapes = [[rows, input], [input, output], [1, output]];
-        let what = format!("linear layer {rows} {input} {output}");
-        check_halves(&what, &shapes, LinearLayer, 2e-2);
-        check_halves(&what, &shapes[..2], Product, 2e-2);
     }
 }
 
@@ -121,7 +81,7 @@ fn multiplies([rows, inner, columns]: [usize; 3], way: ProductStrategy) -> usize
     let wanted = values(left.clone().matmul(right.clone()));
     let largest = wanted.iter().fold(1.0f32, |most, x| most.max(x.abs()));
     let mut tried = 0;
-    for dtype in std::iter::once(DType::F32).chain(halves(&device)) {
+    for dtype in std::iter::once(DType::F32).chain(halves::<Gpu>(&device)) {
         let tolerance = largest * if dtype == DType::F32 { 1e-5 } else { 3e-2 };
         let [left, right] = [&left, &right].map(|it| primitive(it.clone().cast(dtype)));
         let by_columns = |it| product::transposed(contiguous(product::transposed(it)));

@@ -1,5 +1,6 @@
 use super::*;
 use crate::corpus::DataFile;
+use crate::device::DeviceName;
 use crate::run_folder::Machine;
 use bertram_core::task::{TaskId, TaskMap};
 use std::path::PathBuf;
@@ -55,7 +56,7 @@ fn card(config: &str) -> String {
         commit: None,
         machine: Machine::default(),
         backend: "flex".into(),
-        device: 0,
+        device: DeviceName::default(),
         seed: 11711,
         model: None,
         model_sha256: None,

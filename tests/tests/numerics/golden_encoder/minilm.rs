@@ -98,3 +98,9 @@ fn minilm_matches_on_ndarray() {
 fn minilm_matches_on_flex() {
     minilm::<Flex>(&Default::default());
 }
+
+#[cfg(feature = "libtorch")]
+#[test]
+fn minilm_matches_on_libtorch() {
+    minilm::<burn::backend::LibTorch>(&Default::default());
+}

@@ -198,6 +198,14 @@ fn tiny_gradients_match() {
     tiny_gradients::<Autodiff<NdArray>>(&Default::default(), 1e-3);
 }
 
+#[cfg(feature = "libtorch")]
+#[test]
+fn tiny_model_matches_on_libtorch() {
+    use burn::backend::LibTorch;
+    tiny_values::<LibTorch>(&Default::default(), TOLERANCE);
+    tiny_gradients::<Autodiff<LibTorch>>(&Default::default(), 1e-5);
+}
+
 /// `cargo test -p bertram-tests --features wgpu`; runs on a software Vulkan driver (Mesa's lavapipe), too.
 #[cfg(feature = "wgpu")]
 #[test]

@@ -1,12 +1,12 @@
 //! What the optimiser and the aggregators do with parameters and gradients.
 
-use burn::tensor::Tensor;
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorPrimitive};
 
-use super::super::tensor::{primitive, tensor};
-use super::{Device, Gpu, assert_close, device, matrix, values};
-use crate::{AdamWStep, AdamWUpdate, KernelKind};
+use super::{assert_close, matrix, values};
+use crate::{AdamWStep, AdamWUpdate, KernelKind, Kernels};
 
-type Matrix = Tensor<Gpu, 2>;
+type Matrix<G> = Tensor<G, 2>;
 
 /// One number, odd ones, more than fit a launch, more than a cube takes at once.
 const SHAPES: [[usize; 2]; 14] = [
@@ -27,27 +27,27 @@ const SHAPES: [[usize; 2]; 14] = [
 ];
 
 /// Steps of all parameters with these factors; parameters and moments, each after the other.
-fn steps(
+fn steps<G: Kernels>(
     kind: KernelKind,
     factors: &[Option<f32>],
     shared: bool,
-    device: &Device,
+    device: &G::Device,
 ) -> Vec<Vec<f32>> {
-    let mut state: Vec<(Matrix, Option<[Matrix; 2]>)> = (SHAPES.iter())
+    let mut state: Vec<(Matrix<G>, Option<[Matrix<G>; 2]>)> = (SHAPES.iter())
         .enumerate()
-        .map(|(seed, shape)| (matrix::<Gpu>(seed, *shape, device), None))
+        .map(|(seed, shape)| (matrix::<G>(seed, *shape, device), None))
         .collect();
-    let before: Vec<Matrix> = state
+    let before: Vec<Matrix<G>> = state
         .iter()
         .map(|(parameter, _)| parameter.clone())
         .collect();
     let before = shared.then_some(before);
     for (number, factor) in factors.iter().enumerate() {
-        let factor = factor.map(|factor| Tensor::<Gpu, 1>::from_floats([factor], device));
+        let factor = factor.map(|factor| Tensor::<G, 1>::from_floats([factor], device));
         let updates = (state.drain(..).zip(SHAPES).enumerate())
             .map(|(seed, ((parameter, moments), shape))| AdamWUpdate {
                 parameter: primitive(parameter),
-                gradient: primitive(matrix::<Gpu>(100 * number + seed, shape, device)),
+                gradient: primitive(matrix::<G>(100 * number + seed, shape, device)),
                 moments: moments.map(|moments| moments.map(primitive)),
                 step: AdamWStep {
                     beta1: 0.9,
@@ -58,13 +58,13 @@ fn steps(
                 },
             })
             .collect();
-        state = (kind.adamw_all::<Gpu>(updates, factor.as_ref()).into_iter())
+        state = (kind.adamw_all::<G>(updates, factor.as_ref()).into_iter())
             .map(|updated| (tensor(updated.parameter), Some(updated.moments.map(tensor))))
             .collect();
     }
     if let Some(before) = before {
         for (seed, (parameter, shape)) in before.into_iter().zip(SHAPES).enumerate() {
-            let kept = values(matrix::<Gpu>(seed, shape, device));
+            let kept = values(matrix::<G>(seed, shape, device));
             assert_eq!(values(parameter), kept, "what is shared is not changed");
         }
     }
@@ -77,25 +77,21 @@ fn steps(
         .collect()
 }
 
-#[test]
-fn adamw_of_all_parameters() {
-    let Some(device) = device() else { return };
+pub(crate) fn adamw_of_all_parameters<G: Kernels>(device: &G::Device) {
     let clipped = [None, Some(0.3), Some(1.0)];
     let left_out = [Some(-1.0), Some(0.5), Some(-1.0)];
     for (what, factors) in [("clipped", clipped), ("left out", left_out)] {
-        let fused = steps(KernelKind::Fused, &factors, false, &device);
-        assert_eq!(fused, steps(KernelKind::Fused, &factors, true, &device));
-        let composed = steps(KernelKind::Composed, &factors, false, &device);
+        let fused = steps::<G>(KernelKind::Fused, &factors, false, device);
+        assert_eq!(fused, steps::<G>(KernelKind::Fused, &factors, true, device));
+        let composed = steps::<G>(KernelKind::Composed, &factors, false, device);
         assert_close(&format!("AdamW {what}"), &fused, &composed, 1e-6);
     }
 }
 
-#[test]
-fn a_step_that_is_left_out_may_have_any_gradient() {
-    let Some(device) = device() else { return };
-    let parameter = matrix::<Gpu>(1, [3, 5], &device);
+pub(crate) fn a_step_that_is_left_out_may_have_any_gradient<G: Kernels>(device: &G::Device) {
+    let parameter = matrix::<G>(1, [3, 5], device);
     let gradient = parameter.clone() * f32::INFINITY;
-    let factor = Tensor::<Gpu, 1>::from_floats([-1.0], &device);
+    let factor = Tensor::<G, 1>::from_floats([-1.0], device);
     let step = AdamWStep {
         beta1: 0.9,
         beta2: 0.999,
@@ -111,15 +107,13 @@ fn a_step_that_is_left_out_may_have_any_gradient() {
     }
 }
 
-#[test]
-fn inner_products() {
-    let Some(device) = device() else { return };
+pub(crate) fn inner_products<G: Kernels>(device: &G::Device) {
     for count in [1, 3] {
-        let groups: Vec<Vec<Matrix>> = (SHAPES.iter().enumerate())
+        let groups: Vec<Vec<Matrix<G>>> = (SHAPES.iter().enumerate())
             .map(|(group, shape)| {
                 let seeds = (0..count).map(|tensor| 10 * group + tensor);
                 seeds
-                    .map(|seed| matrix::<Gpu>(seed, *shape, &device))
+                    .map(|seed| matrix::<G>(seed, *shape, device))
                     .collect()
             })
             .collect();
@@ -128,7 +122,7 @@ fn inner_products() {
                 let tensors = group.iter().cloned();
                 tensors.map(primitive).collect()
             });
-            let products = kind.inner_products_all::<Gpu>(groups.collect());
+            let products = kind.inner_products_all::<G>(groups.collect());
             vec![values(products.expect("there are groups"))]
         };
         let fused = all(KernelKind::Fused);
@@ -146,17 +140,15 @@ fn inner_products() {
     }
     assert!(
         KernelKind::Fused
-            .inner_products_all::<Gpu>(Vec::new())
+            .inner_products_all::<G>(Vec::new())
             .is_none()
     );
-    assert!(KernelKind::Fused.inner_products::<Gpu, 2>(&[]).is_empty());
+    assert!(KernelKind::Fused.inner_products::<G, 2>(&[]).is_empty());
 }
 
-#[test]
-fn sums_and_averages() {
-    let Some(device) = device() else { return };
+pub(crate) fn sums_and_averages<G: Kernels>(device: &G::Device) {
     for shape in SHAPES {
-        let tensors = [1, 2, 3].map(|seed| matrix::<Gpu>(seed, shape, &device));
+        let tensors = [1, 2, 3].map(|seed| matrix::<G>(seed, shape, device));
         let [fused, composed] = [KernelKind::Fused, KernelKind::Composed].map(|kind| {
             let terms = |count: usize| {
                 let weights = [0.5, 1.0, -0.25];
@@ -169,11 +161,19 @@ fn sums_and_averages() {
         });
         assert_eq!(fused.len(), 4);
         assert_close(&format!("sums {shape:?}"), &fused, &composed, 1e-6);
-        let kept = values(matrix::<Gpu>(1, shape, &device));
+        let kept = values(matrix::<G>(1, shape, device));
         assert_eq!(
             values(tensors[0].clone()),
             kept,
             "what is shared is not changed"
         );
     }
+}
+
+fn primitive<G: Kernels>(tensor: Matrix<G>) -> FloatTensor<G> {
+    tensor.into_primitive().tensor()
+}
+
+fn tensor<G: Kernels>(primitive: FloatTensor<G>) -> Matrix<G> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }

@@ -1,10 +1,14 @@
 //! What a run's device says of itself.
 
+mod name;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::name::DeviceName;
 
 /// What a device's runtime can be asked. GPUs have one; a CPU backend has nothing to say.
 pub trait DeviceReport: Debug + Send + Sync {

@@ -1,0 +1,318 @@
+//! Multi-head attention: on the CPU products of LibTorch's around its softmax, with a backward pass of our own; on other
+//! devices what PyTorch chooses there (flash, memory-efficient or cuDNN attention), with PyTorch's own graph inside the
+//! operation.
+//!
+//! On the CPU PyTorch has a fused kernel as well, without dropout: evaluation takes it.
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::tensor::Tensor;
+use burn::tensor::ops::FloatTensor;
+use burn_tch::TchTensor;
+use tch::Kind;
+
+use super::aten;
+use super::dropout::Mask;
+use super::tensor::{Torch, all_f32, contiguous, fresh, primitive, tensor};
+use crate::graph::{self, Operation};
+use crate::{AttentionOptions, composed};
+
+/// How heads lie in matrices `[batch * sequence, heads * width]`.
+#[derive(Clone, Copy, Debug)]
+struct Heads {
+    batch: i64,
+    sequence: i64,
+    heads: i64,
+    width: i64,
+}
+
+impl Heads {
+    fn new(matrix: &tch::Tensor, batch: i64, heads: usize) -> Self {
+        let [rows, hidden] = [matrix.size()[0], matrix.size()[1]];
+        let heads = heads as i64;
+        Self {
+            batch,
+            sequence: rows / batch.max(1),
+            heads,
+            width: hidden / heads,
+        }
+    }
+
+    fn scale(self) -> f64 {
+        1.0 / (self.width as f64).sqrt()
+    }
+
+    /// A view `[batch, heads, sequence, width]`.
+    fn split(self, matrix: &tch::Tensor) -> tch::Tensor {
+        let shape = [self.batch, self.sequence, self.heads, self.width];
+        matrix.view(shape).transpose(1, 2)
+    }
+
+    /// `[batch * heads, sequence, width]`, a copy where there are several heads and rows.
+    fn stack(self, matrix: &tch::Tensor) -> tch::Tensor {
+        let shape = [self.batch * self.heads, self.sequence, self.width];
+        self.split(matrix).reshape(shape)
+    }
+
+    /// The matrix of [`stack`](Self::stack).
+    fn unstack(self, stacked: &tch::Tensor) -> tch::Tensor {
+        let shape = [self.batch, self.heads, self.sequence, self.width];
+        self.join(&stacked.view(shape))
+    }
+
+    /// The matrix of [`split`](Self::split).
+    fn join(self, by_head: &tch::Tensor) -> tch::Tensor {
+        let shape = [self.batch * self.sequence, self.heads * self.width];
+        by_head.transpose(1, 2).reshape(shape)
+    }
+}
+
+/// `factor one other`, matrix by matrix.
+fn product(factor: f64, one: &tch::Tensor, other: &tch::Tensor) -> tch::Tensor {
+    if factor == 1.0 {
+        return one.bmm(other);
+    }
+    let nothing = tch::Tensor::empty([1, 1, 1], (one.kind(), one.device()));
+    nothing.baddbmm(one, other, 0.0, factor)
+}
+
+/// What the backward pass on the CPU needs.
+#[derive(Clone, Debug)]
+struct OnCpu {
+    heads: Heads,
+    /// `[batch * heads, sequence, width]`.
+    query: TchTensor,
+    key: TchTensor,
+    value: TchTensor,
+    /// `[batch * heads, sequence, sequence]`, before dropout.
+    probabilities: TchTensor,
+    /// The mask, and the probabilities that stay, not scaled.
+    dropout: Option<(Mask, TchTensor)>,
+}
+
+/// The context and what is kept, of contiguous matrices.
+fn forward_on_cpu(
+    [query, key, value]: [&tch::Tensor; 3],
+    bias: &tch::Tensor,
+    heads: Heads,
+    dropout: f64,
+) -> (tch::Tensor, OnCpu) {
+    let [query, key, value] = [query, key, value].map(|it| heads.stack(it));
+    let (pairs, sequence) = (heads.batch * heads.heads, heads.sequence);
+    let bias =
+        (bias.expand([heads.batch, heads.heads, 1, sequence], false)).reshape([pairs, 1, sequence]);
+    let scores = bias.baddbmm(&query, &key.transpose(1, 2), 1.0, heads.scale());
+    let probabilities = scores.internal_softmax(-1, false);
+    let mask = Mask::draw(dropout, &probabilities);
+    let dropout = mask.map(|mask| {
+        let stay = fresh(&probabilities * &mask.kept.tensor);
+        (mask, stay)
+    });
+    let context = match &dropout {
+        Some((mask, stay)) => product(mask.scale, &stay.tensor, &value),
+        None => product(1.0, &probabilities, &value),
+    };
+    let [query, key, value, probabilities] = [query, key, value, probabilities].map(fresh);
+    let kept = OnCpu {
+        heads,
+        query,
+        key,
+        value,
+        probabilities,
+        dropout,
+    };
+    (heads.unstack(&context), kept)
+}
+
+impl OnCpu {
+    fn backward(self, gradient: &tch::Tensor) -> [tch::Tensor; 3] {
+        let heads = self.heads;
+        let gradient = heads.stack(gradient);
+        let values = self.value.tensor.transpose(1, 2);
+        let (of_value, of_weights) = match &self.dropout {
+            Some((mask, stay)) => {
+                let of_value = product(mask.scale, &stay.tensor.transpose(1, 2), &gradient);
+                let mut of_weights = product(mask.scale, &gradient, &values);
+                (of_value, of_weights.g_mul_(&mask.kept.tensor))
+            }
+            None => {
+                let weights = self.probabilities.tensor.transpose(1, 2);
+                (weights.bmm(&gradient), gradient.bmm(&values))
+            }
+        };
+        let of_scores = tch::Tensor::internal_softmax_backward_data(
+            &of_weights,
+            &self.probabilities.tensor,
+            -1,
+            Kind::Float,
+        );
+        let of_query = product(heads.scale(), &of_scores, &self.key.tensor);
+        let of_key = product(
+            heads.scale(),
+            &of_scores.transpose(1, 2),
+            &self.query.tensor,
+        );
+        [of_query, of_key, of_value].map(|it| heads.unstack(&it))
+    }
+}
+
+/// What the backward pass needs.
+#[derive(Clone, Debug)]
+enum Kept {
+    OnCpu(OnCpu),
+    /// Leaves and result of PyTorch's own graph.
+    Recorded {
+        leaves: [TchTensor; 3],
+        result: TchTensor,
+    },
+    /// No backward pass comes.
+    Nothing,
+}
+
+impl Operation<Torch, 3> for Kept {
+    fn backward(self, gradient: TchTensor, _wanted: [bool; 3]) -> [Option<TchTensor>; 3] {
+        let gradient = contiguous(gradient);
+        let found = match self {
+            Kept::OnCpu(kept) => kept.backward(&gradient.tensor),
+            Kept::Recorded { leaves, result } => {
+                let leaves = leaves.each_ref().map(|leaf| &leaf.tensor);
+                aten::attention_backward(&gradient.tensor, &result.tensor, leaves)
+            }
+            Kept::Nothing => return [None, None, None],
+        };
+        found.map(|gradient| Some(fresh(gradient)))
+    }
+}
+
+/// On the CPU there are kernels for f32; other devices have them for all types that PyTorch computes in.
+fn has_kernel(tensors: [&TchTensor; 3]) -> bool {
+    let on_cpu = tensors[0].tensor.device() == tch::Device::Cpu;
+    !on_cpu || all_f32(tensors)
+}
+
+/// Attention without a backward pass.
+fn without_backward(inputs: [&tch::Tensor; 3], bias: &tch::Tensor, heads: Heads) -> tch::Tensor {
+    if inputs[0].device() != tch::Device::Cpu {
+        return aten::attention(inputs, bias, heads.heads, 0.0, false).0;
+    }
+    let [query, key, value] = inputs.map(|it| heads.split(it));
+    let scale = heads.scale();
+    let (context, _) = tch::Tensor::internal_scaled_dot_product_flash_attention_for_cpu(
+        &query,
+        &key,
+        &value,
+        0.0,
+        false,
+        Some(bias),
+        scale,
+    );
+    heads.join(&context)
+}
+
+/// [`Kernels::self_attention`](crate::Kernels::self_attention).
+pub(super) fn without_graph(
+    query: Tensor<Torch, 2>,
+    key: Tensor<Torch, 2>,
+    value: Tensor<Torch, 2>,
+    bias: Tensor<Torch, 4>,
+    options: AttentionOptions,
+) -> Tensor<Torch, 2> {
+    let batch = bias.dims()[0] as i64;
+    let inputs = [query.clone(), key.clone(), value.clone()].map(|it| contiguous(primitive(it)));
+    if !has_kernel(inputs.each_ref()) {
+        return composed::self_attention(query, key, value, bias, options);
+    }
+    let inputs = inputs.each_ref().map(|it| &it.tensor);
+    let heads = Heads::new(inputs[0], batch, options.heads);
+    tensor(fresh(without_backward(
+        inputs,
+        &primitive(bias).tensor,
+        heads,
+    )))
+}
+
+/// [`Kernels::self_attention_on_graph`](crate::Kernels::self_attention_on_graph).
+pub(super) fn on_graph<C: CheckpointStrategy>(
+    query: Tensor<Autodiff<Torch, C>, 2>,
+    key: Tensor<Autodiff<Torch, C>, 2>,
+    value: Tensor<Autodiff<Torch, C>, 2>,
+    bias: Tensor<Autodiff<Torch, C>, 4>,
+    options: AttentionOptions,
+) -> Tensor<Autodiff<Torch, C>, 2> {
+    let parents = [query.clone(), key.clone(), value.clone()].map(primitive);
+    if !has_kernel(parents.each_ref().map(|it| &it.primitive)) {
+        return composed::self_attention(query, key, value, bias, options);
+    }
+    let bias = primitive(bias).primitive;
+    let tracked = parents.iter().any(|it| it.is_tracked());
+    let way = Way::of(
+        parents[0].primitive.tensor.device(),
+        options.dropout,
+        tracked,
+    );
+    tensor(by::<C>(way, parents, bias, options.heads, options.dropout))
+}
+
+/// Attention computed in one way.
+pub(super) fn by<C: CheckpointStrategy>(
+    way: Way,
+    parents: [FloatTensor<Autodiff<Torch, C>>; 3],
+    bias: TchTensor,
+    heads: usize,
+    dropout: f64,
+) -> FloatTensor<Autodiff<Torch, C>> {
+    let batch = bias.tensor.size()[0];
+    graph::on_graph::<_, C, Kept, 3>(parents, |inputs, _| {
+        let inputs = inputs.map(contiguous);
+        let inputs = inputs.each_ref().map(|it| &it.tensor);
+        let heads = Heads::new(inputs[0], batch, heads);
+        let (context, kept) = attend(way, inputs, &bias.tensor, heads, dropout);
+        (fresh(context), kept)
+    })
+}
+
+/// How attention under `Autodiff` is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Products and a softmax.
+    Products,
+    /// As PyTorch chooses, with its own graph.
+    Recorded,
+    /// Without a backward pass.
+    Once,
+}
+
+impl Way {
+    fn of(device: tch::Device, dropout: f64, tracked: bool) -> Self {
+        match device {
+            tch::Device::Cpu if tracked || dropout > 0.0 => Way::Products,
+            tch::Device::Cpu => Way::Once,
+            _ => Way::Recorded,
+        }
+    }
+}
+
+fn attend(
+    way: Way,
+    inputs: [&tch::Tensor; 3],
+    bias: &tch::Tensor,
+    heads: Heads,
+    dropout: f64,
+) -> (tch::Tensor, Kept) {
+    match way {
+        Way::Products => {
+            let (context, kept) = forward_on_cpu(inputs, bias, heads, dropout);
+            (context, Kept::OnCpu(kept))
+        }
+        Way::Recorded => {
+            let (result, leaves) = aten::attention(inputs, bias, heads.heads, dropout, true);
+            let context = result.detach();
+            let kept = leaves.map_or(Kept::Nothing, |leaves| Kept::Recorded {
+                leaves: leaves.map(fresh),
+                result: fresh(result),
+            });
+            (context, kept)
+        }
+        Way::Once => (without_backward(inputs, bias, heads), Kept::Nothing),
+    }
+}
