@@ -4,9 +4,13 @@
 //! half, all else in f32, as PyTorch's autocast does (which leaves GELU in the half).
 
 use burn::nn::Dropout;
-use burn::tensor::{Bool, Int, Tensor, TensorPrimitive, activation, backend::Backend, module};
+use burn::tensor::{
+    Bool, Int, Tensor, TensorData, TensorPrimitive, activation, backend::Backend, module,
+};
 
-use crate::{AdamWStep, AttentionOptions, Moments, Norm, Projections, at_least_f32};
+use crate::{
+    AdamWStep, AttentionOptions, Moments, Norm, Projections, Queries, TokenRows, at_least_f32,
+};
 
 /// [`Kernels::embedding_rows`](crate::Kernels::embedding_rows).
 pub fn embedding_rows<B: Backend>(table: Tensor<B, 2>, ids: Tensor<B, 1, Int>) -> Tensor<B, 2> {
@@ -65,6 +69,56 @@ pub fn projected_attention_with<B: Backend>(
     let [query, key, value] =
         (projections.each()).map(|(weight, bias)| linear_layer(hidden.clone(), weight, bias));
     self_attention_with(query, key, value, bias, heads, dropout)
+}
+
+/// [`Kernels::packed_attention`](crate::Kernels::packed_attention).
+pub fn packed_attention<B: Backend>(
+    hidden: Tensor<B, 2>,
+    projections: Projections<B>,
+    rows: &TokenRows,
+    queries: Queries,
+    options: AttentionOptions,
+) -> Tensor<B, 2> {
+    packed_attention_with(hidden, projections, rows, queries, options.heads, |it| {
+        dropout(it, options.dropout)
+    })
+}
+
+/// [`packed_attention`] with a dropout of the caller's, which gets the probabilities `[batch, heads, padded, padded]`.
+pub fn packed_attention_with<B: Backend>(
+    hidden: Tensor<B, 2>,
+    projections: Projections<B>,
+    rows: &TokenRows,
+    queries: Queries,
+    heads: usize,
+    dropout: impl FnOnce(Tensor<B, 4>) -> Tensor<B, 4>,
+) -> Tensor<B, 2> {
+    let device = hidden.device();
+    let pick = |from: Tensor<B, 2>, rows: Vec<usize>| {
+        let rows: Vec<i64> = rows.into_iter().map(|row| row as i64).collect();
+        let count = rows.len();
+        from.select(
+            0,
+            Tensor::<B, 1, Int>::from_data(TensorData::new(rows, [count]), &device),
+        )
+    };
+    let (batch, padded) = (rows.batch(), rows.padded());
+    let bias: Vec<f32> = (0..batch)
+        .flat_map(|sequence| {
+            let length = rows.of(sequence).len();
+            (0..padded).map(move |at| if at < length { 0.0 } else { -30_000.0 })
+        })
+        .collect();
+    let bias = Tensor::from_data(TensorData::new(bias, [batch, 1, 1, padded]), &device);
+    let hidden = pick(hidden, rows.for_padded());
+    let context = projected_attention_with(hidden, projections, bias, heads, dropout);
+    pick(
+        context,
+        match queries {
+            Queries::All => rows.in_padded(),
+            Queries::First => (0..batch).map(|sequence| sequence * padded).collect(),
+        },
+    )
 }
 
 /// [`self_attention`] with a dropout of the caller's, which gets the probabilities `[batch, heads, sequence, sequence]`.

@@ -14,7 +14,7 @@ mod conformance;
 mod cube;
 #[cfg(feature = "flex")]
 mod flex;
-#[cfg(feature = "libtorch")]
+#[cfg(any(feature = "flex", feature = "libtorch"))]
 mod graph;
 mod kernels;
 #[cfg(feature = "libtorch")]
@@ -24,6 +24,7 @@ mod precision;
 pub mod products;
 #[cfg(feature = "cuda")]
 mod tf32;
+mod token_rows;
 
 pub use adamw::{AdamWStep, AdamWUpdate, AdamWUpdated, Moments};
 pub use kernels::{KernelKind, Kernels, TrainBackend};
@@ -31,3 +32,4 @@ pub use operands::{AttentionOptions, Norm, Projections};
 pub use precision::{Precision, at_least_f32};
 #[cfg(feature = "cuda")]
 pub use tf32::forbid_tf32;
+pub use token_rows::{Queries, RowDropout, TokenRows, padded_keys};

@@ -17,8 +17,9 @@ SHAPES = {
 class Multitask(nn.Module):
     """A BERT with heads as in `bertram-cli bench`: linear for sentiment, a cosine for each task of pairs."""
 
-    def __init__(self, shape):
+    def __init__(self, shape, pooling="cls"):
         super().__init__()
+        self.pooling = pooling
         config = BertConfig(**SHAPES[shape])
         config._attn_implementation = "sdpa"
         self.bert = BertModel(config, add_pooling_layer=False)
@@ -36,7 +37,10 @@ class Multitask(nn.Module):
         for layer in self.bert.encoder.layer:
             output = layer(hidden, bias)
             hidden = output[0] if isinstance(output, tuple) else output
-        return self.dropout(hidden[:, 0])
+        if self.pooling == "cls":
+            return self.dropout(hidden[:, 0])
+        tokens = mask.unsqueeze(-1)
+        return self.dropout((hidden * tokens).sum(1) / tokens.sum(1))
 
     def logits(self, task, embedded, mask):
         pooled = self.encode(embedded, mask)

@@ -1,5 +1,6 @@
 //! Arguments of `bench`.
 
+use bertram_core::encoder::Pooling;
 use bertram_kernels::{KernelKind, Precision};
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -63,6 +64,9 @@ pub struct BenchCommonArgs {
     /// What the encoder's layers compute in: f32, bf16 or f16, where the backend has it.
     #[arg(long, default_value = "f32", value_name = "TYPE", value_parser = parse_precision)]
     pub precision: Precision,
+    /// What is read of the hidden states: cls, mean or pooler. Of cls and pooler a CPU computes less of the last layer.
+    #[arg(long, default_value = "cls", value_name = "POOLING", value_parser = parse_pooling)]
+    pub pooling: Pooling,
     /// f32 products in f32 on CUDA, not in TF32.
     #[arg(long)]
     pub no_tf32: bool,
@@ -113,6 +117,25 @@ impl From<Kernels> for KernelKind {
             Kernels::Composed => KernelKind::Composed,
         }
     }
+}
+
+const POOLINGS: [(Pooling, &str); 3] = [
+    (Pooling::Cls, "cls"),
+    (Pooling::Mean, "mean"),
+    (Pooling::Pooler, "pooler"),
+];
+
+fn parse_pooling(text: &str) -> Result<Pooling, String> {
+    let found = POOLINGS.iter().find(|(_, name)| *name == text);
+    found
+        .map(|(pooling, _)| *pooling)
+        .ok_or_else(|| "use cls, mean or pooler".into())
+}
+
+/// A pooling's name on the command line.
+pub fn pooling_name(pooling: Pooling) -> &'static str {
+    let found = POOLINGS.iter().find(|(it, _)| *it == pooling);
+    found.map_or("cls", |(_, name)| name)
 }
 
 pub(super) fn parse_precision(text: &str) -> Result<Precision, String> {

@@ -29,7 +29,7 @@ impl<B: Kernels> EvaluationBench<B> {
         device: &B::Device,
     ) -> Self {
         B::seed(device, 1);
-        let head = head(TaskId::SST, config, device);
+        let head = head(TaskId::SST, config, compute.pooling, device);
         let encoder = compute.encoder(config, device);
         Self {
             seconds: Vec::new(),

@@ -138,7 +138,7 @@ impl<B: TrainBackend> MethodBench<B> {
         let heads = method
             .tasks()
             .iter()
-            .map(|task| head(*task, config, device));
+            .map(|task| head(*task, config, compute.pooling, device));
         let encoder = compute.encoder(config, device);
         let model = MultitaskModel::new(encoder, heads.collect());
         let regularisers = method.regularisers();
@@ -206,6 +206,7 @@ impl<B: TrainBackend> MethodBench<B> {
 pub(super) fn head<B: Backend>(
     task: TaskId,
     config: &BertConfig,
+    pooling: Pooling,
     device: &B::Device,
 ) -> TaskHead<B> {
     // The tasks of every method are the paper's.
@@ -221,7 +222,7 @@ pub(super) fn head<B: Backend>(
         spec,
         head,
         loss,
-        pooling: Pooling::Cls,
+        pooling,
         head_dropout: 0.3,
         threshold: Threshold::Calibrated,
         margin: 0.0,

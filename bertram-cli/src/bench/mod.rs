@@ -6,7 +6,7 @@ mod method;
 
 use std::time::{Duration, Instant};
 
-use bertram_core::encoder::{Bert, BertConfig};
+use bertram_core::encoder::{Bert, BertConfig, Pooling};
 use bertram_kernels::{KernelKind, Kernels, Precision};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
@@ -23,6 +23,8 @@ pub struct Compute {
     pub kernels: KernelKind,
     /// With which numbers.
     pub precision: Precision,
+    /// What is read of the hidden states.
+    pub pooling: Pooling,
 }
 
 impl Compute {

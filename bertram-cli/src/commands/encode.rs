@@ -135,8 +135,8 @@ fn embed<B: Kernels>(
             padding,
             device,
         );
-        let hidden = encoder.forward(&batch);
-        chunks.push(encoder.pool(hidden, &batch.attention_mask, chosen.pooling));
+        let embedded = encoder.embed(&batch);
+        chunks.push(encoder.encode_pooled(embedded, &batch.attention_mask, chosen.pooling));
         done += rows.len();
         display.progress(done, texts.len());
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bertram_core::encoder::BertConfig;
+use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_kernels::products::{TunedProduct, products_of};
 use bertram_kernels::{Kernels, TrainBackend};
 use comfy_table::{Table, presets};
@@ -58,6 +58,7 @@ impl BackendJob for Tune {
             )));
         }
         let compute = Compute {
+            pooling: Pooling::default(),
             precision: args.precision,
             ..Compute::default()
         };

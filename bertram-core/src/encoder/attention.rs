@@ -1,6 +1,6 @@
 //! Multi-head self-attention.
 
-use bertram_kernels::{AttentionOptions, KernelKind, Kernels, Projections};
+use bertram_kernels::{AttentionOptions, KernelKind, Kernels, Projections, Queries, TokenRows};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Tensor, backend::Backend};
@@ -71,20 +71,47 @@ impl<B: Kernels> BertAttention<B> {
     /// - bias: `[batch, 1, 1, sequence]`, of [`attention_bias`]
     /// - result: `[batch * sequence, hidden]`
     pub fn forward(&self, hidden: Tensor<B, 2>, bias: &Tensor<B, 4>) -> Tensor<B, 2> {
+        let bias = bias.clone();
+        let mixed =
+            self.kernels
+                .projected_attention(hidden, self.projections(), bias, self.options());
+        product(self.kernels, &self.output, mixed)
+    }
+
+    /// The same for rows of tokens alone.
+    ///
+    /// # Shapes
+    /// - hidden: `[tokens, hidden]`
+    /// - result: `[tokens, hidden]`, or `[batch, hidden]` for the first tokens
+    pub fn forward_packed(
+        &self,
+        hidden: Tensor<B, 2>,
+        rows: &TokenRows,
+        queries: Queries,
+    ) -> Tensor<B, 2> {
+        let mixed = self.kernels.packed_attention(
+            hidden,
+            self.projections(),
+            rows,
+            queries,
+            self.options(),
+        );
+        product(self.kernels, &self.output, mixed)
+    }
+
+    fn projections(&self) -> Projections<B> {
         let layers = [&self.query, &self.key, &self.value];
-        let projections = Projections {
+        Projections {
             weights: layers.map(|layer| layer.weight.val()),
             biases: layers.map(bias_of),
-        };
-        let options = AttentionOptions {
+        }
+    }
+
+    fn options(&self) -> AttentionOptions {
+        AttentionOptions {
             heads: self.heads,
             dropout: self.dropout.prob,
-        };
-        let bias = bias.clone();
-        let mixed = self
-            .kernels
-            .projected_attention(hidden, projections, bias, options);
-        product(self.kernels, &self.output, mixed)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Word, position and token-type embeddings.
 
-use bertram_kernels::{KernelKind, Kernels};
+use bertram_kernels::{KernelKind, Kernels, RowDropout, padded_keys};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig};
 use burn::tensor::{Int, Tensor, backend::Backend, s};
@@ -90,8 +90,12 @@ impl<B: Kernels> BertEmbeddings<B> {
             + positions;
         let rows = embedded.reshape([batch * sequence, hidden]);
         let norm = norm_of(&self.norm, self.norm_eps);
+        let dropout = RowDropout {
+            prob: self.dropout.prob,
+            keys: Some(padded_keys(batch, sequence)),
+        };
         self.kernels
-            .layer_norm_dropout(rows, norm, self.dropout.prob)
+            .layer_norm_dropout(rows, norm, dropout)
             .reshape([batch, sequence, hidden])
     }
 }

@@ -1,11 +1,13 @@
 //! One transformer layer.
 
-use bertram_kernels::{KernelKind, Kernels};
+use std::sync::Arc;
+
+use bertram_kernels::{KernelKind, Kernels, Queries, RowDropout, TokenRows};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::kernel::{bias as bias_of, linear, norm as norm_of, product};
+use super::kernel::{bias as bias_of, linear, norm as norm_of, pick_rows, product};
 use super::{BertAttention, BertConfig, HiddenAct};
 
 /// Attention, then a feed-forward network; each with dropout, a residual connection and LayerNorm after it
@@ -64,8 +66,55 @@ impl<B: Kernels> BertLayer<B> {
     /// - bias: `[batch, 1, 1, sequence]`, of [`attention_bias`](super::attention_bias)
     pub fn forward(&self, hidden: Tensor<B, 2>, bias: &Tensor<B, 4>) -> Tensor<B, 2> {
         let attended = self.attention.forward(hidden.clone(), bias);
-        let added = bias_of(&self.attention.output);
-        let hidden = self.add_and_norm(attended, added, hidden, &self.attention_norm);
+        self.after_attention(attended, hidden, None)
+    }
+
+    /// The same for rows of tokens alone. Of the first tokens' states nothing else is computed, but for keys and values.
+    ///
+    /// # Shapes
+    /// - hidden: `[tokens, hidden]`
+    /// - result: `[tokens, hidden]`, or `[batch, hidden]` for the first tokens
+    pub fn forward_packed(
+        &self,
+        hidden: Tensor<B, 2>,
+        rows: &TokenRows,
+        queries: Queries,
+    ) -> Tensor<B, 2> {
+        let attended = self.attention.forward_packed(hidden.clone(), rows, queries);
+        let (residual, keys) = match queries {
+            Queries::All => (hidden, rows.keys()),
+            Queries::First => (pick_rows(hidden, rows.first()), rows.first_keys()),
+        };
+        self.after_attention(attended, residual, Some(keys.clone()))
+    }
+
+    /// What follows the attention; `keys` are what each row's dropout follows.
+    fn after_attention(
+        &self,
+        attended: Tensor<B, 2>,
+        residual: Tensor<B, 2>,
+        keys: Option<Arc<[u32]>>,
+    ) -> Tensor<B, 2> {
+        let dropout = RowDropout {
+            prob: self.dropout.prob,
+            keys,
+        };
+        let end = |output, layer: &Linear<B>, residual, norm: &LayerNorm<B>| {
+            let norm = norm_of(norm, self.norm_eps);
+            self.kernels.residual_layer_norm(
+                output,
+                bias_of(layer),
+                residual,
+                norm,
+                dropout.clone(),
+            )
+        };
+        let hidden = end(
+            attended,
+            &self.attention.output,
+            residual,
+            &self.attention_norm,
+        );
         let wide = match self.activation {
             HiddenAct::Gelu => {
                 let wide = product(self.kernels, &self.intermediate, hidden.clone());
@@ -76,19 +125,6 @@ impl<B: Kernels> BertLayer<B> {
             }
         };
         let narrow = product(self.kernels, &self.output, wide);
-        self.add_and_norm(narrow, bias_of(&self.output), hidden, &self.output_norm)
-    }
-
-    /// The end of a sub-layer. The bias is that of its last linear layer.
-    fn add_and_norm(
-        &self,
-        output: Tensor<B, 2>,
-        bias: Tensor<B, 1>,
-        residual: Tensor<B, 2>,
-        norm: &LayerNorm<B>,
-    ) -> Tensor<B, 2> {
-        let norm = norm_of(norm, self.norm_eps);
-        self.kernels
-            .residual_layer_norm(output, bias, residual, norm, self.dropout.prob)
+        end(narrow, &self.output, hidden, &self.output_norm)
     }
 }

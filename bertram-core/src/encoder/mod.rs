@@ -27,10 +27,12 @@ pub use weights::{
     read_config, save_encoder, save_tensors,
 };
 
-use bertram_kernels::{KernelKind, Kernels, Precision};
+use bertram_kernels::{KernelKind, Kernels, Precision, Queries};
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 
+use self::kernel::pick_rows;
+use self::pooler::mean_of_rows;
 use crate::batch::TokenBatch;
 
 /// A BERT encoder.
@@ -156,6 +158,48 @@ impl<B: Kernels> Bert<B> {
             hidden = layer.forward(hidden, &bias);
         }
         hidden.cast(dtype).reshape([batch, sequence, width])
+    }
+
+    /// One vector per sequence, from embeddings: [`encode`](Self::encode) and [`pool`](Self::pool), less the work that the
+    /// result does not need. Where the backend computes rows of tokens alone ([`Kernels::token_rows`]), nothing is computed
+    /// for padding, and in the last layer nothing but the first tokens' states if only they are pooled.
+    ///
+    /// # Shapes
+    /// - embedded: `[batch, sequence, hidden]`
+    /// - attention_mask: `[batch, sequence]`, 1 for tokens and 0 for padding
+    /// - result: `[batch, hidden]`
+    pub fn encode_pooled(
+        &self,
+        embedded: Tensor<B, 3>,
+        attention_mask: &Tensor<B, 2>,
+        pooling: Pooling,
+    ) -> Tensor<B, 2> {
+        let rows = match self.precision.half() {
+            Some(_) => None,
+            None => self.kernels().token_rows(attention_mask),
+        };
+        let (Some(rows), Some((last, layers))) = (rows, self.layers.split_last()) else {
+            let hidden = self.encode(embedded, attention_mask);
+            return self.pool(hidden, attention_mask, pooling);
+        };
+        let [batch, sequence, width] = embedded.dims();
+        let mut hidden = embedded.reshape([batch * sequence, width]);
+        if rows.tokens() < batch * sequence {
+            hidden = pick_rows(hidden, &rows.in_padded());
+        }
+        for layer in layers {
+            hidden = layer.forward_packed(hidden, &rows, Queries::All);
+        }
+        let read = match pooling {
+            Pooling::Cls | Pooling::Pooler => Queries::First,
+            Pooling::Mean => Queries::All,
+        };
+        let hidden = last.forward_packed(hidden, &rows, read);
+        match pooling {
+            Pooling::Cls => hidden,
+            Pooling::Pooler => self.pooler.forward(hidden),
+            Pooling::Mean => mean_of_rows(hidden, &rows),
+        }
     }
 
     /// [`embed`](Self::embed), then [`encode`](Self::encode).

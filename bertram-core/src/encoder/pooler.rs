@@ -1,8 +1,9 @@
 //! From hidden states to one vector per sequence.
 
+use bertram_kernels::TokenRows;
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Tensor, backend::Backend, s};
+use burn::tensor::{Tensor, TensorData, backend::Backend, s};
 use serde::{Deserialize, Serialize};
 
 use super::BertConfig;
@@ -68,6 +69,23 @@ pub fn masked_mean<B: Backend>(
     let shares = (attention_mask.clone() / counts).reshape([batch, 1, sequence]);
     // A product with the shares sums the sequence without a masked copy of the hidden states.
     shares.matmul(hidden).reshape([batch, width])
+}
+
+/// [`masked_mean`] of rows of tokens.
+///
+/// # Shapes
+/// - hidden: `[tokens, hidden]`
+/// - result: `[batch, hidden]`
+pub(super) fn mean_of_rows<B: Backend>(hidden: Tensor<B, 2>, rows: &TokenRows) -> Tensor<B, 2> {
+    let (batch, tokens) = (rows.batch(), rows.tokens());
+    let mut shares = vec![0.0f32; batch * tokens];
+    for sequence in 0..batch {
+        let of = rows.of(sequence);
+        let share = 1.0 / of.len() as f32;
+        shares[sequence * tokens..][of].fill(share);
+    }
+    let shares = TensorData::new(shares, [batch, tokens]);
+    Tensor::<B, 2>::from_data(shares, &hidden.device()).matmul(hidden)
 }
 
 #[cfg(test)]

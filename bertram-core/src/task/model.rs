@@ -180,9 +180,9 @@ impl<B: Kernels> MultitaskModel<B> {
         batch: &TaskBatch<B>,
     ) -> Tensor<B, 2> {
         let mask = &batch.tokens.attention_mask;
-        let hidden = self.encoder.encode(embedded, mask);
+        let pooling = head.config.pooling;
         head.head
-            .forward(self.encoder.pool(hidden, mask, head.config.pooling))
+            .forward(self.encoder.encode_pooled(embedded, mask, pooling))
     }
 
     /// Logits of a batch.

@@ -36,7 +36,7 @@ use crate::kernels::{one_by_one, products_one_by_one};
 use crate::products::{ProductShape, TuneProgress, TunedProduct};
 use crate::{
     AdamWStep, AdamWUpdate, AdamWUpdated, AttentionOptions, KernelKind, Kernels, Moments, Norm,
-    Projections,
+    Projections, RowDropout,
 };
 
 impl<R, F, I, T> Kernels for CubeBackend<R, F, I, T>
@@ -134,9 +134,9 @@ where
         bias: Tensor<Self, 1>,
         residual: Tensor<Self, 2>,
         norm: Norm<Self>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Self, 2> {
-        layer_norm::residual_without_graph(input, bias, residual, norm, dropout)
+        layer_norm::residual_without_graph(input, bias, residual, norm, dropout.prob)
     }
 
     fn residual_layer_norm_on_graph<C: CheckpointStrategy>(
@@ -144,25 +144,25 @@ where
         bias: Tensor<Autodiff<Self, C>, 1>,
         residual: Tensor<Autodiff<Self, C>, 2>,
         norm: Norm<Autodiff<Self, C>>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Autodiff<Self, C>, 2> {
-        layer_norm::residual_on_graph(input, bias, residual, norm, dropout)
+        layer_norm::residual_on_graph(input, bias, residual, norm, dropout.prob)
     }
 
     fn layer_norm_dropout(
         input: Tensor<Self, 2>,
         norm: Norm<Self>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Self, 2> {
-        layer_norm::dropout_without_graph(input, norm, dropout)
+        layer_norm::dropout_without_graph(input, norm, dropout.prob)
     }
 
     fn layer_norm_dropout_on_graph<C: CheckpointStrategy>(
         input: Tensor<Autodiff<Self, C>, 2>,
         norm: Norm<Autodiff<Self, C>>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Autodiff<Self, C>, 2> {
-        layer_norm::dropout_on_graph(input, norm, dropout)
+        layer_norm::dropout_on_graph(input, norm, dropout.prob)
     }
 
     fn adamw<const D: usize>(

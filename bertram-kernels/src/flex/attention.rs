@@ -18,10 +18,10 @@ use super::tensor::{all_f32, contiguous, from_values, matrix_dims, primitive, te
 use crate::{AttentionOptions, composed};
 
 vectorised! {
-/// Scores of queries become probabilities of keys.
-fn softmax_rows(scores: &mut [f32], bias: &[f32]) {
+/// Scores of queries become probabilities of `keys` keys. No bias is one of 0.
+pub(super) fn softmax_rows(scores: &mut [f32], keys: usize, bias: &[f32]) {
     const FMA: bool = target_cfg_f!(any(target_feature = "fma", target_feature = "neon"));
-    for row in scores.chunks_exact_mut(bias.len()) {
+    for row in scores.chunks_exact_mut(keys) {
         for (score, bias) in row.iter_mut().zip(bias) {
             *score += bias;
         }
@@ -38,7 +38,7 @@ fn softmax_rows(scores: &mut [f32], bias: &[f32]) {
 }
 
 vectorised! {
-fn drop_rows(probabilities: &[f32], dropped: &mut [f32], width: usize, mask: Mask, first: usize) {
+pub(super) fn drop_rows(probabilities: &[f32], dropped: &mut [f32], width: usize, mask: Mask, first: usize) {
     let rows = probabilities.chunks_exact(width).zip(dropped.chunks_exact_mut(width));
     for (index, (probabilities, dropped)) in rows.enumerate() {
         let mask = mask.row(first + index);
@@ -51,7 +51,7 @@ fn drop_rows(probabilities: &[f32], dropped: &mut [f32], width: usize, mask: Mas
 
 vectorised! {
 /// The gradient of what the values are weighted with becomes that of the scores; `dropped` becomes those weights.
-fn softmax_backward_rows(
+pub(super) fn softmax_backward_rows(
     gradient: &mut [f32],
     probabilities: &[f32],
     dropped: &mut [f32],
@@ -129,7 +129,7 @@ fn forward(
                 query,
                 key.transposed(),
             );
-            softmax_rows(scores, bias);
+            softmax_rows(scores, sequence, bias);
             let weights = match mask {
                 Some(mask) => {
                     dropped.resize(area, 0.0);

@@ -4,8 +4,12 @@
 //! the same mask, any thread finds its part of it, and vector instructions find many elements at once. The seed is drawn
 //! from the backend's random numbers: `Backend::seed` makes masks repeatable.
 
+use std::sync::Arc;
+
 use burn::backend::Flex;
 use burn::tensor::{Distribution, Int, Tensor};
+
+use crate::RowDropout;
 
 /// A mask, by its seed.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +57,51 @@ impl Mask {
             threshold: self.threshold,
             scale: self.scale,
         }
+    }
+}
+
+/// Dropout of a matrix's rows: a mask, and what each row follows in it.
+#[derive(Clone, Debug)]
+pub(super) struct RowMasks {
+    mask: Mask,
+    keys: Option<Arc<[u32]>>,
+}
+
+impl RowMasks {
+    /// With a mask of [`Mask::draw`].
+    pub(super) fn draw(dropout: &RowDropout) -> Option<Self> {
+        let keys = dropout.keys.clone();
+        Mask::draw(dropout.prob).map(|mask| Self { mask, keys })
+    }
+
+    /// What vector loops take.
+    pub(super) fn view(&self) -> RowMasksView<'_> {
+        RowMasksView {
+            mask: self.mask,
+            keys: self.keys.as_deref(),
+        }
+    }
+}
+
+impl From<Mask> for RowMasks {
+    fn from(mask: Mask) -> Self {
+        Self { mask, keys: None }
+    }
+}
+
+/// [`RowMasks`], borrowed.
+#[derive(Clone, Copy)]
+pub(super) struct RowMasksView<'a> {
+    mask: Mask,
+    keys: Option<&'a [u32]>,
+}
+
+impl RowMasksView<'_> {
+    /// One row of it.
+    #[inline(always)]
+    pub(super) fn row(self, row: usize) -> RowMask {
+        self.mask
+            .row(self.keys.map_or(row, |keys| keys[row] as usize))
     }
 }
 

@@ -10,14 +10,14 @@ use burn::tensor::{Tensor, TensorMetadata};
 use multiversion::target::target_cfg_f;
 use rayon::prelude::*;
 
-use super::dropout::Mask;
+use super::dropout::{RowMasks, RowMasksView};
 use super::graph::register;
 use super::rows::{add_up, block_rows};
 use super::simd::{dot, mul_add, sum, vectorised};
 use super::tensor::{
     all_f32, contiguous, from_values, matrix_dims, primitive, tensor, values, values_mut,
 };
-use crate::{Norm, composed};
+use crate::{Norm, RowDropout, composed};
 
 /// Where the dropout is, and what else comes before the norm.
 #[derive(Clone, Copy)]
@@ -47,7 +47,7 @@ fn forward_rows<'a>(
     deviations: &mut [f32],
     place: Place<'a>,
     affine: Affine<'a>,
-    mask: Option<Mask>,
+    mask: Option<RowMasksView<'a>>,
     first: usize,
 ) {
     const FMA: bool = target_cfg_f!(any(target_feature = "fma", target_feature = "neon"));
@@ -124,7 +124,7 @@ fn backward_rows(
 
 vectorised! {
 /// `output <- gradient mask`.
-fn masked_rows(gradient: &[f32], output: &mut [f32], width: usize, mask: Mask, first: usize) {
+fn masked_rows<'a>(gradient: &[f32], output: &mut [f32], width: usize, mask: RowMasksView<'a>, first: usize) {
     let rows = gradient.chunks_exact(width).zip(output.chunks_exact_mut(width));
     for (index, (gradient, output)) in rows.enumerate() {
         let mask = mask.row(first + index);
@@ -137,7 +137,7 @@ fn masked_rows(gradient: &[f32], output: &mut [f32], width: usize, mask: Mask, f
 
 vectorised! {
 /// `gradient <- gradient mask`.
-fn mask_rows(gradient: &mut [f32], width: usize, mask: Mask, first: usize) {
+fn mask_rows<'a>(gradient: &mut [f32], width: usize, mask: RowMasksView<'a>, first: usize) {
     for (index, gradient) in gradient.chunks_exact_mut(width).enumerate() {
         let mask = mask.row(first + index);
         for (column, gradient) in gradient.iter_mut().enumerate() {
@@ -155,7 +155,7 @@ struct State {
     /// Of each row, 1 over the standard deviation.
     deviations: FlexTensor,
     gamma: FlexTensor,
-    mask: Option<Mask>,
+    mask: Option<RowMasks>,
 }
 
 /// The primitives of a [`Norm`].
@@ -169,8 +169,9 @@ fn forward(
     input: FlexTensor,
     before: Option<[&FlexTensor; 2]>,
     norm: Parameters,
-    mask: Option<Mask>,
+    mask: Option<RowMasks>,
 ) -> (FlexTensor, State) {
+    let view = mask.as_ref().map(RowMasks::view);
     let [rows, width] = matrix_dims(&input);
     let shape = input.shape();
     let mut normal = contiguous(input);
@@ -196,7 +197,7 @@ fn forward(
                 },
                 None => Place::After,
             };
-            forward_rows(hidden, output, deviations, place, affine, mask, first);
+            forward_rows(hidden, output, deviations, place, affine, view, first);
         });
     let state = State {
         normal,
@@ -218,7 +219,7 @@ struct Backpropagated {
 fn backward(
     mut gradient: FlexTensor,
     state: &State,
-    mask: Option<Mask>,
+    mask: Option<RowMasksView<'_>>,
     with_sums: bool,
 ) -> Backpropagated {
     let gamma = values(&state.gamma);
@@ -255,7 +256,7 @@ fn backward(
 }
 
 /// The gradient through a dropout before the norm's sum, and its column sums if wanted.
-fn masked(gradient: &FlexTensor, mask: Mask) -> FlexTensor {
+fn masked(gradient: &FlexTensor, mask: RowMasksView<'_>) -> FlexTensor {
     let [rows, width] = matrix_dims(gradient);
     let size = block_rows(width);
     let mut output = vec![0.0; rows * width];
@@ -289,8 +290,8 @@ impl Backward<Flex, 5> for ResidualLayerNorm {
         register(gradients, to_gamma, of.gamma);
         register(gradients, to_beta, of.beta);
         if to_input.is_some() || to_bias.is_some() {
-            let of_input = match ops.state.mask {
-                Some(mask) => masked(&of.input, mask),
+            let of_input = match &ops.state.mask {
+                Some(mask) => masked(&of.input, mask.view()),
                 None => of.input.clone(),
             };
             if to_bias.is_some() {
@@ -319,7 +320,8 @@ impl Backward<Flex, 3> for LayerNormDropout {
         let [to_input, to_gamma, to_beta] = ops.parents.map(|node| node.map(|node| node.id));
         let gradient = contiguous(gradients.consume::<Flex>(&ops.node));
         let with_sums = to_gamma.is_some() || to_beta.is_some();
-        let of = backward(gradient, &ops.state, ops.state.mask, with_sums);
+        let mask = ops.state.mask.as_ref().map(RowMasks::view);
+        let of = backward(gradient, &ops.state, mask, with_sums);
         register(gradients, to_input, Some(of.input));
         register(gradients, to_gamma, of.gamma);
         register(gradients, to_beta, of.beta);
@@ -332,7 +334,7 @@ pub(super) fn residual_without_graph(
     bias: Tensor<Flex, 1>,
     residual: Tensor<Flex, 2>,
     norm: Norm<Flex>,
-    dropout: f64,
+    dropout: RowDropout,
 ) -> Tensor<Flex, 2> {
     let dtypes = [
         input.dtype(),
@@ -342,7 +344,7 @@ pub(super) fn residual_without_graph(
         norm.beta.dtype(),
     ];
     if !all_f32(&dtypes) {
-        return composed::residual_layer_norm(input, bias, residual, norm, dropout);
+        return composed::residual_layer_norm(input, bias, residual, norm, dropout.prob);
     }
     let bias = contiguous(primitive(bias));
     let residual = contiguous(primitive(residual));
@@ -360,7 +362,7 @@ pub(super) fn residual_on_graph<C: CheckpointStrategy>(
     bias: Tensor<Autodiff<Flex, C>, 1>,
     residual: Tensor<Autodiff<Flex, C>, 2>,
     norm: Norm<Autodiff<Flex, C>>,
-    dropout: f64,
+    dropout: RowDropout,
 ) -> Tensor<Autodiff<Flex, C>, 2> {
     let dtypes = [
         input.dtype(),
@@ -370,9 +372,9 @@ pub(super) fn residual_on_graph<C: CheckpointStrategy>(
         norm.beta.dtype(),
     ];
     if !all_f32(&dtypes) {
-        return composed::residual_layer_norm(input, bias, residual, norm, dropout);
+        return composed::residual_layer_norm(input, bias, residual, norm, dropout.prob);
     }
-    residual_with_mask(input, bias, residual, norm, Mask::draw(dropout))
+    residual_with_mask(input, bias, residual, norm, RowMasks::draw(&dropout))
 }
 
 /// With a mask of the caller's.
@@ -381,7 +383,7 @@ pub(super) fn residual_with_mask<C: CheckpointStrategy>(
     bias: Tensor<Autodiff<Flex, C>, 1>,
     residual: Tensor<Autodiff<Flex, C>, 2>,
     norm: Norm<Autodiff<Flex, C>>,
-    mask: Option<Mask>,
+    mask: Option<RowMasks>,
 ) -> Tensor<Autodiff<Flex, C>, 2> {
     let (input, bias, residual) = (primitive(input), primitive(bias), primitive(residual));
     let (gamma, beta) = (primitive(norm.gamma), primitive(norm.beta));
@@ -404,19 +406,19 @@ pub(super) fn residual_with_mask<C: CheckpointStrategy>(
 pub(super) fn dropout_on_graph<C: CheckpointStrategy>(
     input: Tensor<Autodiff<Flex, C>, 2>,
     norm: Norm<Autodiff<Flex, C>>,
-    dropout: f64,
+    dropout: RowDropout,
 ) -> Tensor<Autodiff<Flex, C>, 2> {
     if !all_f32(&[input.dtype(), norm.gamma.dtype(), norm.beta.dtype()]) {
-        return composed::layer_norm_dropout(input, norm, dropout);
+        return composed::layer_norm_dropout(input, norm, dropout.prob);
     }
-    dropout_with_mask(input, norm, Mask::draw(dropout))
+    dropout_with_mask(input, norm, RowMasks::draw(&dropout))
 }
 
 /// With a mask of the caller's.
 pub(super) fn dropout_with_mask<C: CheckpointStrategy>(
     input: Tensor<Autodiff<Flex, C>, 2>,
     norm: Norm<Autodiff<Flex, C>>,
-    mask: Option<Mask>,
+    mask: Option<RowMasks>,
 ) -> Tensor<Autodiff<Flex, C>, 2> {
     let (input, gamma, beta) = (
         primitive(input),

@@ -73,19 +73,49 @@ impl<'a> MatrixMut<'a> {
         }
     }
 
-    /// `self <- factor left right`.
+    /// `self <- factor left right`, on this thread.
     ///
     /// # Panics
     /// If the shapes do not fit.
     pub(super) fn set_product(&mut self, factor: f32, left: Matrix<'_>, right: Matrix<'_>) {
+        self.multiply(None, factor, left, right, gemm::Parallelism::None);
+    }
+
+    /// `self <- left right`, on all threads if there is enough to do.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub(super) fn set_product_on_all_threads(&mut self, left: Matrix<'_>, right: Matrix<'_>) {
+        let threads = threads(left, right);
+        self.multiply(None, 1.0, left, right, threads);
+    }
+
+    /// `self <- self + left right`, on all threads if there is enough to do.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub(super) fn add_product_on_all_threads(&mut self, left: Matrix<'_>, right: Matrix<'_>) {
+        let threads = threads(left, right);
+        self.multiply(Some(1.0), 1.0, left, right, threads);
+    }
+
+    /// `self <- before self + factor left right`; without `before`, what is there is not read.
+    fn multiply(
+        &mut self,
+        before: Option<f32>,
+        factor: f32,
+        left: Matrix<'_>,
+        right: Matrix<'_>,
+        threads: gemm::Parallelism,
+    ) {
         assert_eq!(
             (left.rows, right.columns, left.columns),
             (self.rows, self.columns, right.rows),
             "shapes of a matrix product"
         );
         // SAFETY: the constructors have checked that all elements of the three matrices lie within their slices. The
-        // result is borrowed for itself alone, so it overlaps neither factor. It is written, not read (`read_dst` is
-        // false).
+        // result is borrowed for itself alone, so it overlaps neither factor. It is read only if `before` is there, and
+        // then it was initialised, as every slice is.
         unsafe {
             gemm::gemm(
                 self.rows,
@@ -94,22 +124,67 @@ impl<'a> MatrixMut<'a> {
                 self.start,
                 1,
                 self.stride.cast_signed(),
-                false,
+                before.is_some(),
                 left.values.as_ptr(),
                 left.column_stride.cast_signed(),
                 left.row_stride.cast_signed(),
                 right.values.as_ptr(),
                 right.column_stride.cast_signed(),
                 right.row_stride.cast_signed(),
-                0.0,
+                before.unwrap_or(0.0),
                 factor,
                 false,
                 false,
                 false,
-                gemm::Parallelism::None,
+                threads,
             );
         }
     }
+}
+
+/// All threads for a product of as many operations as burn-flex takes them for.
+fn threads(left: Matrix<'_>, right: Matrix<'_>) -> gemm::Parallelism {
+    match left.rows * left.columns * right.columns < 192 * 192 * 192 {
+        true => gemm::Parallelism::None,
+        // As many as the pool has.
+        false => gemm::Parallelism::Rayon(0),
+    }
+}
+
+/// Matrices within a matrix whose rows are `stride` apart, to be written by as many threads: of each, where it begins, its
+/// rows and its columns.
+///
+/// # Panics
+/// If one reaches beyond the slice, or two share an element.
+pub(super) fn disjoint(
+    values: &mut [f32],
+    stride: usize,
+    places: impl Iterator<Item = (usize, usize, usize)>,
+) -> Vec<MatrixMut<'_>> {
+    let (start, length) = (values.as_mut_ptr(), values.len());
+    let mut last_row_of = vec![0; stride];
+    let matrix = |(begin, rows, columns): (usize, usize, usize)| {
+        let (row, column) = (begin / stride, begin % stride);
+        assert!(
+            column + columns <= stride,
+            "a matrix leaves the rows it is in"
+        );
+        check(length - begin, rows, columns, stride);
+        // Each column of the whole goes to matrices one below the other.
+        for last in &mut last_row_of[column..column + columns] {
+            assert!(*last <= row, "two matrices share an element");
+            *last = row + rows;
+        }
+        MatrixMut {
+            // SAFETY: it begins within the slice, and was checked to end there. No two matrices share an element.
+            start: unsafe { start.add(begin) },
+            rows,
+            columns,
+            stride,
+            borrow: PhantomData,
+        }
+    };
+    places.map(matrix).collect()
 }
 
 fn check(length: usize, rows: usize, columns: usize, stride: usize) {

@@ -14,6 +14,7 @@ mod graph;
 mod layer_norm;
 mod linear;
 mod matrix;
+mod packed;
 mod rows;
 mod simd;
 mod tensor;
@@ -24,7 +25,10 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Int, Tensor};
 
-use crate::{AdamWStep, AttentionOptions, Kernels, Moments, Norm};
+use crate::{
+    AdamWStep, AttentionOptions, Kernels, Moments, Norm, Projections, Queries, RowDropout,
+    TokenRows,
+};
 
 impl Kernels for Flex {
     fn embedding_rows_on_graph<C: CheckpointStrategy>(
@@ -70,6 +74,30 @@ impl Kernels for Flex {
         attention::on_graph(query, key, value, bias, options)
     }
 
+    fn token_rows(attention_mask: &Tensor<Self, 2>) -> Option<TokenRows> {
+        packed::token_rows(attention_mask)
+    }
+
+    fn packed_attention(
+        hidden: Tensor<Self, 2>,
+        projections: Projections<Self>,
+        rows: &TokenRows,
+        queries: Queries,
+        options: AttentionOptions,
+    ) -> Tensor<Self, 2> {
+        packed::without_graph(hidden, projections, rows, queries, options)
+    }
+
+    fn packed_attention_on_graph<C: CheckpointStrategy>(
+        hidden: Tensor<Autodiff<Self, C>, 2>,
+        projections: Projections<Autodiff<Self, C>>,
+        rows: &TokenRows,
+        queries: Queries,
+        options: AttentionOptions,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        packed::on_graph(hidden, projections, rows, queries, options)
+    }
+
     fn bias_gelu(input: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
         gelu::without_graph(input, bias)
     }
@@ -86,7 +114,7 @@ impl Kernels for Flex {
         bias: Tensor<Self, 1>,
         residual: Tensor<Self, 2>,
         norm: Norm<Self>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Self, 2> {
         layer_norm::residual_without_graph(input, bias, residual, norm, dropout)
     }
@@ -96,7 +124,7 @@ impl Kernels for Flex {
         bias: Tensor<Autodiff<Self, C>, 1>,
         residual: Tensor<Autodiff<Self, C>, 2>,
         norm: Norm<Autodiff<Self, C>>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Autodiff<Self, C>, 2> {
         layer_norm::residual_on_graph(input, bias, residual, norm, dropout)
     }
@@ -104,7 +132,7 @@ impl Kernels for Flex {
     fn layer_norm_dropout_on_graph<C: CheckpointStrategy>(
         input: Tensor<Autodiff<Self, C>, 2>,
         norm: Norm<Autodiff<Self, C>>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Autodiff<Self, C>, 2> {
         layer_norm::dropout_on_graph(input, norm, dropout)
     }

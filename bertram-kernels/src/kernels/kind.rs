@@ -8,6 +8,7 @@ use super::{Kernels, one_by_one, products_one_by_one};
 use crate::adamw::{AdamWStep, AdamWUpdate, AdamWUpdated, Moments};
 use crate::composed;
 use crate::operands::{AttentionOptions, Norm, Projections};
+use crate::token_rows::{Queries, RowDropout, TokenRows};
 
 /// Which form of the kernels computes. Both give the same numbers but for rounding, and dropout masks of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +94,31 @@ impl KernelKind {
         }
     }
 
+    /// [`Kernels::token_rows`]; composed kernels compute whole padded batches.
+    pub fn token_rows<B: Kernels>(self, attention_mask: &Tensor<B, 2>) -> Option<TokenRows> {
+        match self {
+            KernelKind::Fused => B::token_rows(attention_mask),
+            KernelKind::Composed => None,
+        }
+    }
+
+    /// [`Kernels::packed_attention`].
+    pub fn packed_attention<B: Kernels>(
+        self,
+        hidden: Tensor<B, 2>,
+        projections: Projections<B>,
+        rows: &TokenRows,
+        queries: Queries,
+        options: AttentionOptions,
+    ) -> Tensor<B, 2> {
+        match self {
+            KernelKind::Fused => B::packed_attention(hidden, projections, rows, queries, options),
+            KernelKind::Composed => {
+                composed::packed_attention(hidden, projections, rows, queries, options)
+            }
+        }
+    }
+
     /// [`Kernels::bias_gelu`].
     pub fn bias_gelu<B: Kernels>(self, input: Tensor<B, 2>, bias: Tensor<B, 1>) -> Tensor<B, 2> {
         match self {
@@ -108,12 +134,14 @@ impl KernelKind {
         bias: Tensor<B, 1>,
         residual: Tensor<B, 2>,
         norm: Norm<B>,
-        dropout: f64,
+        dropout: impl Into<RowDropout>,
     ) -> Tensor<B, 2> {
         match self {
-            KernelKind::Fused => B::residual_layer_norm(input, bias, residual, norm, dropout),
+            KernelKind::Fused => {
+                B::residual_layer_norm(input, bias, residual, norm, dropout.into())
+            }
             KernelKind::Composed => {
-                composed::residual_layer_norm(input, bias, residual, norm, dropout)
+                composed::residual_layer_norm(input, bias, residual, norm, dropout.into().prob)
             }
         }
     }
@@ -123,11 +151,11 @@ impl KernelKind {
         self,
         input: Tensor<B, 2>,
         norm: Norm<B>,
-        dropout: f64,
+        dropout: impl Into<RowDropout>,
     ) -> Tensor<B, 2> {
         match self {
-            KernelKind::Fused => B::layer_norm_dropout(input, norm, dropout),
-            KernelKind::Composed => composed::layer_norm_dropout(input, norm, dropout),
+            KernelKind::Fused => B::layer_norm_dropout(input, norm, dropout.into()),
+            KernelKind::Composed => composed::layer_norm_dropout(input, norm, dropout.into().prob),
         }
     }
 

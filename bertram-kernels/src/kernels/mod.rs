@@ -18,6 +18,7 @@ use crate::adamw::{AdamWStep, AdamWUpdate, AdamWUpdated, Moments};
 use crate::composed;
 use crate::operands::{AttentionOptions, Norm, Projections};
 use crate::products::{ProductShape, TuneProgress, TunedProduct};
+use crate::token_rows::{Queries, RowDropout, TokenRows};
 
 /// A backend with the operations of a BERT encoder.
 ///
@@ -146,6 +147,43 @@ pub trait Kernels: Backend {
         Self::self_attention_on_graph(query, key, value, bias, options)
     }
 
+    /// The rows of a batch that are tokens, where the backend computes nothing for padding. `None` where it computes whole
+    /// padded batches: then [`packed_attention`](Self::packed_attention) is of no use.
+    ///
+    /// # Shapes
+    /// - attention_mask: `[batch, padded]`, 1 for tokens and 0 for padding
+    fn token_rows(attention_mask: &Tensor<Self, 2>) -> Option<TokenRows> {
+        let _ = attention_mask;
+        None
+    }
+
+    /// [`projected_attention`](Self::projected_attention) of rows of tokens alone, for all of them or for the first of each
+    /// sequence.
+    ///
+    /// # Shapes
+    /// - hidden: `[tokens, d_input]`
+    /// - result: `[tokens, hidden]`, or `[batch, hidden]`
+    fn packed_attention(
+        hidden: Tensor<Self, 2>,
+        projections: Projections<Self>,
+        rows: &TokenRows,
+        queries: Queries,
+        options: AttentionOptions,
+    ) -> Tensor<Self, 2> {
+        composed::packed_attention(hidden, projections, rows, queries, options)
+    }
+
+    /// [`packed_attention`](Self::packed_attention) of `Autodiff`.
+    fn packed_attention_on_graph<C: CheckpointStrategy>(
+        hidden: Tensor<Autodiff<Self, C>, 2>,
+        projections: Projections<Autodiff<Self, C>>,
+        rows: &TokenRows,
+        queries: Queries,
+        options: AttentionOptions,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        composed::packed_attention(hidden, projections, rows, queries, options)
+    }
+
     /// `gelu(input + bias)`, with the exact GELU, `x Phi(x)` (Hendrycks & Gimpel 2016).
     ///
     /// # Shapes
@@ -171,9 +209,9 @@ pub trait Kernels: Backend {
         bias: Tensor<Self, 1>,
         residual: Tensor<Self, 2>,
         norm: Norm<Self>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Self, 2> {
-        composed::residual_layer_norm(input, bias, residual, norm, dropout)
+        composed::residual_layer_norm(input, bias, residual, norm, dropout.prob)
     }
 
     /// [`residual_layer_norm`](Self::residual_layer_norm) of `Autodiff`.
@@ -182,9 +220,9 @@ pub trait Kernels: Backend {
         bias: Tensor<Autodiff<Self, C>, 1>,
         residual: Tensor<Autodiff<Self, C>, 2>,
         norm: Norm<Autodiff<Self, C>>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Autodiff<Self, C>, 2> {
-        composed::residual_layer_norm(input, bias, residual, norm, dropout)
+        composed::residual_layer_norm(input, bias, residual, norm, dropout.prob)
     }
 
     /// `dropout(layer_norm(input))`: the end of the embedding module.
@@ -194,18 +232,18 @@ pub trait Kernels: Backend {
     fn layer_norm_dropout(
         input: Tensor<Self, 2>,
         norm: Norm<Self>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Self, 2> {
-        composed::layer_norm_dropout(input, norm, dropout)
+        composed::layer_norm_dropout(input, norm, dropout.prob)
     }
 
     /// [`layer_norm_dropout`](Self::layer_norm_dropout) of `Autodiff`.
     fn layer_norm_dropout_on_graph<C: CheckpointStrategy>(
         input: Tensor<Autodiff<Self, C>, 2>,
         norm: Norm<Autodiff<Self, C>>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Autodiff<Self, C>, 2> {
-        composed::layer_norm_dropout(input, norm, dropout)
+        composed::layer_norm_dropout(input, norm, dropout.prob)
     }
 
     /// One AdamW step of one parameter; without moments, its first. What is not shared is changed in place.
@@ -314,6 +352,20 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         B::projected_attention_on_graph(hidden, projections, bias, options)
     }
 
+    fn token_rows(attention_mask: &Tensor<Self, 2>) -> Option<TokenRows> {
+        B::token_rows(&attention_mask.clone().inner())
+    }
+
+    fn packed_attention(
+        hidden: Tensor<Self, 2>,
+        projections: Projections<Self>,
+        rows: &TokenRows,
+        queries: Queries,
+        options: AttentionOptions,
+    ) -> Tensor<Self, 2> {
+        B::packed_attention_on_graph(hidden, projections, rows, queries, options)
+    }
+
     fn bias_gelu(input: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
         B::bias_gelu_on_graph(input, bias)
     }
@@ -323,7 +375,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         bias: Tensor<Self, 1>,
         residual: Tensor<Self, 2>,
         norm: Norm<Self>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Self, 2> {
         B::residual_layer_norm_on_graph(input, bias, residual, norm, dropout)
     }
@@ -331,7 +383,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn layer_norm_dropout(
         input: Tensor<Self, 2>,
         norm: Norm<Self>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Self, 2> {
         B::layer_norm_dropout_on_graph(input, norm, dropout)
     }

@@ -26,6 +26,7 @@ use self::tensor::{Torch, tensor};
 use crate::kernels::{one_by_one, products_one_by_one};
 use crate::{
     AdamWStep, AdamWUpdate, AdamWUpdated, AttentionOptions, KernelKind, Kernels, Moments, Norm,
+    RowDropout,
 };
 
 // Rows of a table are Burn's own operation: it is ATen's embedding with its dense backward pass.
@@ -89,7 +90,7 @@ impl Kernels for Torch {
         bias: Tensor<Self, 1>,
         residual: Tensor<Self, 2>,
         norm: Norm<Self>,
-        _dropout: f64,
+        _dropout: RowDropout,
     ) -> Tensor<Self, 2> {
         layer_norm::residual_without_graph(input, bias, residual, norm)
     }
@@ -99,15 +100,15 @@ impl Kernels for Torch {
         bias: Tensor<Autodiff<Self, C>, 1>,
         residual: Tensor<Autodiff<Self, C>, 2>,
         norm: Norm<Autodiff<Self, C>>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Autodiff<Self, C>, 2> {
-        layer_norm::residual_on_graph(input, bias, residual, norm, dropout)
+        layer_norm::residual_on_graph(input, bias, residual, norm, dropout.prob)
     }
 
     fn layer_norm_dropout(
         input: Tensor<Self, 2>,
         norm: Norm<Self>,
-        _dropout: f64,
+        _dropout: RowDropout,
     ) -> Tensor<Self, 2> {
         layer_norm::dropout_without_graph(input, norm)
     }
@@ -115,9 +116,9 @@ impl Kernels for Torch {
     fn layer_norm_dropout_on_graph<C: CheckpointStrategy>(
         input: Tensor<Autodiff<Self, C>, 2>,
         norm: Norm<Autodiff<Self, C>>,
-        dropout: f64,
+        dropout: RowDropout,
     ) -> Tensor<Autodiff<Self, C>, 2> {
-        layer_norm::dropout_on_graph(input, norm, dropout)
+        layer_norm::dropout_on_graph(input, norm, dropout.prob)
     }
 
     fn adamw<const D: usize>(

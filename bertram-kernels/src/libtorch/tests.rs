@@ -168,7 +168,7 @@ fn the_backends_seed_decides() {
         values(AB::layer_norm_dropout(
             input,
             norm(&gamma, &beta, 1e-12),
-            0.5,
+            0.5.into(),
         ))
     };
     assert!(drawn(1) == drawn(1) && drawn(1) != drawn(2));

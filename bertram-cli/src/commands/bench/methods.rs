@@ -10,7 +10,7 @@ use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 use super::{batch_shape, compute, gibibytes, heading, measure, prepare, right_align};
-use crate::args::BenchMethodsArgs;
+use crate::args::{BenchMethodsArgs, pooling_name};
 use crate::backend::BackendJob;
 use crate::bench::{Method, MethodBench, median};
 use crate::error::{CliResult, input, work};
@@ -113,6 +113,7 @@ fn memory_of(args: &BenchMethodsArgs, method: Method) -> CliResult<Option<u64>> 
         .args(["--sequence", &common.sequence.to_string()])
         .args(["--kernels", KernelKind::from(common.kernels).name()])
         .args(["--precision", common.precision.name()])
+        .args(["--pooling", pooling_name(common.pooling)])
         .args(["--backend", common.backend.kind()?.name()]);
     if let Some(device) = common.backend.device {
         command.args(["--device", &device.to_string()]);

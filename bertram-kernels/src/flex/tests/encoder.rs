@@ -3,7 +3,7 @@
 use burn::backend::Flex;
 use burn::tensor::{Distribution, Int, Tensor, TensorData};
 
-use super::super::dropout::Mask;
+use super::super::dropout::{Mask, RowMasks};
 use super::super::{attention, layer_norm};
 use super::{
     AB, MASKS, Matrix, SIZES, as_matrix, assert_close, compare, matrix, norm, results, values,
@@ -78,7 +78,13 @@ fn residual_layer_norm() {
                 ],
                 |x| {
                     let (input, residual) = (x[0].clone() * 2.0, x[2].clone());
-                    layer_norm::residual_with_mask(input, vector(&x[1]), residual, norm(x), mask)
+                    layer_norm::residual_with_mask(
+                        input,
+                        vector(&x[1]),
+                        residual,
+                        norm(x),
+                        mask.map(RowMasks::from),
+                    )
                 },
                 |x| {
                     let (input, residual) = (x[0].clone() * 2.0, x[2].clone());
@@ -105,7 +111,13 @@ fn layer_norm_dropout() {
             compare(
                 &format!("LayerNorm and dropout {rows} {width} {mask:?}"),
                 &[[rows, width], [1, width], [1, width]],
-                |x| layer_norm::dropout_with_mask(x[0].clone() * 2.0, norm(&x[1], &x[2]), mask),
+                |x| {
+                    layer_norm::dropout_with_mask(
+                        x[0].clone() * 2.0,
+                        norm(&x[1], &x[2]),
+                        mask.map(RowMasks::from),
+                    )
+                },
                 |x| composed::layer_norm(x[0].clone() * 2.0, norm(&x[1], &x[2])) * factors.clone(),
             );
         }
@@ -230,7 +242,7 @@ fn without_a_graph_the_output_is_the_same() {
             AB::bias_gelu(query.clone(), vector(&bias)),
         ),
         (
-            Flex::residual_layer_norm(q, vector(&bias).inner(), k, inner, 0.5),
+            Flex::residual_layer_norm(q, vector(&bias).inner(), k, inner, 0.5.into()),
             layer_norm::residual_with_mask(query, vector(&bias), key, norm(&gamma, &beta), None),
         ),
     ];
@@ -327,8 +339,8 @@ fn dropout_follows_the_backends_seed_and_is_for_training_only() {
     let shape = [40, 50];
     let norm = || norm(&matrix(1, [1, 50]), &matrix(2, [1, 50]));
     let (a, b) = (
-        AB::layer_norm_dropout(matrix(3, shape), norm(), 0.5),
-        AB::layer_norm_dropout(matrix(3, shape), norm(), 0.5),
+        AB::layer_norm_dropout(matrix(3, shape), norm(), 0.5.into()),
+        AB::layer_norm_dropout(matrix(3, shape), norm(), 0.5.into()),
     );
     let zeros = |x: &[f32]| x.iter().filter(|x| **x == 0.0).count();
     let (a, b) = (values(a), values(b));
@@ -341,7 +353,7 @@ fn dropout_follows_the_backends_seed_and_is_for_training_only() {
             beta: norm().beta.inner(),
             eps: 1e-12,
         },
-        0.5,
+        0.5.into(),
     );
     let plain: Vec<f32> = plain.into_data().to_vec().expect("f32");
     assert_eq!(zeros(&plain), 0);

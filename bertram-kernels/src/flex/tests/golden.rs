@@ -5,7 +5,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-use super::super::dropout::Mask;
+use super::super::dropout::{Mask, RowMasks};
 use super::super::{adamw, attention, combine, layer_norm};
 use super::{AB, as_matrix, assert_close, values, vector};
 use crate::{AdamWStep, Kernels, Norm, composed};
@@ -158,7 +158,13 @@ fn layer_norms() {
         let keys = ["input", "bias", "residual", "gamma", "beta"];
         case.check("fused", &keys, |x| {
             let (input, residual) = (x[0].clone(), x[2].clone());
-            layer_norm::residual_with_mask(input, vector(&x[1]), residual, norm(x), mask)
+            layer_norm::residual_with_mask(
+                input,
+                vector(&x[1]),
+                residual,
+                norm(x),
+                mask.map(RowMasks::from),
+            )
         });
         case.check("composed", &keys, |x| {
             let (input, residual) = (x[0].clone(), x[2].clone());
@@ -178,7 +184,7 @@ fn layer_norms() {
         };
         let keys = ["input", "gamma", "beta"];
         case.check("fused", &keys, |x| {
-            layer_norm::dropout_with_mask(x[0].clone(), norm(x), mask)
+            layer_norm::dropout_with_mask(x[0].clone(), norm(x), mask.map(RowMasks::from))
         });
         case.check("composed", &keys, |x| {
             composed::layer_norm(x[0].clone(), norm(x)) * as_matrix(mask, x[0].dims())

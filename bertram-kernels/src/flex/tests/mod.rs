@@ -2,6 +2,7 @@
 
 mod encoder;
 mod golden;
+mod packed;
 mod parameters;
 
 use burn::backend::{Autodiff, Flex};
