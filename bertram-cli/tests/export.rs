@@ -3,8 +3,9 @@
 mod common;
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use common::{bertram, copy_folder, stderr, stdout};
 use safetensors::SafeTensors;
@@ -143,6 +144,118 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// What a command says of lines that come through a pipe.
+fn piped(args: &[&str], input: &str) -> Output {
+    let mut child = bertram()
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let input = input.to_owned();
+    let writer = std::thread::spawn(move || {
+        // A command that ends before its input closes the pipe.
+        let _ = stdin.write_all(input.as_bytes());
+    });
+    let output = child.wait_with_output().expect("ends");
+    writer.join().expect("written");
+    output
+}
+
+/// Longer inputs than a window of rows, which are sorted by length within it.
+#[test]
+fn a_stream_gives_in_order_what_its_lines_give_alone() {
+    const LINES: usize = 10_000;
+    let dir = tempfile::tempdir().expect("temp dir");
+    let path = dir.path().join("run");
+    train(&path, &[]);
+    let path = text(&path);
+    let words = ["the", "film", "is", "a", "dog", "good", "plot", "cast"];
+    let line = |row: usize| -> String {
+        let word = |place: usize| words[(row * 31 + place * row) % words.len()];
+        (0..row * 7 % 9).map(word).collect::<Vec<_>>().join(" ")
+    };
+    let lines: Vec<String> = (0..LINES).map(line).collect();
+    let input = format!("{}\n", lines.join("\n"));
+    let values = |output: Output| -> Vec<Value> {
+        assert!(output.status.success(), "{}", stderr(&output));
+        let lines = stdout(&output);
+        let lines = lines.lines().map(serde_json::from_str);
+        lines.collect::<Result<_, _>>().expect("JSON")
+    };
+    let near = |one: &Value, other: &Value| {
+        let far = one.as_f64().expect("a number") - other.as_f64().expect("a number");
+        assert!(far.abs() < 1e-6, "{one} and {other}");
+    };
+    let some = [0, 1, 2, 8191, 8192, 8193, LINES - 1];
+
+    let encode = ["encode", "--model", &path];
+    let vectors = values(piped(&encode, &input));
+    assert_eq!(vectors.len(), LINES);
+    let same_text = |(line, vector): (&String, &Value)| vector["text"] == line.as_str();
+    assert!(lines.iter().zip(&vectors).all(same_text));
+    let (few, many) = (["--batch-size", "1"], ["--batch-size", "9000"]);
+    for row in some {
+        let alone = values(piped(
+            &[&encode[..], &few].concat(),
+            &format!("{}\n", lines[row]),
+        ));
+        let numbers = |value: &Value| value["embedding"].as_array().expect("a vector").clone();
+        let (alone, own) = (numbers(&alone[0]), numbers(&vectors[row]));
+        assert_eq!(alone.len(), 32);
+        alone
+            .iter()
+            .zip(&own)
+            .for_each(|(one, other)| near(one, other));
+    }
+    // A file is the same, and so are windows of another size.
+    let file = dir.path().join("vectors.jsonl");
+    let (input_file, output_file) = (dir.path().join("in.txt"), text(&file));
+    std::fs::write(&input_file, &input).expect("written");
+    let input_path = text(&input_file);
+    let to_file = ["--input", &input_path, "--output", &output_file];
+    let output = bertram()
+        .args([&encode[..], &many, &to_file].concat())
+        .output();
+    assert!(output.expect("starts").status.success());
+    let written = std::fs::read_to_string(&file).expect("written");
+    assert_eq!(written.lines().count(), LINES);
+    for (row, line) in written.lines().enumerate().step_by(997) {
+        let value: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(value["text"], lines[row].as_str());
+        near(&value["embedding"][3], &vectors[row]["embedding"][3]);
+    }
+
+    let predict = ["predict", "--run", &path, "--task", "sst"];
+    let said = values(piped(&predict, &input));
+    assert_eq!(said.len(), LINES);
+    for (line, said) in lines.iter().zip(&said) {
+        match line.is_empty() {
+            true => assert_eq!(said, &Value::Null),
+            false => assert_eq!(said["sentence"], line.as_str()),
+        }
+    }
+    for row in some.into_iter().filter(|row| !lines[*row].is_empty()) {
+        let alone = values(piped(&predict, &lines[row]));
+        near(&alone[0]["confidence"], &said[row]["confidence"]);
+    }
+
+    // A fault in a file's last line is found first; a stream gives what it gave before it.
+    let pair = ["predict", "--run", &path, "--task", "para"];
+    let faulty = format!("{}no pair\n", "a dog\ta cat\n".repeat(LINES));
+    for (output, before) in [(run(&pair, &faulty), 0), (piped(&pair, &faulty), 8192)] {
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("line 10001"),
+            "{}",
+            stderr(&output)
+        );
+        assert_eq!(stdout(&output).lines().count(), before);
+    }
 }
 
 /// One run for all that follows: training is what takes time.

@@ -4,6 +4,8 @@ use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 /// How the names of files begin that are being written. One that stays is of a process that was killed.
 pub const TEMPORARY_PREFIX: &str = ".partial-";
 
@@ -24,14 +26,68 @@ pub struct WriteError {
 /// the link stays. Only regular files are replaced: into a pipe or a device (`/dev/null`, `/dev/stdout`) the bytes are
 /// written as they are.
 pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    let attempt = || match place(path)? {
-        Place::Stream(mut file) => file.write_all(bytes),
-        Place::File { target, old } => replace(&target, old, |file, _| file.write_all(bytes)),
-    };
-    attempt().map_err(|source| WriteError {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes)?;
+    file.finish()
+}
+
+/// A file that is written part by part as [`atomic_write`] writes it: it takes its place when it is whole
+/// ([`finish`](Self::finish)). Dropped before, it leaves all as it was.
+pub struct AtomicFile {
+    path: PathBuf,
+    to: Writing,
+}
+
+enum Writing {
+    /// A pipe or a device.
+    Stream(File),
+    File(Box<Replacement>),
+}
+
+impl AtomicFile {
+    /// Begins a file of this name.
+    ///
+    /// # Errors
+    /// Those of the file system, with the file's name; so have the other functions.
+    pub fn create(path: &Path) -> Result<Self, WriteError> {
+        let attempt = || {
+            Ok(match place(path)? {
+                Place::Stream(file) => Writing::Stream(file),
+                Place::File { target, old } => {
+                    Writing::File(Box::new(Replacement::begin(target, old)?))
+                }
+            })
+        };
+        let to = attempt().map_err(named(path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            to,
+        })
+    }
+
+    /// Writes the next bytes.
+    pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        let file = match &mut self.to {
+            Writing::Stream(file) => file,
+            Writing::File(replacement) => replacement.temporary.as_file_mut(),
+        };
+        file.write_all(bytes).map_err(named(&self.path))
+    }
+
+    /// All is written: the file takes its place.
+    pub fn finish(self) -> Result<(), WriteError> {
+        match self.to {
+            Writing::Stream(_) => Ok(()),
+            Writing::File(replacement) => replacement.finish().map_err(named(&self.path)),
+        }
+    }
+}
+
+fn named(path: &Path) -> impl Fn(io::Error) -> WriteError {
+    move |source| WriteError {
         path: path.to_owned(),
         source,
-    })
+    }
 }
 
 /// As [`atomic_write`], for writers that take the name of a file: `write` is given the temporary file's.
@@ -44,12 +100,13 @@ pub fn atomic_write_with(
 ) -> Result<(), WriteError> {
     let attempt = || match place(path)? {
         Place::Stream(_) => Err(io::Error::other("is not a regular file")),
-        Place::File { target, old } => replace(&target, old, |_, temporary| write(temporary)),
+        Place::File { target, old } => {
+            let replacement = Replacement::begin(target, old)?;
+            write(replacement.temporary.path())?;
+            replacement.finish()
+        }
     };
-    attempt().map_err(|source| WriteError {
-        path: path.to_owned(),
-        source,
-    })
+    attempt().map_err(named(path))
 }
 
 /// Most bytes of a file of a model or a run that is read whole and is no table of numbers: 256 MiB. Tokenizers are the
@@ -185,29 +242,41 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn replace(
-    target: &Path,
+/// A file that is to take another's place.
+struct Replacement {
+    temporary: NamedTempFile,
+    target: PathBuf,
     old: Option<Metadata>,
-    write: impl FnOnce(&mut File, &Path) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY_PREFIX);
-    // Temporary files are private to their owner by default; a result is an ordinary file.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(Permissions::from_mode(0o666));
+}
+
+impl Replacement {
+    fn begin(target: PathBuf, old: Option<Metadata>) -> io::Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMPORARY_PREFIX);
+        // Temporary files are private to their owner by default; a result is an ordinary file.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(Permissions::from_mode(0o666));
+        }
+        let temporary = builder.tempfile_in(folder_of(&target))?;
+        Ok(Self {
+            temporary,
+            target,
+            old,
+        })
     }
-    let mut temporary = builder.tempfile_in(folder_of(target))?;
-    let name = temporary.path().to_owned();
-    write(temporary.as_file_mut(), &name)?;
-    if let Some(old) = old {
-        let permissions: Permissions = old.permissions();
-        temporary.as_file().set_permissions(permissions)?;
+
+    fn finish(self) -> io::Result<()> {
+        let file = self.temporary.as_file();
+        if let Some(old) = self.old {
+            file.set_permissions(old.permissions())?;
+        }
+        file.sync_all()?;
+        let persisted = self.temporary.persist(&self.target);
+        persisted.map_err(|error| error.error)?;
+        sync_folder(folder_of(&self.target))
     }
-    temporary.as_file().sync_all()?;
-    temporary.persist(target).map_err(|error| error.error)?;
-    sync_folder(folder_of(target))
 }
 
 #[cfg(test)]
@@ -226,6 +295,26 @@ mod tests {
         assert!(error.to_string().contains("no/file.txt"), "{error}");
         let error = atomic_write(dir.path(), b"x").expect_err("a folder");
         assert!(error.to_string().contains("directory"), "{error}");
+    }
+
+    #[test]
+    fn a_file_takes_its_place_when_it_is_whole() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("file.txt");
+        atomic_write(&path, b"old").expect("write");
+        let write = |bytes: [&[u8]; 2]| {
+            let mut file = AtomicFile::create(&path).expect("begins");
+            for part in bytes {
+                file.write_all(part).expect("writes");
+            }
+            assert_eq!(std::fs::read(&path).expect("read"), b"old");
+            file
+        };
+        drop(write([b"one", b"two"]));
+        assert_eq!(std::fs::read_dir(dir.path()).expect("list").count(), 1);
+        write([b"one", b"two"]).finish().expect("takes its place");
+        assert_eq!(std::fs::read(&path).expect("read"), b"onetwo");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("list").count(), 1);
     }
 
     #[test]

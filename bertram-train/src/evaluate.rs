@@ -1,6 +1,6 @@
 //! Whole-split evaluation.
 
-use bertram_core::data::{Batcher, TokenizedDataset};
+use bertram_core::data::{Batcher, TokenizedDataset, in_order_of_rows};
 use bertram_core::metric::SplitScores;
 use bertram_core::task::{MultitaskModel, TaskConfig, TaskId, TaskMap, score};
 use bertram_kernels::Kernels;
@@ -21,8 +21,8 @@ pub struct EvaluationSet<'a> {
 
 /// Logits of every row, in the order of the rows. A task without a head, or without rows, gives none.
 ///
-/// Rows go through the model sorted by length, so that little padding is computed, and the device is read once.
-/// `progress` is called after each batch with the number of rows done.
+/// Rows go through the model sorted by length, `batch_size` and more of them at once
+/// ([`Batcher::batches_by_length`]), and the device is read once. `progress` is called after each batch with the number of rows done.
 pub fn split_logits<B: Kernels>(
     model: &MultitaskModel<B>,
     set: EvaluationSet<'_>,
@@ -30,18 +30,16 @@ pub fn split_logits<B: Kernels>(
     device: &B::Device,
     mut progress: impl FnMut(usize),
 ) -> Vec<Vec<f32>> {
-    let rows = set.data.len();
     let Some(head) = model.head(set.config.task) else {
         return Vec::new();
     };
-    if rows == 0 {
+    if set.data.is_empty() {
         return Vec::new();
     }
-    let mut order: Vec<usize> = (0..rows).collect();
-    order.sort_by_key(|&row| (set.batcher.length(set.data, row), row));
+    let batches = set.batcher.batches_by_length(set.data, batch_size);
     let mut chunks: Vec<Tensor<B, 2>> = Vec::new();
     let mut done = 0;
-    for rows in order.chunks(batch_size.max(1)) {
+    for rows in &batches {
         let batch = set.batcher.batch(set.data, rows).to_device::<B>(device);
         chunks.push(model.forward(head, &batch));
         done += rows.len();
@@ -50,11 +48,7 @@ pub fn split_logits<B: Kernels>(
     let logits = Tensor::cat(chunks, 0);
     let outputs = logits.dims()[1];
     let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
-    let mut by_row = vec![Vec::new(); rows];
-    for (&row, values) in order.iter().zip(values.chunks(outputs)) {
-        by_row[row] = values.to_vec();
-    }
-    by_row
+    in_order_of_rows(&batches, values.chunks(outputs).map(<[f32]>::to_vec))
 }
 
 /// Scores of every set that has labels, and the logits of all. `progress` is called after each batch with the number of rows

@@ -33,7 +33,7 @@ pub struct EncodeArgs {
     /// Vectors, a line {"text": …, "embedding": […]} a sentence; - for standard output.
     #[arg(long, default_value = "-", value_name = "FILE")]
     pub output: PathBuf,
-    /// Sentences of a batch.
+    /// Sentences of a batch, at the least: of short ones there are more.
     #[arg(long, default_value_t = 32, value_parser = parse_batch_size)]
     pub batch_size: usize,
     /// Most tokens of a sentence. Without it: as the model says, else all that it has positions for.

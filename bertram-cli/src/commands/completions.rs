@@ -2,7 +2,7 @@
 
 use clap::CommandFactory;
 
-use super::predict::write_output;
+use super::texts::Output;
 use crate::args::Cli;
 use crate::error::CliResult;
 
@@ -10,5 +10,6 @@ use crate::error::CliResult;
 pub fn run(shell: clap_complete::Shell) -> CliResult {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "bertram-cli", &mut script);
-    write_output(None, &String::from_utf8_lossy(&script))
+    Output::new(None).write(&String::from_utf8_lossy(&script))?;
+    Ok(())
 }

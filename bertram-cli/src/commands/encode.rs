@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use bertram_core::data::{BertTokenizer, sequence_batch};
+use bertram_core::data::{BertTokenizer, batches_by_length, in_order_of_rows, sequence_batch};
 use bertram_core::encoder::{Bert, Pooling, load_dense_pooler, load_encoder, read_config};
 use bertram_core::task::Inputs;
 use bertram_kernels::{Kernels, TrainBackend};
 use burn::tensor::Tensor;
 use serde_json::json;
 
-use super::predict::{read_lines, write_output};
+use super::texts::{Output, check_lines, lines, next_window};
 use crate::args::EncodeArgs;
 use crate::backend::{BackendJob, dispatch};
 use crate::error::{CliResult, input, pipeline_error};
@@ -69,29 +69,64 @@ fn encode<B: Kernels>(args: &EncodeArgs, device: &B::Device) -> CliResult {
         }
     }
     out::progress(&format!("{}: {}", args.model, chosen.line));
-    let texts = read_lines(&args.input)?;
-    let prepared: Vec<String> = texts
-        .iter()
-        .map(|text| {
-            let text = format!("{}{text}", encoding.prompt);
-            encoding.preprocess.apply(Inputs::Single, &text)
-        })
-        .collect();
-    let mut vectors = embed(&encoder, &tokenizer, &prepared, &chosen, args, device)?;
-    if encoding.normalize {
-        vectors.iter_mut().for_each(|vector| normalize(vector));
+    let total = check_lines(&args.input, |line| line.map(|_| ()))?;
+    let mut texts = lines(&args.input)?;
+    let mut output = Output::new((args.output != Path::new("-")).then_some(&*args.output));
+    let mut progress = Progress {
+        display: PhaseDisplay::new(),
+        // The number of a stream's lines is not known.
+        total: total.unwrap_or(0),
+        before: 0,
+    };
+    progress.display.begin("encoding");
+    loop {
+        let window = next_window(&mut texts, args.batch_size, |_| true, String::len)?;
+        if window.is_empty() {
+            break;
+        }
+        let prepared: Vec<String> = window
+            .iter()
+            .map(|text| {
+                let text = format!("{}{text}", encoding.prompt);
+                encoding.preprocess.apply(Inputs::Single, &text)
+            })
+            .collect();
+        let show = |done| progress.show(done);
+        let mut vectors = embed(&encoder, &tokenizer, &prepared, &chosen, args, device, show)?;
+        progress.before += window.len();
+        if encoding.normalize {
+            vectors.iter_mut().for_each(|vector| normalize(vector));
+        }
+        let mut lines = String::new();
+        for (text, embedding) in window.iter().zip(vectors) {
+            let line = json!({ "text": text, "embedding": embedding });
+            // Writing to a string does not fail.
+            let _ = writeln!(lines, "{line}");
+        }
+        if output.is_terminal() {
+            // The vectors themselves show how it goes.
+            progress.display.end();
+        }
+        if !output.write(&lines)? {
+            break;
+        }
     }
-    let mut output = String::new();
-    for (text, embedding) in texts.iter().zip(vectors) {
-        // Writing to a string does not fail.
-        let _ = writeln!(
-            output,
-            "{}",
-            json!({ "text": text, "embedding": embedding })
-        );
+    progress.display.end();
+    output.finish()
+}
+
+/// How many of all lines are encoded.
+struct Progress {
+    display: PhaseDisplay,
+    total: usize,
+    /// Lines of the windows before.
+    before: usize,
+}
+
+impl Progress {
+    fn show(&mut self, done: usize) {
+        self.display.progress(self.before + done, self.total);
     }
-    let path = (args.output != Path::new("-")).then_some(args.output.as_path());
-    write_output(path, &output)
 }
 
 /// Scales a vector to length 1; a vector of zeros stays (as `torch.nn.functional.normalize` has it).
@@ -114,19 +149,23 @@ fn embed<B: Kernels>(
     chosen: &Chosen,
     args: &EncodeArgs,
     device: &B::Device,
+    mut progress: impl FnMut(usize),
 ) -> CliResult<Vec<Vec<f32>>> {
     let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
     let tokens = tokenizer
         .encode_all(&borrowed)
         .map_err(|error| pipeline_error(error.into()))?;
-    let mut order: Vec<usize> = (0..texts.len()).collect();
-    order.sort_by_key(|&row| tokens[row].len());
+    let special_tokens = 2;
+    let lengths: Vec<usize> = tokens
+        .iter()
+        .map(|tokens| (tokens.len() + special_tokens).min(chosen.max_length))
+        .collect();
     let padding = args.backend.kind()?.pad_to_multiple_of();
-    let mut display = PhaseDisplay::new();
-    display.begin("encoding");
+    // Where batches are padded to a multiple of tokens, the device should meet few shapes.
+    let batches = batches_by_length(&lengths, args.batch_size, padding > 1);
     let mut chunks: Vec<Tensor<B, 2>> = Vec::new();
     let mut done = 0;
-    for rows in order.chunks(args.batch_size) {
+    for rows in &batches {
         let sequences: Vec<&[u32]> = rows.iter().map(|&row| tokens[row].as_slice()).collect();
         let batch = sequence_batch::<B>(
             &sequences,
@@ -138,18 +177,14 @@ fn embed<B: Kernels>(
         let embedded = encoder.embed(&batch);
         chunks.push(encoder.encode_pooled(embedded, &batch.attention_mask, chosen.pooling));
         done += rows.len();
-        display.progress(done, texts.len());
+        progress(done);
     }
-    display.end();
-    let mut vectors = vec![Vec::new(); texts.len()];
     if chunks.is_empty() {
-        return Ok(vectors);
+        return Ok(Vec::new());
     }
     let all = Tensor::cat(chunks, 0);
     let width = all.dims()[1];
     let values: Vec<f32> = all.into_data().iter::<f32>().collect();
-    for (&row, values) in order.iter().zip(values.chunks(width)) {
-        vectors[row] = values.to_vec();
-    }
-    Ok(vectors)
+    let vectors = values.chunks(width).map(<[f32]>::to_vec);
+    Ok(in_order_of_rows(&batches, vectors))
 }

@@ -13,5 +13,6 @@ pub mod finished;
 pub mod predict;
 pub mod report;
 pub mod runs;
+mod texts;
 pub mod train;
 pub mod tune;

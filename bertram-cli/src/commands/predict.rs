@@ -1,11 +1,12 @@
 //! `bertram-cli predict`: a trained task on sentences of one's own.
 
-use std::io::{Read, Write};
+use std::fmt::Write as _;
+use std::io::Read;
 use std::path::Path;
 
 use bertram_core::data::{
-    Batcher, DataError, Dataset, Example, Preprocess, ReadOptions, TokenizedDataset, read_texts,
-    text_lines,
+    Batcher, BertTokenizer, DataError, Dataset, Example, Preprocess, ReadOptions, TokenizedDataset,
+    read_texts,
 };
 use bertram_core::task::{Inputs, LabelKind, ModelFolder, Prediction, TaskId, TaskSpec};
 use bertram_kernels::TrainBackend;
@@ -16,10 +17,11 @@ use bertram_train::pipeline::open_trained;
 use bertram_train::run_folder::RunFolder;
 use serde_json::{Value, json};
 
+use super::texts::{Output, check_lines, is_standard_input, lines, named, next_window};
 use super::train::{check_exported, options_of_run};
 use crate::args::{PredictArgs, TextFormat};
 use crate::backend::{BackendJob, dispatch_with};
-use crate::error::{CliError, CliResult, input, pipeline_error, work};
+use crate::error::{CliResult, input, pipeline_error};
 use crate::out;
 
 /// Runs the command.
@@ -67,65 +69,77 @@ impl BackendJob for Predict {
                 run.config().display()
             ))
         })?;
-        let texts = match options(&settings, own, args) {
-            Some(options) => read_file(&args.input, &options)?,
-            None => read_pairs(&args.input, inputs)?,
-        };
-        let is_said = |text: &&Text| !is_empty(text);
-        let examples = texts
-            .iter()
-            .filter(is_said)
-            .enumerate()
-            .map(|(index, (a, b))| Example {
-                id: index.to_string(),
-                text_a: settings.data.preprocess.apply(inputs, a),
-                text_b: b
-                    .as_deref()
-                    .map(|b| settings.data.preprocess.apply(inputs, b)),
-                label: None,
-            })
-            .collect();
-        let data = TokenizedDataset::new(
-            &Dataset {
-                task,
-                path: args.input.clone(),
-                sha256: String::new(),
-                examples,
-                skipped: Vec::new(),
-            },
-            &tokenizer,
-        )
-        .map_err(input)?;
+        let mut texts: Box<dyn Iterator<Item = CliResult<Text>>> =
+            match options(&settings, own, args) {
+                Some(options) => Box::new(read_file(&args.input, &options)?.into_iter().map(Ok)),
+                None => Box::new(read_pairs(&args.input, inputs)?),
+            };
         let batcher = Batcher {
             packing: config.packing(),
             max_length: settings.data.max_length,
             pad_to_multiple_of: args.backend.kind()?.pad_to_multiple_of(),
             special: tokenizer.special(),
         };
-        let logits = split_logits(
-            &model,
-            EvaluationSet {
+        let batch_size = settings.train.eval_batch_size;
+        let mut output = Output::new(args.output.as_deref());
+        loop {
+            let window = next_window(&mut texts, batch_size, is_said, bytes)?;
+            if window.is_empty() {
+                break;
+            }
+            let data = tokenized(&window, task, &settings, inputs, args, &tokenizer)?;
+            let set = EvaluationSet {
                 config: &config,
                 batcher: &batcher,
                 data: &data,
                 overall_weight: 1.0,
-            },
-            settings.train.eval_batch_size,
-            &device,
-            |_| {},
-        );
-        crate::gpu::settled();
-        let mut output = String::new();
-        let mut logits = logits.iter();
-        for text in &texts {
-            let said = Some(text).filter(is_said).and_then(|_| logits.next());
-            let line = said.map_or(Value::Null, |logits| {
-                line(&config.spec, text, &config.predict(logits))
-            });
-            output.push_str(&format!("{line}\n"));
+            };
+            let logits = split_logits(&model, set, batch_size, &device, |_| {});
+            crate::gpu::settled();
+            let mut lines = String::new();
+            let mut logits = logits.iter();
+            for text in &window {
+                let said = Some(text).filter(|text| is_said(text));
+                let said = said.and_then(|_| logits.next());
+                let line = said.map_or(Value::Null, |logits| {
+                    line(&config.spec, text, &config.predict(logits))
+                });
+                // Writing to a string does not fail.
+                let _ = writeln!(lines, "{line}");
+            }
+            if !output.write(&lines)? {
+                break;
+            }
         }
-        write_output(args.output.as_deref(), &output)
+        output.finish()
     }
+}
+
+/// The texts of which something can be said, prepared as in training.
+fn tokenized(
+    texts: &[Text],
+    task: TaskId,
+    settings: &Settings,
+    inputs: Inputs,
+    args: &PredictArgs,
+    tokenizer: &BertTokenizer,
+) -> CliResult<TokenizedDataset> {
+    let prepared = |text: &str| settings.data.preprocess.apply(inputs, text);
+    let said = texts.iter().filter(|text| is_said(text)).enumerate();
+    let examples = said.map(|(index, (a, b))| Example {
+        id: index.to_string(),
+        text_a: prepared(a),
+        text_b: b.as_deref().map(prepared),
+        label: None,
+    });
+    let dataset = Dataset {
+        task,
+        path: args.input.clone(),
+        sha256: String::new(),
+        examples: examples.collect(),
+        skipped: Vec::new(),
+    };
+    TokenizedDataset::new(&dataset, tokenizer).map_err(input)
 }
 
 /// What is printed of a text: itself, and what the model says of it.
@@ -154,27 +168,10 @@ fn line(spec: &TaskSpec, (a, b): &Text, prediction: &Prediction) -> Value {
     line
 }
 
-/// Writes to a file, or to standard output where there is none.
-pub fn write_output(path: Option<&Path>, text: &str) -> CliResult {
-    match path {
-        Some(path) => bertram_core::fs::atomic_write(path, text.as_bytes()).map_err(work),
-        None => {
-            let mut stdout = std::io::stdout().lock();
-            match stdout
-                .write_all(text.as_bytes())
-                .and_then(|()| stdout.flush())
-            {
-                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(work(error)),
-                _ => Ok(()),
-            }
-        }
-    }
-}
-
 /// The bytes of a file, or of standard input for `-`.
 fn read_bytes(path: &Path) -> CliResult<Vec<u8>> {
     let mut bytes = Vec::new();
-    if path == Path::new("-") {
+    if is_standard_input(path) {
         std::io::stdin().read_to_end(&mut bytes)
     } else {
         std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
@@ -183,21 +180,16 @@ fn read_bytes(path: &Path) -> CliResult<Vec<u8>> {
     Ok(bytes)
 }
 
-fn named(path: &Path, error: &dyn std::fmt::Display) -> CliError {
-    input(anyhow::anyhow!("{}: {error}", path.display()))
-}
-
-/// The lines of a file, or of standard input for `-`, without a byte order mark. Each carries its number, counted from 1.
-pub fn read_lines(path: &Path) -> CliResult<Vec<String>> {
-    text_lines(&read_bytes(path)?).map_err(|error| named(path, &error))
-}
-
 type Text = (String, Option<String>);
 
-/// Whether a sentence is missing: nothing can be said of it, and it is no example in training either.
-fn is_empty((a, b): &Text) -> bool {
+/// Whether no sentence is missing: of others nothing can be said, and they are no examples in training either.
+fn is_said((a, b): &Text) -> bool {
     let blank = |text: &str| text.trim().is_empty();
-    blank(a) || b.as_deref().is_some_and(blank)
+    !(blank(a) || b.as_deref().is_some_and(blank))
+}
+
+fn bytes((a, b): &Text) -> usize {
+    a.len() + b.as_ref().map_or(0, String::len)
 }
 
 /// How a table or JSON lines are read; `None` for a sentence a line.
@@ -233,11 +225,17 @@ fn read_file(path: &Path, options: &ReadOptions<'_>) -> CliResult<Vec<Text>> {
     Ok(rows.map(|row| (row.text_a, row.text_b)).collect())
 }
 
-/// A sentence, or two, a line; of an empty line the sentence is empty.
-fn read_pairs(path: &Path, inputs: Inputs) -> CliResult<Vec<Text>> {
-    let lines = read_lines(path)?.into_iter().zip(1..);
-    lines
-        .map(|(line, number)| {
+/// A sentence, or two, a line; of an empty line the sentence is empty. A file is looked through before.
+fn read_pairs(
+    path: &Path,
+    inputs: Inputs,
+) -> CliResult<impl Iterator<Item = CliResult<Text>> + use<>> {
+    let reader = || {
+        let path = path.to_owned();
+        let mut number = 0_u64;
+        move |line: CliResult<String>| {
+            let line = line?;
+            number += 1;
             if line.trim().is_empty() {
                 return Ok((line, None));
             }
@@ -247,8 +245,11 @@ fn read_pairs(path: &Path, inputs: Inputs) -> CliResult<Vec<Text>> {
                     path.display()
                 ))
             })
-        })
-        .collect()
+        }
+    };
+    let mut check = reader();
+    check_lines(path, |line| check(line).map(|_| ()))?;
+    Ok(lines(path)?.map(reader()))
 }
 
 fn parse_line(line: &str, inputs: Inputs) -> Result<Text, String> {

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
+use super::order::batches_by_length;
 use super::tokenize::TokenizedDataset;
 use crate::batch::{Packing, TaskBatch, TokenBatch};
 use crate::spec::TaskId;
@@ -153,6 +154,20 @@ impl Batcher {
             labels: data.labels_of(rows),
             rows: rows.to_vec(),
         }
+    }
+
+    /// The rows cut into batches for a pass over all of them, as [`batches_by_length`] has it. Of a bi-encoder the tokens
+    /// of both sequences count. Where batches are padded to a multiple of tokens, they keep to `batch_size` rows, too: the
+    /// device is one that should meet few shapes.
+    pub fn batches_by_length(&self, data: &TokenizedDataset, batch_size: usize) -> Vec<Vec<usize>> {
+        let sequences = match self.packing {
+            Packing::Single | Packing::CrossEncoder => 1,
+            Packing::BiEncoder => 2,
+        };
+        let lengths: Vec<usize> = (0..data.len())
+            .map(|row| sequences * self.length(data, row))
+            .collect();
+        batches_by_length(&lengths, batch_size, self.pad_to_multiple_of > 1)
     }
 
     /// Tokens of a row's longest sequence, after truncation and with special tokens.

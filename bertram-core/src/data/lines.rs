@@ -1,11 +1,16 @@
 //! Text files as people see them: what they are encoded in, and the number that an editor gives a line.
 
+use std::io::{self, BufRead, Cursor, Read};
+
 /// A byte order mark. Editors and spreadsheets write one at the start of a file; it is no part of the text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Most bytes of a text that a model is to read: 1 MiB. A model reads some hundred tokens of it; much more is a file that
 /// is no list of sentences, and takes minutes and gigabytes to cut into tokens.
 pub(super) const MOST_TEXT: usize = 1 << 20;
+
+/// Bytes at a file's start that tell what is in it.
+const TELLING: usize = 512;
 
 /// Why a file is no UTF-8 text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,13 +25,11 @@ pub enum TextError {
     },
     /// A line is longer than any sentence.
     #[error(
-        "line {line}: has {bytes} bytes, and a text may have {MOST_TEXT}; put each sentence on a line of its own"
+        "line {line}: has more than the {MOST_TEXT} bytes that a text may have; put each sentence on a line of its own"
     )]
     TooLong {
         /// The line, counted from 1.
         line: u64,
-        /// Its length.
-        bytes: usize,
     },
     /// A line has a byte that UTF-8 has not.
     #[error("line {line}: broken UTF-8 at byte {byte} of the line")]
@@ -80,7 +83,7 @@ pub(super) fn text_bytes(bytes: &[u8]) -> Result<&[u8], TextError> {
 
 /// How UTF-16 without a mark looks, in a text that is mostly ASCII (tabs, line ends and labels are).
 fn every_other_byte_is_zero(bytes: &[u8]) -> bool {
-    let start = &bytes[..bytes.len().min(512)];
+    let start = &bytes[..bytes.len().min(TELLING)];
     let zeros = |odd: usize| {
         let bytes = start.iter().skip(odd).step_by(2);
         bytes.filter(|&&byte| byte == 0).count()
@@ -124,36 +127,98 @@ impl<'a> LineCounter<'a> {
     }
 }
 
-/// The lines of a text that is given a sentence a line, without a byte order mark.
+/// The lines of a text that is given a sentence a line, without a byte order mark, read as they are asked for: a stream of
+/// any length takes no more memory than its longest line.
 ///
 /// Here a line ends with `\n` or `\r\n`; a lone `\r` is a character of its line, as it is for other programs that work
 /// line by line, so that there is a result for each of the lines that these count.
 ///
-/// # Errors
-/// [`TextError`] names the line of a byte that is no UTF-8.
-pub fn text_lines(bytes: &[u8]) -> Result<Vec<String>, TextError> {
-    let bytes = text_bytes(bytes)?;
-    if bytes.is_empty() {
-        return Ok(Vec::new());
+/// After an error there are no more lines.
+pub struct TextLines<R> {
+    /// What is to be read next, before the reader.
+    start: Cursor<Vec<u8>>,
+    reader: R,
+    /// Lines that were read.
+    line: u64,
+    state: State,
+}
+
+#[derive(PartialEq, Eq)]
+enum State {
+    Start,
+    Within,
+    End,
+}
+
+/// Why there is no next line.
+#[derive(Debug, thiserror::Error)]
+pub enum TextLinesError {
+    /// The reader failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The bytes are no text.
+    #[error(transparent)]
+    Text(#[from] TextError),
+}
+
+impl<R: BufRead> TextLines<R> {
+    /// The lines of what `reader` gives.
+    pub fn new(reader: R) -> Self {
+        Self {
+            start: Cursor::default(),
+            reader,
+            line: 0,
+            state: State::Start,
+        }
     }
-    let mut lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
-    // What follows the last line end is a line only if there is something.
-    lines.pop_if(|line| line.is_empty());
-    lines
-        .into_iter()
-        .zip(1..)
-        .map(|(line, number)| match std::str::from_utf8(line) {
-            _ if line.len() > MOST_TEXT => Err(TextError::TooLong {
-                line: number,
-                bytes: line.len(),
-            }),
-            Ok(line) => Ok(line.trim_end_matches('\r').to_owned()),
+
+    fn read(&mut self) -> Result<Option<String>, TextLinesError> {
+        if self.state == State::Start {
+            let mut start = Vec::new();
+            (&mut self.reader)
+                .take(TELLING as u64)
+                .read_to_end(&mut start)?;
+            self.start = Cursor::new(text_bytes(&start)?.to_vec());
+            self.state = State::Within;
+        }
+        let mut line = Vec::new();
+        let mut bytes = (&mut self.start).chain(&mut self.reader);
+        // The line end comes on top, and a byte by which a line is too long.
+        let most = MOST_TEXT as u64 + 1;
+        (&mut bytes).take(most).read_until(b'\n', &mut line)?;
+        self.line += 1;
+        // What follows the last line end is a line only if there is something.
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        if line.len() > MOST_TEXT {
+            return Err(TextError::TooLong { line: self.line }.into());
+        }
+        match std::str::from_utf8(line) {
+            Ok(line) => Ok(Some(line.trim_end_matches('\r').to_owned())),
             Err(error) => Err(TextError::Utf8 {
-                line: number,
+                line: self.line,
                 byte: error.valid_up_to(),
-            }),
-        })
-        .collect()
+            }
+            .into()),
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for TextLines<R> {
+    type Item = Result<String, TextLinesError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.state == State::End {
+            return None;
+        }
+        let line = self.read().transpose();
+        if !matches!(line, Some(Ok(_))) {
+            self.state = State::End;
+        }
+        line
+    }
 }
 
 #[cfg(test)]
@@ -206,6 +271,16 @@ mod tests {
         assert!(text_bytes(b"the film\0 was good and long\n").is_ok());
     }
 
+    fn text_lines(bytes: &[u8]) -> Result<Vec<String>, TextError> {
+        // A reader that gives few bytes at a time, as pipes do.
+        let lines = TextLines::new(io::BufReader::with_capacity(3, bytes));
+        let text_error = |error| match error {
+            TextLinesError::Text(error) => error,
+            TextLinesError::Io(error) => panic!("{error}"),
+        };
+        lines.map(|line| line.map_err(text_error)).collect()
+    }
+
     #[test]
     fn lines_of_sentences() {
         let lines = |bytes: &[u8]| text_lines(bytes).expect("lines");
@@ -213,24 +288,40 @@ mod tests {
         assert_eq!(lines(b"a\n"), ["a"]);
         assert_eq!(lines(b"\n\n"), ["", ""]);
         assert!(lines(b"").is_empty());
+        assert!(lines(b"\xEF\xBB\xBF").is_empty());
         assert_eq!(
             text_lines(b"a\nb\xFF\n"),
             Err(TextError::Utf8 { line: 2, byte: 1 })
         );
-        let mut long = b"a\n".to_vec();
-        long.extend(std::iter::repeat_n(b'b', MOST_TEXT + 1));
-        assert_eq!(
-            text_lines(&long),
-            Err(TextError::TooLong {
-                line: 2,
-                bytes: MOST_TEXT + 1
-            })
-        );
-        long.pop();
-        assert_eq!(lines(&long)[1].len(), MOST_TEXT);
+        for end in [&b""[..], b"\n", b"\r\n"] {
+            let mut long = b"a\n".to_vec();
+            let most = MOST_TEXT + 1 - end.len().saturating_sub(1);
+            long.extend(std::iter::repeat_n(b'b', most));
+            assert_eq!(
+                text_lines(&[&long, end].concat()),
+                Err(TextError::TooLong { line: 2 })
+            );
+            long.pop();
+            assert_eq!(lines(&[&long, end].concat())[1].len(), most - 1);
+        }
+        // An endless line ends.
+        let endless = io::BufReader::new(io::repeat(b'a'));
+        assert!(TextLines::new(endless).next().expect("an error").is_err());
+        let mut lines = TextLines::new(&b"a\n\xFF\nb\n"[..]);
+        assert!(lines.next().expect("a line").is_ok());
+        assert!(lines.next().expect("an error").is_err());
+        assert!(lines.next().is_none(), "after an error there is nothing");
     }
 
     proptest! {
+        #[test]
+        fn lines_are_those_of_the_whole_text(text in "[ab\r\n]{0,2000}") {
+            let mut whole: Vec<&str> = text.split('\n').collect();
+            whole.pop_if(|line| line.is_empty());
+            let whole: Vec<&str> = whole.iter().map(|line| line.trim_end_matches('\r')).collect();
+            prop_assert_eq!(text_lines(text.as_bytes()).expect("text"), whole);
+        }
+
         #[test]
         fn lines_are_numbered_as_by_hand(text in "[ab\n\r]{0,60}", places in prop::collection::vec(0usize..60, 0..8)) {
             let mut places = places;

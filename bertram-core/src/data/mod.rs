@@ -36,9 +36,9 @@ pub use example::{Example, Label};
 pub use format::{Format, layout_file};
 pub use label_numbers::LabelNumbers;
 pub use label_sets::split_labels;
-pub use lines::{TextError, text_lines};
+pub use lines::{TextError, TextLines, TextLinesError};
 pub use options::{BadRows, Columns, LabelColumn, ReadOptions};
-pub use order::{epoch_batches, sample_rows};
+pub use order::{batches_by_length, epoch_batches, in_order_of_rows, sample_rows};
 pub use predictions::{
     PredictionRow, neutral_prediction, with_bad_rows, write_glue_predictions,
     write_prediction_table, write_predictions,

@@ -1,4 +1,4 @@
-//! Which rows an epoch sees, and in which batches: pure functions of a seed.
+//! Which rows an epoch sees, and in which batches: pure functions of a seed. And the batches of a pass over a whole split.
 
 use rand::SeedableRng;
 use rand::seq::{SliceRandom, index};
@@ -7,6 +7,10 @@ use rand_chacha::ChaCha8Rng;
 /// Batches whose rows are sorted by length together. Large enough that little padding is left, small enough that an
 /// epoch's batches stay random.
 const POOL: usize = 50;
+
+/// Most tokens, padding counted, up to which a batch takes more rows than its batch size. On two cores fewer and larger
+/// steps are faster up to here; beyond, the buffers of a feed-forward layer leave the caches and what the allocator keeps.
+const FULL_BATCH: usize = 4096;
 
 /// `count` distinct rows of `rows`, drawn by `seed`; all rows, in order, where there are no more.
 pub fn sample_rows(rows: usize, count: usize, seed: u64) -> Vec<usize> {
@@ -49,6 +53,56 @@ pub fn epoch_batches(
     batches
 }
 
+/// Cuts the rows whose lengths are given into batches for a pass over all of them, without an order to learn in: rows are
+/// sorted by length, so that little padding is computed; every row is in one batch.
+///
+/// A batch has `batch_size` rows, and more while `rows * longest` stays within what such a batch of the longest rows has
+/// (so memory does not grow) and within 4096 tokens, from where on larger batches gain nothing. So short rows, which leave
+/// cores idle, go through the model many at a time. Only the last batch may have fewer than `batch_size` rows.
+///
+/// With `fixed_rows` every batch but the last has `batch_size` rows: a GPU compiles kernels for each shape that it meets,
+/// and a number of rows that hangs on the lengths would be a new shape for almost every batch.
+pub fn batches_by_length(
+    lengths: &[usize],
+    batch_size: usize,
+    fixed_rows: bool,
+) -> Vec<Vec<usize>> {
+    let batch_size = batch_size.max(1);
+    let mut rows: Vec<usize> = (0..lengths.len()).collect();
+    // Stable: equal lengths stay in the order of the rows.
+    rows.sort_by_key(|&row| lengths[row]);
+    let longest = rows.last().map_or(0, |&row| lengths[row]);
+    let budget = match fixed_rows {
+        true => 0,
+        false => batch_size.saturating_mul(longest).min(FULL_BATCH),
+    };
+    let mut batches = Vec::new();
+    let mut left = rows.as_slice();
+    while !left.is_empty() {
+        let mut count = batch_size.min(left.len());
+        while count < left.len() && (count + 1).saturating_mul(lengths[left[count]]) <= budget {
+            count += 1;
+        }
+        let (batch, rest) = left.split_at(count);
+        batches.push(batch.to_vec());
+        left = rest;
+    }
+    batches
+}
+
+/// What was computed batch by batch, in the order of the rows. `outputs` has a row's after the other's, as they lie in the
+/// `batches`, which have each row once.
+pub fn in_order_of_rows<T: Clone + Default>(
+    batches: &[Vec<usize>],
+    outputs: impl IntoIterator<Item = T>,
+) -> Vec<T> {
+    let mut ordered = vec![T::default(); batches.iter().map(Vec::len).sum()];
+    for (&row, output) in batches.iter().flatten().zip(outputs) {
+        ordered[row] = output;
+    }
+    ordered
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +127,36 @@ mod tests {
         }
 
         #[test]
+        fn batches_by_length_have_every_row_once_and_keep_the_budget(
+            lengths in prop::collection::vec(2usize..600, 0..400),
+            batch_size in 1usize..40,
+            fixed_rows: bool,
+        ) {
+            let batches = batches_by_length(&lengths, batch_size, fixed_rows);
+            let order = batches.concat();
+            prop_assert!(order.is_sorted_by_key(|&row| (lengths[row], row)));
+            let outputs = order.iter().map(|&row| Some(row));
+            let rows: Vec<Option<usize>> = (0..lengths.len()).map(Some).collect();
+            prop_assert_eq!(in_order_of_rows(&batches, outputs), rows);
+
+            let longest = lengths.iter().copied().max().unwrap_or(0);
+            for (index, batch) in batches.iter().enumerate() {
+                let last = index + 1 == batches.len();
+                prop_assert!(!batch.is_empty() && (last || batch.len() >= batch_size));
+                prop_assert!(!fixed_rows || batch.len() <= batch_size);
+                let padded = |rows: usize, row: usize| rows * lengths[row];
+                let tokens = padded(batch.len(), batch[batch.len() - 1]);
+                prop_assert!(tokens <= batch_size * longest);
+                prop_assert!(batch.len() <= batch_size || tokens <= FULL_BATCH);
+                // One more row would have been too many.
+                if let (false, Some(next)) = (fixed_rows, batches.get(index + 1)) {
+                    let more = padded(batch.len() + 1, next[0]);
+                    prop_assert!(more > FULL_BATCH.min(batch_size * longest));
+                }
+            }
+        }
+
+        #[test]
         fn a_sample_is_distinct(rows in 0usize..200, count in 0usize..250, seed: u64) {
             let mut sample = sample_rows(rows, count, seed);
             prop_assert_eq!(sample.len(), count.min(rows));
@@ -80,6 +164,20 @@ mod tests {
             sample.dedup();
             prop_assert_eq!(sample.len(), count.min(rows));
         }
+    }
+
+    #[test]
+    fn short_rows_share_larger_batches() {
+        let lengths: Vec<usize> = (0..320)
+            .map(|row| if row % 10 == 0 { 64 } else { 8 })
+            .collect();
+        let sizes = |fixed_rows| -> Vec<usize> {
+            let batches = batches_by_length(&lengths, 16, fixed_rows);
+            batches.iter().map(Vec::len).collect()
+        };
+        // Of the short ones 128 are as many tokens as 16 of the long ones.
+        assert_eq!(sizes(false), [128, 128, 32, 16, 16]);
+        assert_eq!(sizes(true), [16; 20]);
     }
 
     #[test]

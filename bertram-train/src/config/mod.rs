@@ -353,7 +353,8 @@ pub struct TrainSettings {
     pub seed: u64,
     /// Examples of a batch.
     pub batch_size: usize,
-    /// Examples of a batch in evaluation.
+    /// Examples of a batch in evaluation, at the least: of short ones there are more
+    /// ([`batches_by_length`](bertram_core::data::batches_by_length)).
     pub eval_batch_size: usize,
     /// Peak learning rate of the encoder.
     pub learning_rate: f64,

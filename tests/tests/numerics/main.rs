@@ -3,6 +3,7 @@
 //! One program, because each would compile Burn's operations for its backends anew, which takes longer than all else here.
 //! `cargo test -p bertram-tests --test numerics golden_encoder` runs the tests of one file.
 
+mod evaluation;
 mod golden_aggregators;
 mod golden_effects;
 mod golden_encoder;
