@@ -179,7 +179,7 @@ fn a_line_longer_than_any_sentence_is_refused_by_its_number() {
     std::fs::write(&input, format!("a film\n{long}\n")).expect("write");
     let text = refused(encode(&model, &input));
     assert!(
-        text.contains("texts.txt: line 2: has 50000000 bytes"),
+        text.contains("texts.txt: line 2: has more than the 1048576 bytes"),
         "{text}"
     );
 }

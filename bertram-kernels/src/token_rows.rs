@@ -141,6 +141,10 @@ pub enum Queries {
     First,
 }
 
+#[cfg_attr(
+    not(feature = "flex"),
+    allow(dead_code, reason = "flex computes rows of tokens")
+)]
 impl Queries {
     /// The rows that a sequence has in the result.
     pub(crate) fn of(self, rows: &TokenRows, sequence: usize) -> Range<usize> {
