@@ -147,7 +147,13 @@ fn assert_same_metrics(one: &Path, other: &Path) {
 
 #[test]
 fn a_killed_run_resumes_to_the_same_bits() {
-    for backend in ["flex", "ndarray"] {
+    let backends = [
+        "flex",
+        "ndarray",
+        #[cfg(feature = "libtorch")]
+        "libtorch",
+    ];
+    for backend in backends {
         let dir = tempfile::tempdir().expect("temp dir");
         let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
         finish(train(&whole, backend));
