@@ -85,7 +85,7 @@ fn launches(kernels: KernelKind, device: &WgpuDevice, log: &Path) -> BTreeMap<St
         let tokens = TokenBatch::<B> {
             input_ids: Tensor::<B, 1, Int>::arange(0..100, device)
                 .repeat_dim(0, 2)
-                .slice([0..128])
+                .narrow(0, 0, 128)
                 .reshape(SHAPE),
             token_type_ids: Tensor::zeros(SHAPE, device),
             attention_mask: Tensor::ones(SHAPE, device),
