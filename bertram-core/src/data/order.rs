@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 /// epoch's batches stay random.
 const POOL: usize = 50;
 
-/// Most tokens, padding counted, up to which a batch takes more rows than its batch size. On two cores fewer and larger
-/// steps are faster up to here; beyond, the buffers of a feed-forward layer leave the caches and what the allocator keeps.
+/// Most tokens, padding counted, up to which a batch takes more rows than its batch size. Chosen from single
+/// runs on a busy machine; docs/src/performance.md has what is known of it.
 const FULL_BATCH: usize = 4096;
 
 /// `count` distinct rows of `rows`, drawn by `seed`; all rows, in order, where there are no more.
@@ -57,7 +57,7 @@ pub fn epoch_batches(
 /// sorted by length, so that little padding is computed; every row is in one batch.
 ///
 /// A batch has `batch_size` rows, and more while `rows * longest` stays within what such a batch of the longest rows has
-/// (so memory does not grow) and within 4096 tokens, from where on larger batches gain nothing. So short rows, which leave
+/// (so memory does not grow) and within 4096 tokens. So short rows, which leave
 /// cores idle, go through the model many at a time. Only the last batch may have fewer than `batch_size` rows.
 ///
 /// With `fixed_rows` every batch but the last has `batch_size` rows: a GPU compiles kernels for each shape that it meets,
