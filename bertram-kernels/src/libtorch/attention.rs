@@ -13,7 +13,7 @@ use tch::Kind;
 
 use super::aten;
 use super::dropout::Mask;
-use super::tensor::{Torch, all_f32, contiguous, fresh, primitive, tensor};
+use super::tensor::{Torch, all_f32, contiguous, fresh, made_of, primitive, tensor};
 use crate::graph::{self, Operation};
 use crate::{AttentionOptions, composed};
 
@@ -92,16 +92,18 @@ struct OnCpu {
 
 /// The context and what is kept, of contiguous matrices.
 fn forward_on_cpu(
-    [query, key, value]: [&tch::Tensor; 3],
+    inputs: [&TchTensor; 3],
     bias: &tch::Tensor,
     heads: Heads,
     dropout: f64,
 ) -> (tch::Tensor, OnCpu) {
-    let [query, key, value] = [query, key, value].map(|it| heads.stack(it));
+    // With one head, or one row, a stack is the matrix itself.
+    let stacks = inputs.map(|it| made_of(heads.stack(&it.tensor), it));
+    let [query, key, value] = stacks.each_ref().map(|it| &it.tensor);
     let (pairs, sequence) = (heads.batch * heads.heads, heads.sequence);
     let bias =
         (bias.expand([heads.batch, heads.heads, 1, sequence], false)).reshape([pairs, 1, sequence]);
-    let scores = bias.baddbmm(&query, &key.transpose(1, 2), 1.0, heads.scale());
+    let scores = bias.baddbmm(query, &key.transpose(1, 2), 1.0, heads.scale());
     let probabilities = scores.internal_softmax(-1, false);
     let mask = Mask::draw(dropout, &probabilities);
     let dropout = mask.map(|mask| {
@@ -109,16 +111,16 @@ fn forward_on_cpu(
         (mask, stay)
     });
     let context = match &dropout {
-        Some((mask, stay)) => product(mask.scale, &stay.tensor, &value),
-        None => product(1.0, &probabilities, &value),
+        Some((mask, stay)) => product(mask.scale, &stay.tensor, value),
+        None => product(1.0, &probabilities, value),
     };
-    let [query, key, value, probabilities] = [query, key, value, probabilities].map(fresh);
+    let [query, key, value] = stacks;
     let kept = OnCpu {
         heads,
         query,
         key,
         value,
-        probabilities,
+        probabilities: fresh(probabilities),
         dropout,
     };
     (heads.unstack(&context), kept)
@@ -264,10 +266,8 @@ pub(super) fn by<C: CheckpointStrategy>(
     let batch = bias.tensor.size()[0];
     graph::on_graph::<_, C, Kept, 3>(parents, |inputs, _| {
         let inputs = inputs.map(contiguous);
-        let inputs = inputs.each_ref().map(|it| &it.tensor);
-        let heads = Heads::new(inputs[0], batch, heads);
-        let (context, kept) = attend(way, inputs, &bias.tensor, heads, dropout);
-        (fresh(context), kept)
+        let heads = Heads::new(&inputs[0].tensor, batch, heads);
+        attend(way, inputs.each_ref(), &bias.tensor, heads, dropout)
     })
 }
 
@@ -294,25 +294,32 @@ impl Way {
 
 fn attend(
     way: Way,
-    inputs: [&tch::Tensor; 3],
+    inputs: [&TchTensor; 3],
     bias: &tch::Tensor,
     heads: Heads,
     dropout: f64,
-) -> (tch::Tensor, Kept) {
+) -> (TchTensor, Kept) {
+    let tensors = inputs.map(|it| &it.tensor);
     match way {
         Way::Products => {
             let (context, kept) = forward_on_cpu(inputs, bias, heads, dropout);
-            (context, Kept::OnCpu(kept))
+            (fresh(context), Kept::OnCpu(kept))
         }
         Way::Recorded => {
-            let (result, leaves) = aten::attention(inputs, bias, heads.heads, dropout, true);
-            let context = result.detach();
-            let kept = leaves.map_or(Kept::Nothing, |leaves| Kept::Recorded {
-                leaves: leaves.map(fresh),
-                result: fresh(result),
+            let (result, leaves) = aten::attention(tensors, bias, heads.heads, dropout, true);
+            let result = fresh(result);
+            // Leaves are the inputs, and the context is the result, each less its graph.
+            let context = made_of(result.tensor.detach(), &result);
+            let kept = leaves.map_or(Kept::Nothing, |[query, key, value]| Kept::Recorded {
+                leaves: [
+                    made_of(query, inputs[0]),
+                    made_of(key, inputs[1]),
+                    made_of(value, inputs[2]),
+                ],
+                result,
             });
             (context, kept)
         }
-        Way::Once => (without_backward(inputs, bias, heads), Kept::Nothing),
+        Way::Once => (fresh(without_backward(tensors, bias, heads)), Kept::Nothing),
     }
 }

@@ -21,6 +21,11 @@ pub(super) fn fresh(tensor: tch::Tensor) -> TchTensor {
     TchTensor::new(tensor)
 }
 
+/// A tensor that LibTorch made of another, and that may share its memory: then neither is changed in place while both live.
+pub(super) fn made_of(tensor: tch::Tensor, other: &TchTensor) -> TchTensor {
+    TchTensor::from_existing(tensor, other.storage.clone())
+}
+
 /// The same numbers in another type; not copied if they are of it.
 pub(super) fn cast(tensor: TchTensor, kind: Kind) -> TchTensor {
     if tensor.tensor.kind() == kind {

@@ -141,6 +141,28 @@ fn attention_as_pytorch_chooses_it_is_the_same() {
     assert!(drop(3) == drop(3) && drop(3) != drop(4));
 }
 
+/// With one head the matrix itself is kept for the way back, and not a copy.
+#[test]
+fn what_attention_keeps_is_not_changed_by_others() {
+    let _turn = turn();
+    for way in [Way::Products, Way::Recorded] {
+        let gradient = |change: bool| {
+            let [query, key, value] = [1, 2, 3].map(|seed| matrix::<AB>(seed, [5, 4], &CPU));
+            let query = query.require_grad();
+            let inputs = [&query, &key, &value].map(|it| primitive(it.clone()));
+            let bias = primitive(bias::<AB>([1, 5], &CPU)).primitive;
+            let context: Tensor<AB, 2> =
+                tensor(attention::by::<NoCheckpointing>(way, inputs, bias, 1, 0.0));
+            // Burn computes these in place where nothing else is known to hold the memory.
+            let changed = change.then(|| [key, value].map(|it| it * 7.0));
+            let gradients = context.sum().backward();
+            drop(changed);
+            values(query.grad(&gradients).expect("a leaf"))
+        };
+        assert!(gradient(true) == gradient(false), "{way:?}");
+    }
+}
+
 #[test]
 fn masks_drop_the_right_share_and_repeat_with_the_seed() {
     let _turn = turn();
