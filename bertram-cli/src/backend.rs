@@ -67,9 +67,14 @@ pub fn device_of(kind: BackendKind, named: Option<DeviceName>) -> CliResult<Devi
     if kind == BackendKind::Libtorch {
         return libtorch::named(named);
     }
+    number_of(kind, named).map(DeviceName::Number)
+}
+
+/// The number of the device that is meant on a backend that counts its devices.
+fn number_of(kind: BackendKind, named: Option<DeviceName>) -> CliResult<usize> {
     match named {
-        None => Ok(DeviceName::default()),
-        Some(DeviceName::Number(number)) => Ok(DeviceName::Number(number)),
+        None => Ok(0),
+        Some(DeviceName::Number(number)) => Ok(number),
         Some(name) => Err(input(anyhow::anyhow!(
             "--device {name}: backend {} counts its devices from 0; `bertram-cli backends` lists them",
             kind.name()
@@ -86,14 +91,6 @@ fn check_compiled(kind: BackendKind) -> CliResult {
         name = kind.name(),
         command = kind.build_command()
     )))
-}
-
-/// The number of a device of a backend that counts its devices.
-fn number_of(kind: BackendKind, named: Option<DeviceName>) -> CliResult<usize> {
-    Ok(match device_of(kind, named)? {
-        DeviceName::Number(number) | DeviceName::Cuda(number) => number,
-        DeviceName::Cpu | DeviceName::Mps => 0,
-    })
 }
 
 /// The same, with options.

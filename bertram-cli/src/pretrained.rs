@@ -35,7 +35,7 @@ pub fn to_train(dir: &Path, settings: &Settings, meant: bool) -> CliResult<PathB
     let encoding = encoding(dir)?;
     let pooling = settings.model.pooling;
     if let Some(own) = encoding.pooling.filter(|own| *own != pooling && !meant) {
-        let (own, pooling) = (name(own), name(pooling));
+        let (own, pooling) = (pooling_name(own), pooling_name(pooling));
         tracing::warn!(
             "{} was made for {own} pooling, and this run takes {pooling} pooling: set model.pooling = \"{own}\" for the model's own, or \"{pooling}\" to keep this",
             dir.display()
@@ -44,7 +44,8 @@ pub fn to_train(dir: &Path, settings: &Settings, meant: bool) -> CliResult<PathB
     Ok(encoding.weights)
 }
 
-fn name(pooling: Pooling) -> &'static str {
+/// A pooling's name in configs and on the command line.
+pub fn pooling_name(pooling: Pooling) -> &'static str {
     match pooling {
         Pooling::Cls => "cls",
         Pooling::Mean => "mean",
@@ -115,7 +116,7 @@ pub fn choose(
         },
         (None, None) => (positions, "all positions".to_owned()),
     };
-    let name = name(pooling);
+    let name = pooling_name(pooling);
     let normalized = if encoding.normalize {
         ", vectors of length 1"
     } else {

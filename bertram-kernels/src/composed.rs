@@ -12,6 +12,13 @@ use crate::{
     AdamWStep, AttentionOptions, Moments, Norm, Projections, Queries, TokenRows, at_least_f32,
 };
 
+/// What is added to the score of a masked key.
+///
+/// Far enough from any real score that its exponential is exactly 0 beside a real key's, in f32 as in half
+/// precision; small enough that score plus bias stays finite in f16 (largest value 65,504), so that a row of padding
+/// only gives finite (and unused) numbers instead of NaN.
+pub const MASKED: f64 = -30_000.0;
+
 /// [`Kernels::embedding_rows`](crate::Kernels::embedding_rows).
 pub fn embedding_rows<B: Backend>(table: Tensor<B, 2>, ids: Tensor<B, 1, Int>) -> Tensor<B, 2> {
     module::embedding(table, ids.unsqueeze::<2>()).squeeze_dim(0)
@@ -94,31 +101,30 @@ pub fn packed_attention_with<B: Backend>(
     dropout: impl FnOnce(Tensor<B, 4>) -> Tensor<B, 4>,
 ) -> Tensor<B, 2> {
     let device = hidden.device();
-    let pick = |from: Tensor<B, 2>, rows: Vec<usize>| {
-        let rows: Vec<i64> = rows.into_iter().map(|row| row as i64).collect();
-        let count = rows.len();
-        from.select(
-            0,
-            Tensor::<B, 1, Int>::from_data(TensorData::new(rows, [count]), &device),
-        )
-    };
     let (batch, padded) = (rows.batch(), rows.padded());
     let bias: Vec<f32> = (0..batch)
         .flat_map(|sequence| {
             let length = rows.of(sequence).len();
-            (0..padded).map(move |at| if at < length { 0.0 } else { -30_000.0 })
+            (0..padded).map(move |at| if at < length { 0.0 } else { MASKED as f32 })
         })
         .collect();
     let bias = Tensor::from_data(TensorData::new(bias, [batch, 1, 1, padded]), &device);
-    let hidden = pick(hidden, rows.for_padded());
+    let hidden = pick_rows(hidden, &rows.for_padded());
     let context = projected_attention_with(hidden, projections, bias, heads, dropout);
-    pick(
-        context,
-        match queries {
-            Queries::All => rows.in_padded(),
-            Queries::First => (0..batch).map(|sequence| sequence * padded).collect(),
-        },
-    )
+    let read: Vec<usize> = match queries {
+        Queries::All => rows.in_padded(),
+        Queries::First => (0..batch).map(|sequence| sequence * padded).collect(),
+    };
+    pick_rows(context, &read)
+}
+
+/// Some rows of a matrix, in this order.
+pub fn pick_rows<B: Backend>(matrix: Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
+    let rows: Vec<i64> = rows.iter().map(|row| *row as i64).collect();
+    let count = rows.len();
+    let data = TensorData::new(rows, [count]);
+    let rows = Tensor::<B, 1, Int>::from_data(data, &matrix.device());
+    matrix.select(0, rows)
 }
 
 /// [`self_attention`] with a dropout of the caller's, which gets the probabilities `[batch, heads, sequence, sequence]`.

@@ -8,7 +8,7 @@
 mod adamw;
 mod backends;
 pub mod composed;
-#[cfg(all(test, any(feature = "cube", feature = "libtorch")))]
+#[cfg(all(test, feature = "flex"))]
 mod conformance;
 #[cfg(feature = "cube")]
 mod cube;

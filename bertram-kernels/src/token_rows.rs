@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-/// How far apart the keys of two sequences are: more than a sequence has tokens.
-const STRIDE: usize = 1 << 16;
+/// How far apart the keys of two sequences are, and the rows of two heads' masks: more than a sequence has tokens.
+pub(crate) const STRIDE: usize = 1 << 16;
 
 /// The tokens of a batch, sequence after sequence without padding: the rows of a packed matrix.
 ///

@@ -5,6 +5,7 @@ use bertram_kernels::{KernelKind, Precision};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::BackendArgs;
+use super::encode::parse_pooling;
 
 /// Arguments of `bench`.
 #[derive(Clone, Debug, Args)]
@@ -117,25 +118,6 @@ impl From<Kernels> for KernelKind {
             Kernels::Composed => KernelKind::Composed,
         }
     }
-}
-
-const POOLINGS: [(Pooling, &str); 3] = [
-    (Pooling::Cls, "cls"),
-    (Pooling::Mean, "mean"),
-    (Pooling::Pooler, "pooler"),
-];
-
-fn parse_pooling(text: &str) -> Result<Pooling, String> {
-    let found = POOLINGS.iter().find(|(_, name)| *name == text);
-    found
-        .map(|(pooling, _)| *pooling)
-        .ok_or_else(|| "use cls, mean or pooler".into())
-}
-
-/// A pooling's name on the command line.
-pub fn pooling_name(pooling: Pooling) -> &'static str {
-    let found = POOLINGS.iter().find(|(it, _)| *it == pooling);
-    found.map_or("cls", |(_, name)| name)
 }
 
 pub(super) fn parse_precision(text: &str) -> Result<Precision, String> {

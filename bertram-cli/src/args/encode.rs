@@ -44,7 +44,7 @@ pub struct EncodeArgs {
     pub backend: BackendArgs,
 }
 
-fn parse_pooling(text: &str) -> Result<Pooling, String> {
+pub(super) fn parse_pooling(text: &str) -> Result<Pooling, String> {
     serde_json::from_value(text.into()).map_err(|_| "use cls, mean or pooler".into())
 }
 

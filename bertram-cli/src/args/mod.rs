@@ -15,9 +15,7 @@ use bertram_train::device::DeviceName;
 use bertram_train::learner::Dashboard;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use bench::{
-    BenchArgs, BenchCommand, BenchCommonArgs, BenchMethodsArgs, BenchTrainStepArgs, pooling_name,
-};
+pub use bench::{BenchArgs, BenchCommand, BenchCommonArgs, BenchMethodsArgs, BenchTrainStepArgs};
 pub use encode::EncodeArgs;
 pub use experiments::{
     AblateArgs, EXPERIMENTS, ExperimentsArgs, ExperimentsCommand, ExperimentsListArgs,

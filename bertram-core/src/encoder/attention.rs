@@ -1,5 +1,6 @@
 //! Multi-head self-attention.
 
+use bertram_kernels::composed::MASKED;
 use bertram_kernels::{AttentionOptions, KernelKind, Kernels, Projections, Queries, TokenRows};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
@@ -7,13 +8,6 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use super::BertConfig;
 use super::kernel::{bias as bias_of, product};
-
-/// What is added to the score of a masked key.
-///
-/// Far enough from any real score that its exponential is exactly 0 beside a real key's, in f32 as in half
-/// precision; small enough that score plus bias stays finite in f16 (largest value 65,504), so that a row of padding
-/// only gives finite (and unused) numbers instead of NaN.
-const MASKED: f64 = -30_000.0;
 
 /// Additive attention bias: 0 for tokens, -30,000 for padding (finite in half precision, and enough for a probability of
 /// exactly 0).

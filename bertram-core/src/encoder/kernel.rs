@@ -3,7 +3,7 @@
 use bertram_kernels::{KernelKind, Kernels, Norm};
 use burn::module::Param;
 use burn::nn::{LayerNorm, Linear};
-use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
 
 /// A linear layer on rows.
 pub(super) fn linear<B: Kernels>(
@@ -12,15 +12,6 @@ pub(super) fn linear<B: Kernels>(
     input: Tensor<B, 2>,
 ) -> Tensor<B, 2> {
     kernels.linear_layer(input, layer.weight.val(), bias(layer))
-}
-
-/// Some rows of a matrix, in this order.
-pub(super) fn pick_rows<B: Backend>(matrix: Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
-    let rows: Vec<i64> = rows.iter().map(|row| *row as i64).collect();
-    let count = rows.len();
-    let data = TensorData::new(rows, [count]);
-    let rows = Tensor::<B, 1, Int>::from_data(data, &matrix.device());
-    matrix.select(0, rows)
 }
 
 /// A linear layer on rows, without its bias.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use bertram_kernels::composed::pick_rows;
 use bertram_kernels::{KernelKind, Kernels, Queries, RowDropout, TokenRows};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::kernel::{bias as bias_of, linear, norm as norm_of, pick_rows, product};
+use super::kernel::{bias as bias_of, linear, norm as norm_of, product};
 use super::{BertAttention, BertConfig, HiddenAct};
 
 /// Attention, then a feed-forward network; each with dropout, a residual connection and LayerNorm after it

@@ -27,11 +27,11 @@ pub use weights::{
     read_config, save_encoder, save_tensors,
 };
 
+use bertram_kernels::composed::pick_rows;
 use bertram_kernels::{KernelKind, Kernels, Precision, Queries};
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 
-use self::kernel::pick_rows;
 use self::pooler::mean_of_rows;
 use crate::batch::TokenBatch;
 

@@ -13,7 +13,9 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 
-pub(crate) use attention::{bias, projected_attention, self_attention};
+#[cfg(any(feature = "cube", feature = "libtorch"))]
+pub(crate) use attention::bias;
+pub(crate) use attention::{projected_attention, self_attention};
 #[cfg(feature = "cube")]
 pub(crate) use attention::{projections, shapes};
 pub(crate) use encoder::{

@@ -7,6 +7,8 @@ use super::{assert_close, matrix, values};
 use crate::{AdamWStep, AdamWUpdate, KernelKind, Kernels};
 
 type Matrix<G> = Tensor<G, 2>;
+/// A parameter, and its moments after a first step.
+type State<G> = (Matrix<G>, Option<[Matrix<G>; 2]>);
 
 /// One number, odd ones, more than fit a launch, more than a cube takes at once.
 const SHAPES: [[usize; 2]; 14] = [
@@ -33,7 +35,7 @@ fn steps<G: Kernels>(
     shared: bool,
     device: &G::Device,
 ) -> Vec<Vec<f32>> {
-    let mut state: Vec<(Matrix<G>, Option<[Matrix<G>; 2]>)> = (SHAPES.iter())
+    let mut state: Vec<State<G>> = (SHAPES.iter())
         .enumerate()
         .map(|(seed, shape)| (matrix::<G>(seed, *shape, device), None))
         .collect();

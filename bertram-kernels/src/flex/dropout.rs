@@ -83,6 +83,7 @@ impl RowMasks {
     }
 }
 
+#[cfg(test)]
 impl From<Mask> for RowMasks {
     fn from(mask: Mask) -> Self {
         Self { mask, keys: None }

@@ -15,10 +15,8 @@ use super::matrix::{Matrix, MatrixMut, disjoint};
 use super::rows::{add_bias, column_sums};
 use super::tensor::{all_f32, contiguous, from_values, matrix_dims, primitive, tensor, values};
 use crate::graph::{self, Operation};
+use crate::token_rows::STRIDE;
 use crate::{AttentionOptions, Projections, Queries, TokenRows, composed};
-
-/// How far apart the rows of two heads' masks are, as those of [`TokenRows::keys`].
-const STRIDE: usize = 1 << 16;
 
 /// What is attended to, and how it lies.
 #[derive(Clone, Debug)]
@@ -53,42 +51,42 @@ impl Plan {
 
     /// A head's part of a matrix of queries `[queries, hidden]`.
     fn query<'a>(&self, values: &'a [f32], pair: usize) -> Matrix<'a> {
-        let rows = self.queries.of(&self.rows, pair / self.heads);
-        let begin = rows.start * self.hidden() + pair % self.heads * self.width;
-        Matrix::new(&values[begin..], rows.len(), self.width, self.hidden())
+        let (begin, rows, columns) = self.query_place(pair);
+        Matrix::new(&values[begin..], rows, columns, self.hidden())
     }
 
     /// A head's keys (`side` 0) or values (1) of a matrix of both `[tokens, 2 hidden]`.
     fn key_value<'a>(&self, values: &'a [f32], pair: usize, side: usize) -> Matrix<'a> {
-        let rows = self.rows.of(pair / self.heads);
-        let begin = self.key_value_begin(pair, side);
-        Matrix::new(&values[begin..], rows.len(), self.width, 2 * self.hidden())
+        let (begin, rows, columns) = self.key_value_place(pair, side);
+        Matrix::new(&values[begin..], rows, columns, 2 * self.hidden())
     }
 
-    fn key_value_begin(&self, pair: usize, side: usize) -> usize {
+    /// Where a head's part of the queries begins, its rows and its columns.
+    fn query_place(&self, pair: usize) -> (usize, usize, usize) {
+        let rows = self.queries.of(&self.rows, pair / self.heads);
+        let begin = rows.start * self.hidden() + pair % self.heads * self.width;
+        (begin, rows.len(), self.width)
+    }
+
+    /// The same of a head's keys or values.
+    fn key_value_place(&self, pair: usize, side: usize) -> (usize, usize, usize) {
         let rows = self.rows.of(pair / self.heads);
-        rows.start * 2 * self.hidden() + side * self.hidden() + pair % self.heads * self.width
+        let begin = (2 * rows.start + side) * self.hidden() + pair % self.heads * self.width;
+        (begin, rows.len(), self.width)
     }
 
     /// All heads' parts of a matrix of queries, to be written at once.
     fn split_queries<'a>(&self, values: &'a mut [f32]) -> Vec<MatrixMut<'a>> {
-        let places = (0..self.pairs()).map(|pair| {
-            let rows = self.queries.of(&self.rows, pair / self.heads);
-            let begin = rows.start * self.hidden() + pair % self.heads * self.width;
-            (begin, rows.len(), self.width)
-        });
+        let places = (0..self.pairs()).map(|pair| self.query_place(pair));
         disjoint(values, self.hidden(), places)
     }
 
     /// All heads' keys, or their values.
     fn split_key_values<'a>(&self, values: &'a mut [f32]) -> [Vec<MatrixMut<'a>>; 2] {
         let stride = 2 * self.hidden();
-        let places = [0, 1].into_iter().flat_map(|side| {
-            (0..self.pairs()).map(move |pair| {
-                let rows = self.rows.of(pair / self.heads);
-                (self.key_value_begin(pair, side), rows.len(), self.width)
-            })
-        });
+        let places = [0, 1]
+            .into_iter()
+            .flat_map(|side| (0..self.pairs()).map(move |pair| self.key_value_place(pair, side)));
         let mut keys = disjoint(values, stride, places);
         let of_values = keys.split_off(self.pairs());
         [keys, of_values]
@@ -107,9 +105,8 @@ impl Plan {
     }
 
     fn scores(&self) -> usize {
-        (0..self.pairs())
-            .map(|pair| self.sizes(pair).0 * self.sizes(pair).1)
-            .sum()
+        let sizes = (0..self.pairs()).map(|pair| self.sizes(pair));
+        sizes.map(|(queries, keys)| queries * keys).sum()
     }
 }
 

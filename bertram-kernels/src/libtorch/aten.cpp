@@ -103,8 +103,7 @@ bool bertram_configure(bool tf32) {
 // Most bytes that the caching allocator of a CUDA device has held.
 bool bertram_peak_memory(int device, uint64_t* bytes) {
   return guarded([&] {
-    const auto* allocator = c10::getDeviceAllocator(at::kCUDA);
-    const auto stats = const_cast<c10::DeviceAllocator*>(allocator)->getDeviceStats(static_cast<c10::DeviceIndex>(device));
+    const auto stats = c10::getDeviceAllocator(at::kCUDA)->getDeviceStats(static_cast<c10::DeviceIndex>(device));
     *bytes = static_cast<uint64_t>(stats.reserved_bytes[0].peak);
   });
 }

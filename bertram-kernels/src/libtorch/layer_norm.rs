@@ -21,6 +21,16 @@ struct Parameters {
     eps: f64,
 }
 
+impl From<Norm<Torch>> for Parameters {
+    fn from(norm: Norm<Torch>) -> Self {
+        Self {
+            gamma: primitive(norm.gamma),
+            beta: primitive(norm.beta),
+            eps: norm.eps,
+        }
+    }
+}
+
 /// What a LayerNorm keeps for its backward pass.
 #[derive(Clone, Debug)]
 struct Kept {
@@ -127,13 +137,8 @@ impl Operation<Torch, 3> for Behind {
     }
 }
 
-/// `dropout(input + bias) + residual`, in at least f32.
-fn sum(input: TchTensor, bias: TchTensor, residual: TchTensor, mask: Option<&Mask>) -> TchTensor {
-    let input = biased(input, bias);
-    sum_of(input, residual, mask)
-}
-
-fn sum_of(mut input: TchTensor, residual: TchTensor, mask: Option<&Mask>) -> TchTensor {
+/// `dropout(input) + residual`, in at least f32, as the input is.
+fn sum(mut input: TchTensor, residual: TchTensor, mask: Option<&Mask>) -> TchTensor {
     let residual = at_least_f32(residual);
     if let Some(mask) = mask {
         let kept = &mask.kept.tensor;
@@ -159,13 +164,8 @@ pub(super) fn residual_without_graph(
 ) -> Tensor<Torch, 2> {
     let input = primitive(input);
     let kind = input.tensor.kind();
-    let norm = Parameters {
-        gamma: primitive(norm.gamma),
-        beta: primitive(norm.beta),
-        eps: norm.eps,
-    };
-    let sum = sum(input, primitive(bias), primitive(residual), None);
-    tensor(cast(normalise(sum, norm, None, [kind; 3]).0, kind))
+    let sum = sum(biased(input, primitive(bias)), primitive(residual), None);
+    tensor(cast(normalise(sum, norm.into(), None, [kind; 3]).0, kind))
 }
 
 /// [`Kernels::residual_layer_norm_on_graph`](crate::Kernels::residual_layer_norm_on_graph).
@@ -202,7 +202,7 @@ pub(super) fn residual_with_mask<C: CheckpointStrategy>(
             let kinds = [&input, &bias, &residual].map(|it| it.tensor.kind());
             let input = biased(input, bias);
             let mask = draw(&input.tensor);
-            let sum = sum_of(input, residual, mask.as_ref());
+            let sum = sum(input, residual, mask.as_ref());
             let (output, kept) = normalise(sum, Parameters { gamma, beta, eps }, mask, kinds);
             (cast(output, kinds[0]), Residual(kept))
         },
@@ -216,12 +216,7 @@ pub(super) fn dropout_without_graph(
 ) -> Tensor<Torch, 2> {
     let input = primitive(input);
     let kind = input.tensor.kind();
-    let norm = Parameters {
-        gamma: primitive(norm.gamma),
-        beta: primitive(norm.beta),
-        eps: norm.eps,
-    };
-    tensor(cast(normalise(input, norm, None, [kind; 3]).0, kind))
+    tensor(cast(normalise(input, norm.into(), None, [kind; 3]).0, kind))
 }
 
 /// [`Kernels::layer_norm_dropout_on_graph`](crate::Kernels::layer_norm_dropout_on_graph).

@@ -10,11 +10,12 @@ use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 use super::{batch_shape, compute, gibibytes, heading, measure, prepare, right_align};
-use crate::args::{BenchMethodsArgs, pooling_name};
+use crate::args::BenchMethodsArgs;
 use crate::backend::BackendJob;
 use crate::bench::{Method, MethodBench, median};
 use crate::error::{CliResult, input, work};
 use crate::out;
+use crate::pretrained::pooling_name;
 
 /// Rounds in which the methods take turns.
 const ROUNDS: u32 = 4;

@@ -13,7 +13,7 @@ use burn::tensor::backend::Backend;
 use comfy_table::{CellAlignment, Table};
 use serde_json::{Map, Value, json};
 
-use crate::args::{BenchArgs, BenchCommand, BenchCommonArgs, pooling_name};
+use crate::args::{BenchArgs, BenchCommand, BenchCommonArgs};
 use crate::backend::{BackendJob, DeviceOptions, dispatch_with};
 use crate::bench::{BatchShape, Compute};
 use crate::error::{CliResult, input, work};
@@ -134,7 +134,7 @@ fn heading(args: &BenchCommonArgs) -> CliResult<Map<String, Value>> {
         "threads": args.threads,
         "kernels": KernelKind::from(args.kernels).name(),
         "precision": args.precision.name(),
-        "pooling": pooling_name(args.pooling),
+        "pooling": args.pooling,
         "activation_checkpointing": args.activation_checkpointing,
     });
     Ok(match heading {

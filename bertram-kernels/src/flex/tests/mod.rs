@@ -10,51 +10,20 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::dropout::Mask;
 use crate::Norm;
+use crate::conformance::{self, conformance_tests, values, vector};
 
 type AB = Autodiff<Flex>;
 type Matrix = Tensor<AB, 2>;
 
-/// Numbers around 0 that are the same on every call, others for each `seed`.
-fn numbers(seed: usize, count: usize) -> Vec<f32> {
-    let mut state = seed as u64 * 7919 + 1;
-    let mut uniform = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005);
-        state = state.wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 24) as f32
-    };
-    (0..count)
-        .map(|_| (uniform() + uniform() + uniform() - 1.5) * 2.0)
-        .collect()
-}
+conformance_tests!(Flex, Some(Default::default()));
 
 fn matrix(seed: usize, shape: [usize; 2]) -> Matrix {
-    let data = TensorData::new(numbers(seed, shape[0] * shape[1]), shape);
-    Tensor::from_data(data, &Default::default())
+    conformance::matrix::<AB>(seed, shape, &Default::default())
 }
 
-fn vector(row: &Matrix) -> Tensor<AB, 1> {
-    let [_, width] = row.dims();
-    row.clone().reshape([width])
-}
-
-fn values<const D: usize>(tensor: Tensor<AB, D>) -> Vec<f32> {
-    tensor.into_data().to_vec().expect("f32")
-}
-
-/// The output of an operation on leaves of these shapes, then the gradient of each leaf, for a gradient of the output
-/// that is different everywhere.
+/// [`conformance::results`] on this backend.
 fn results(shapes: &[[usize; 2]], op: impl Fn(&[Matrix]) -> Matrix) -> Vec<Vec<f32>> {
-    let leaves: Vec<Matrix> = (shapes.iter().enumerate())
-        .map(|(seed, shape)| matrix(seed, *shape).require_grad())
-        .collect();
-    let output = op(&leaves);
-    let weights = matrix(99, output.dims());
-    let gradients = (output.clone() * weights).sum().backward();
-    let of_leaves = leaves.iter().map(|leaf| {
-        let gradient = leaf.grad(&gradients).expect("every leaf has a gradient");
-        gradient.into_data().to_vec().expect("f32")
-    });
-    std::iter::once(values(output)).chain(of_leaves).collect()
+    conformance::results::<AB>(shapes, &Default::default(), op)
 }
 
 fn assert_close(what: &str, fused: &[f32], composed: &[f32], tolerance: f32) {
@@ -101,9 +70,5 @@ const SIZES: [[usize; 2]; 5] = [[1, 1], [1, 384], [7, 33], [130, 129], [9, 5000]
 const MASKS: [Option<(f64, u64)>; 3] = [None, Some((0.1, 5)), Some((0.5, u64::MAX))];
 
 fn norm(gamma: &Matrix, beta: &Matrix) -> Norm<AB> {
-    Norm {
-        gamma: vector(gamma),
-        beta: vector(beta),
-        eps: 1e-12,
-    }
+    conformance::norm(gamma, beta, 1e-12)
 }
