@@ -189,6 +189,82 @@ fn a_killed_run_resumes_to_the_same_bits() {
     }
 }
 
+/// The losses and scores that a run has logged.
+fn numbers(run: &Path) -> Vec<f64> {
+    let lines = metrics(run).into_iter();
+    lines
+        .flat_map(|line| {
+            let losses = line["loss"].as_object().cloned().into_iter().flatten();
+            let losses: Vec<f64> = losses.filter_map(|(_, loss)| loss.as_f64()).collect();
+            losses.into_iter().chain(line["overall"].as_f64())
+        })
+        .collect()
+}
+
+/// A frozen encoder without dropout, rows drawn afresh for each epoch, and an order that asks for scores of training rows.
+const FROZEN: &[&str] = &[
+    "--set",
+    "model.freeze=true",
+    "--set",
+    "train.learning-rate=0.01",
+    "--set",
+    "data.limit=40",
+    "--set",
+    "data.limit-draw=fresh",
+    "--set",
+    "train.order=lowest-last",
+    "--set",
+    "train.score-rows=30",
+    "--set",
+    "train.epochs=3",
+];
+
+#[test]
+fn a_frozen_encoder_is_run_once_a_row_and_nothing_else_changes() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let path = |name: &str| dir.path().join(name);
+    finish({
+        let mut once = train(&path("once"), "flex");
+        once.args(FROZEN);
+        once
+    });
+    // Without dropout, and still row by row in every epoch.
+    finish({
+        let mut again = train(&path("again"), "flex");
+        again.args(FROZEN).args([
+            "--set",
+            "model.frozen-dropout=true",
+            "--set",
+            "model.dropout={ hidden = 0.0, attention = 0.0 }",
+        ]);
+        again
+    });
+    let (once, again) = (numbers(&path("once")), numbers(&path("again")));
+    assert_eq!(once.len(), again.len());
+    assert!(once.len() > 9, "{once:?}");
+    for (once, again) in once.iter().zip(&again) {
+        assert!((once - again).abs() < 1e-5, "{once} is not {again}");
+    }
+
+    let killed = path("killed");
+    let mut child = train(&killed, "flex")
+        .args(FROZEN)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("bertram-cli starts");
+    // Seven updates of each task make an epoch: this is in the second.
+    wait_for_update(&mut child, &killed, 30);
+    child.kill().expect("SIGKILL");
+    child.wait().expect("child ends");
+    let mut resume = bertram();
+    resume.args(["train", "--dashboard", "plain", "--resume"]);
+    resume.arg(&killed);
+    finish(resume);
+    assert_same_result(&path("once"), &killed);
+    assert_same_metrics(&path("once"), &killed);
+}
+
 /// Losses are scaled, too.
 const IN_F16: &[&str] = &[
     "--set",

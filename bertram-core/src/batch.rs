@@ -15,6 +15,16 @@ pub enum Packing {
     CrossEncoder,
 }
 
+impl Packing {
+    /// Sequences that an example becomes.
+    pub fn sequences(self) -> usize {
+        match self {
+            Packing::Single | Packing::CrossEncoder => 1,
+            Packing::BiEncoder => 2,
+        }
+    }
+}
+
 /// A padded batch of sequences on a device.
 #[derive(Clone, Debug)]
 pub struct TokenBatch<B: Backend> {
@@ -40,4 +50,7 @@ pub struct TaskBatch<B: Backend> {
     pub examples: usize,
     /// Tokens without padding.
     pub token_count: usize,
+    /// What an encoder that does not change made of the sequences before, `[sequences, hidden_size]`: then they do not go
+    /// through it again.
+    pub pooled: Option<Tensor<B, 2>>,
 }

@@ -96,6 +96,11 @@ impl Epoch {
         Self { batches, updates }
     }
 
+    /// The rows of a task's batches; `task` is its place among those that the epoch was planned for.
+    pub fn rows(&self, task: usize) -> impl Iterator<Item = usize> + '_ {
+        self.batches[task].iter().flatten().copied()
+    }
+
     /// The batches of an update, padded, on the host.
     pub fn parts(&self, update: &Update, tasks: &[TaskData]) -> Vec<HostPart> {
         let parts = update.parts.iter().filter_map(|part| {

@@ -4,7 +4,7 @@ use bertram_core::data::{Batcher, TokenizedDataset, in_order_of_rows};
 use bertram_core::metric::SplitScores;
 use bertram_core::task::{MultitaskModel, TaskConfig, TaskId, TaskMap, score};
 use bertram_kernels::Kernels;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, backend::Backend};
 
 /// One task's rows of a split, ready to be batched.
 #[derive(Clone, Copy)]
@@ -45,10 +45,14 @@ pub fn split_logits<B: Kernels>(
         done += rows.len();
         progress(done);
     }
-    let logits = Tensor::cat(chunks, 0);
-    let outputs = logits.dims()[1];
-    let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
-    in_order_of_rows(&batches, values.chunks(outputs).map(<[f32]>::to_vec))
+    in_order_of_rows(&batches, rows_on_host(Tensor::cat(chunks, 0)))
+}
+
+/// The rows of a matrix.
+pub(crate) fn rows_on_host<B: Backend>(matrix: Tensor<B, 2>) -> Vec<Vec<f32>> {
+    let columns = matrix.dims()[1].max(1);
+    let values: Vec<f32> = matrix.into_data().iter::<f32>().collect();
+    values.chunks(columns).map(<[f32]>::to_vec).collect()
 }
 
 /// Scores of every set that has labels, and the logits of all. `progress` is called after each batch with the number of rows
@@ -58,6 +62,18 @@ pub fn evaluate<B: Kernels>(
     sets: &[EvaluationSet<'_>],
     batch_size: usize,
     device: &B::Device,
+    progress: impl FnMut(usize, usize),
+) -> (SplitScores, TaskMap<Vec<Vec<f32>>>) {
+    let logits = |set: EvaluationSet<'_>, progress: &mut dyn FnMut(usize)| {
+        split_logits(model, set, batch_size, device, progress)
+    };
+    evaluate_by(sets, logits, progress)
+}
+
+/// [`evaluate`] with logits from elsewhere: `logits` says how many of a set's rows are done.
+pub(crate) fn evaluate_by(
+    sets: &[EvaluationSet<'_>],
+    mut logits: impl FnMut(EvaluationSet<'_>, &mut dyn FnMut(usize)) -> Vec<Vec<f32>>,
     mut progress: impl FnMut(usize, usize),
 ) -> (SplitScores, TaskMap<Vec<Vec<f32>>>) {
     let mut scores = TaskMap::new();
@@ -66,9 +82,7 @@ pub fn evaluate<B: Kernels>(
     let mut before = 0;
     for &set in sets {
         let task = set.config.task;
-        let logits = split_logits(model, set, batch_size, device, |done| {
-            progress(before + done, total);
-        });
+        let logits = logits(set, &mut |done| progress(before + done, total));
         before += logits.len();
         if let (Some(labels), false) = (&set.data.labels, logits.is_empty()) {
             scores.insert(task, score(set.config, &logits, labels));

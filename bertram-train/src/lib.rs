@@ -11,6 +11,7 @@ pub mod device;
 pub mod epoch;
 pub mod evaluate;
 pub mod finite;
+mod frozen;
 pub mod learner;
 pub mod loss_scale;
 pub mod measure;

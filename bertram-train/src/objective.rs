@@ -43,12 +43,19 @@ pub fn objective<B: TrainBackend>(
         loss_scale,
         frozen: OnceCell::new(),
     };
-    let embedded = pass.embed();
-    let forward = ForwardPass {
-        logits: pass.classify(embedded.clone()),
-        embedded,
+    // Only regularisers look at embeddings, which a batch that was encoded before does not have.
+    let forward = (!regularisers.is_empty()).then(|| {
+        let embedded = pass.embed();
+        ForwardPass {
+            logits: pass.classify(embedded.clone()),
+            embedded,
+        }
+    });
+    let logits = match &forward {
+        Some(forward) => forward.logits.clone(),
+        None => model.forward(head, batch),
     };
-    let loss = head.loss(forward.logits.clone(), labels);
+    let loss = head.loss(logits.clone(), labels);
     let mut total = loss.clone();
     let mut measures = Vec::new();
     let mut add = |kind: MeasureKind, weight: f64, penalty: Penalty<B>| {
@@ -57,20 +64,17 @@ pub fn objective<B: TrainBackend>(
         measures.push(kind.of(penalty.value.inner()));
         measures.extend(penalty.measures);
     };
-    for regulariser in regularisers {
-        let penalty = regulariser.penalty(&pass, &forward);
-        let kind = MeasureKind::mean(regulariser.name());
-        add(kind, regulariser.weight(), penalty);
+    if let Some(forward) = &forward {
+        for regulariser in regularisers {
+            let penalty = regulariser.penalty(&pass, forward);
+            let kind = MeasureKind::mean(regulariser.name());
+            add(kind, regulariser.weight(), penalty);
+        }
     }
     if let Some((teacher, mu)) = bregman
-        && let Some(logits) = teacher_logits(teacher, batch)
+        && let Some(of_teacher) = teacher_logits(teacher, batch)
     {
-        let value = divergence(
-            pass.output(),
-            forward.logits.clone(),
-            Tensor::from_inner(logits),
-        )
-        .mean();
+        let value = divergence(pass.output(), logits, Tensor::from_inner(of_teacher)).mean();
         let penalty = Penalty {
             value,
             measures: Vec::new(),
@@ -107,6 +111,7 @@ pub(crate) fn without_graph<B: AutodiffBackend>(
         labels: None,
         examples: batch.examples,
         token_count: batch.token_count,
+        pooled: batch.pooled.clone().map(Tensor::inner),
     }
 }
 

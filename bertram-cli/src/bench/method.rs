@@ -252,6 +252,7 @@ pub(super) fn part<B: Backend>(
             labels: Some(Tensor::ones([shape.examples], device)),
             examples: shape.examples,
             token_count: sequences[0] * sequences[1],
+            pooled: None,
         }],
     }
 }

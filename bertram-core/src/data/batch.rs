@@ -160,14 +160,25 @@ impl Batcher {
     /// of both sequences count. Where batches are padded to a multiple of tokens, they keep to `batch_size` rows, too: the
     /// device is one that should meet few shapes.
     pub fn batches_by_length(&self, data: &TokenizedDataset, batch_size: usize) -> Vec<Vec<usize>> {
-        let sequences = match self.packing {
-            Packing::Single | Packing::CrossEncoder => 1,
-            Packing::BiEncoder => 2,
-        };
-        let lengths: Vec<usize> = (0..data.len())
-            .map(|row| sequences * self.length(data, row))
+        let rows: Vec<usize> = (0..data.len()).collect();
+        self.batches_of_rows(data, &rows, batch_size)
+    }
+
+    /// The same of some rows.
+    pub fn batches_of_rows(
+        &self,
+        data: &TokenizedDataset,
+        rows: &[usize],
+        batch_size: usize,
+    ) -> Vec<Vec<usize>> {
+        let sequences = self.packing.sequences();
+        let lengths: Vec<usize> = rows
+            .iter()
+            .map(|&row| sequences * self.length(data, row))
             .collect();
-        batches_by_length(&lengths, batch_size, self.pad_to_multiple_of > 1)
+        let batches = batches_by_length(&lengths, batch_size, self.pad_to_multiple_of > 1);
+        let named = |batch: Vec<usize>| batch.into_iter().map(|place| rows[place]).collect();
+        batches.into_iter().map(named).collect()
     }
 
     /// Tokens of a row's longest sequence, after truncation and with special tokens.
@@ -272,6 +283,7 @@ impl HostBatch {
             labels,
             examples: self.examples,
             token_count: self.tokens,
+            pooled: None,
         }
     }
 }

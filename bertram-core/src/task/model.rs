@@ -100,6 +100,16 @@ impl<B: Backend> TaskHead<B> {
         &self.config
     }
 
+    /// Logits from vectors.
+    ///
+    /// # Shapes
+    ///
+    /// - `pooled`: `[sequences, hidden_size]`, of pairs that are encoded apart all first sentences and then all second ones
+    /// - output: `[examples, outputs]`
+    pub fn forward(&self, pooled: Tensor<B, 2>) -> Tensor<B, 2> {
+        self.head.forward(pooled)
+    }
+
     /// How the logits are read.
     pub fn output(&self) -> OutputKind {
         self.config.loss.output()
@@ -181,8 +191,24 @@ impl<B: Kernels> MultitaskModel<B> {
     ) -> Tensor<B, 2> {
         let mask = &batch.tokens.attention_mask;
         let pooling = head.config.pooling;
-        head.head
-            .forward(self.encoder.encode_pooled(embedded, mask, pooling))
+        head.forward(self.encoder.encode_pooled(embedded, mask, pooling))
+    }
+
+    /// A vector for each sequence of a batch, which a task's head makes logits of; those of [`TaskBatch::pooled`] where
+    /// there are.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[sequences, hidden_size]`
+    pub fn pooled(&self, head: &TaskHead<B>, batch: &TaskBatch<B>) -> Tensor<B, 2> {
+        match &batch.pooled {
+            Some(pooled) => pooled.clone(),
+            None => {
+                let mask = &batch.tokens.attention_mask;
+                let pooling = head.config.pooling;
+                self.encoder.encode_pooled(self.embed(batch), mask, pooling)
+            }
+        }
     }
 
     /// Logits of a batch.
@@ -191,6 +217,6 @@ impl<B: Kernels> MultitaskModel<B> {
     ///
     /// - output: `[examples, outputs]`
     pub fn forward(&self, head: &TaskHead<B>, batch: &TaskBatch<B>) -> Tensor<B, 2> {
-        self.classify(head, self.embed(batch), batch)
+        head.forward(self.pooled(head, batch))
     }
 }

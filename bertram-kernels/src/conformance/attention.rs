@@ -4,7 +4,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 
 use super::{Case, check, check_halves, vector};
-use crate::{AttentionOptions, KernelKind, Kernels, Projections, TrainBackend};
+use crate::{AttentionOptions, KernelKind, Kernels, Projections, Queries, TokenRows, TrainBackend};
 
 /// Batch, sequence, heads, width of a head.
 const SIZES: [[usize; 4]; 6] = [
@@ -106,4 +106,43 @@ pub(crate) fn projected_attention<G: Kernels>(device: &G::Device) {
     let size = [2, 12, 2, 8];
     let case = |dtype| ProjectedAttention(size, dtype);
     check_halves::<G, _>("projected attention", &shapes(size, 16), case, 4e-2, device);
+}
+
+/// Lengths, what they are padded to, heads, width of a head, width of the input.
+pub(crate) type PackedSize = (&'static [usize], usize, usize, usize, usize);
+
+pub(crate) const PACKED_SIZES: [PackedSize; 5] = [
+    (&[1], 1, 1, 1, 1),
+    (&[3, 1, 7], 7, 2, 5, 9),
+    (&[4, 4], 4, 3, 8, 24),
+    (&[33, 2, 19, 1, 40], 48, 2, 16, 32),
+    (&[128, 5], 130, 1, 31, 33),
+];
+
+pub(crate) fn packed_shapes((lengths, _, heads, width, input): PackedSize) -> [[usize; 2]; 7] {
+    shapes([1, lengths.iter().sum(), heads, width], input)
+}
+
+struct PackedAttention(PackedSize, Queries);
+
+impl Case for PackedAttention {
+    fn run<B: TrainBackend>(&self, kind: KernelKind, x: &[Tensor<B, 2>]) -> Tensor<B, 2> {
+        let (lengths, padded, heads, ..) = self.0;
+        let options = AttentionOptions {
+            heads,
+            dropout: 0.0,
+        };
+        let (hidden, rows) = (x[0].clone() * 0.3, TokenRows::new(lengths, padded));
+        kind.packed_attention(hidden, projections(x), &rows, self.1, options)
+    }
+}
+
+pub(crate) fn packed_attention<G: Kernels>(device: &G::Device) {
+    for size in PACKED_SIZES {
+        for queries in [Queries::All, Queries::First] {
+            let what = format!("packed attention {size:?}, {queries:?}");
+            let case = PackedAttention(size, queries);
+            check::<G>(&what, &packed_shapes(size), case, 3e-5, device);
+        }
+    }
 }

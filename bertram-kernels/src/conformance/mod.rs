@@ -15,9 +15,11 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 #[cfg(any(feature = "cube", feature = "libtorch"))]
 pub(crate) use attention::bias;
-pub(crate) use attention::{projected_attention, self_attention};
 #[cfg(feature = "cube")]
-pub(crate) use attention::{projections, shapes};
+pub(crate) use attention::shapes;
+pub(crate) use attention::{
+    PACKED_SIZES, packed_attention, packed_shapes, projected_attention, projections, self_attention,
+};
 pub(crate) use encoder::{
     bias_gelu, constants_get_no_gradient, embedding_rows, layer_norm_dropout, norm,
     residual_layer_norm,
@@ -165,7 +167,7 @@ macro_rules! conformance_tests {
         $crate::conformance::conformance_tests! {
             $backend, $device;
             bias_gelu, residual_layer_norm, layer_norm_dropout, embedding_rows, constants_get_no_gradient,
-            self_attention, projected_attention, linear_layer, linear_layer_in_half_precision,
+            self_attention, projected_attention, packed_attention, linear_layer, linear_layer_in_half_precision,
             adamw_of_all_parameters, a_step_that_is_left_out_may_have_any_gradient, inner_products, sums_and_averages
         }
     };

@@ -17,24 +17,21 @@ use super::tensor::{Torch, all_f32, contiguous, fresh, made_of, primitive, tenso
 use crate::graph::{self, Operation};
 use crate::{AttentionOptions, composed};
 
-/// How heads lie in matrices `[batch * sequence, heads * width]`.
+/// How heads lie in matrices `[batch * sequence, heads * width]`. Queries may be of other sequences than keys and values.
 #[derive(Clone, Copy, Debug)]
-struct Heads {
+pub(super) struct Heads {
     batch: i64,
-    sequence: i64,
     heads: i64,
     width: i64,
 }
 
 impl Heads {
-    fn new(matrix: &tch::Tensor, batch: i64, heads: usize) -> Self {
-        let [rows, hidden] = [matrix.size()[0], matrix.size()[1]];
+    pub(super) fn new(matrix: &tch::Tensor, batch: i64, heads: usize) -> Self {
         let heads = heads as i64;
         Self {
             batch,
-            sequence: rows / batch.max(1),
             heads,
-            width: hidden / heads,
+            width: matrix.size()[1] / heads,
         }
     }
 
@@ -44,25 +41,26 @@ impl Heads {
 
     /// A view `[batch, heads, sequence, width]`.
     fn split(self, matrix: &tch::Tensor) -> tch::Tensor {
-        let shape = [self.batch, self.sequence, self.heads, self.width];
+        let sequence = matrix.size()[0] / self.batch.max(1);
+        let shape = [self.batch, sequence, self.heads, self.width];
         matrix.view(shape).transpose(1, 2)
     }
 
     /// `[batch * heads, sequence, width]`, a copy where there are several heads and rows.
     fn stack(self, matrix: &tch::Tensor) -> tch::Tensor {
-        let shape = [self.batch * self.heads, self.sequence, self.width];
-        self.split(matrix).reshape(shape)
+        let by_head = self.split(matrix);
+        by_head.reshape([self.batch * self.heads, by_head.size()[2], self.width])
     }
 
     /// The matrix of [`stack`](Self::stack).
     fn unstack(self, stacked: &tch::Tensor) -> tch::Tensor {
-        let shape = [self.batch, self.heads, self.sequence, self.width];
+        let shape = [self.batch, self.heads, stacked.size()[1], self.width];
         self.join(&stacked.view(shape))
     }
 
     /// The matrix of [`split`](Self::split).
     fn join(self, by_head: &tch::Tensor) -> tch::Tensor {
-        let shape = [self.batch * self.sequence, self.heads * self.width];
+        let shape = [self.batch * by_head.size()[2], self.heads * self.width];
         by_head.transpose(1, 2).reshape(shape)
     }
 }
@@ -78,32 +76,39 @@ fn product(factor: f64, one: &tch::Tensor, other: &tch::Tensor) -> tch::Tensor {
 
 /// What the backward pass on the CPU needs.
 #[derive(Clone, Debug)]
-struct OnCpu {
+pub(super) struct OnCpu {
     heads: Heads,
-    /// `[batch * heads, sequence, width]`.
+    /// `[batch * heads, queries, width]`.
     query: TchTensor,
+    /// `[batch * heads, sequence, width]`.
     key: TchTensor,
     value: TchTensor,
-    /// `[batch * heads, sequence, sequence]`, before dropout.
+    /// `[batch * heads, queries, sequence]`, before dropout.
     probabilities: TchTensor,
     /// The mask, and the probabilities that stay, not scaled.
     dropout: Option<(Mask, TchTensor)>,
 }
 
 /// The context and what is kept, of contiguous matrices.
-fn forward_on_cpu(
+pub(super) fn forward_on_cpu(
     inputs: [&TchTensor; 3],
-    bias: &tch::Tensor,
+    bias: Option<&tch::Tensor>,
     heads: Heads,
     dropout: f64,
 ) -> (tch::Tensor, OnCpu) {
     // With one head, or one row, a stack is the matrix itself.
     let stacks = inputs.map(|it| made_of(heads.stack(&it.tensor), it));
     let [query, key, value] = stacks.each_ref().map(|it| &it.tensor);
-    let (pairs, sequence) = (heads.batch * heads.heads, heads.sequence);
-    let bias =
-        (bias.expand([heads.batch, heads.heads, 1, sequence], false)).reshape([pairs, 1, sequence]);
-    let scores = bias.baddbmm(query, &key.transpose(1, 2), 1.0, heads.scale());
+    let keys = key.transpose(1, 2);
+    let scores = match bias {
+        Some(bias) => {
+            let sequence = keys.size()[2];
+            let bias = bias.expand([heads.batch, heads.heads, 1, sequence], false);
+            let bias = bias.reshape([heads.batch * heads.heads, 1, sequence]);
+            bias.baddbmm(query, &keys, 1.0, heads.scale())
+        }
+        None => product(heads.scale(), query, &keys),
+    };
     let probabilities = scores.internal_softmax(-1, false);
     let mask = Mask::draw(dropout, &probabilities);
     let dropout = mask.map(|mask| {
@@ -127,7 +132,7 @@ fn forward_on_cpu(
 }
 
 impl OnCpu {
-    fn backward(self, gradient: &tch::Tensor) -> [tch::Tensor; 3] {
+    pub(super) fn backward(self, gradient: &tch::Tensor) -> [tch::Tensor; 3] {
         let heads = self.heads;
         let gradient = heads.stack(gradient);
         let values = self.value.tensor.transpose(1, 2);
@@ -160,7 +165,7 @@ impl OnCpu {
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
-enum Kept {
+pub(super) enum Kept {
     OnCpu(OnCpu),
     /// Leaves and result of PyTorch's own graph.
     Recorded {
@@ -171,18 +176,26 @@ enum Kept {
     Nothing,
 }
 
-impl Operation<Torch, 3> for Kept {
-    fn backward(self, gradient: TchTensor, _wanted: [bool; 3]) -> [Option<TchTensor>; 3] {
-        let gradient = contiguous(gradient);
-        let found = match self {
-            Kept::OnCpu(kept) => kept.backward(&gradient.tensor),
+impl Kept {
+    /// Gradients of query, key and value, of that of the context, which is contiguous.
+    fn gradients(self, gradient: &tch::Tensor) -> Option<[tch::Tensor; 3]> {
+        match self {
+            Kept::OnCpu(kept) => Some(kept.backward(gradient)),
             Kept::Recorded { leaves, result } => {
                 let leaves = leaves.each_ref().map(|leaf| &leaf.tensor);
-                aten::attention_backward(&gradient.tensor, &result.tensor, leaves)
+                Some(aten::attention_backward(gradient, &result.tensor, leaves))
             }
-            Kept::Nothing => return [None, None, None],
-        };
-        found.map(|gradient| Some(fresh(gradient)))
+            Kept::Nothing => None,
+        }
+    }
+}
+
+impl Operation<Torch, 3> for Kept {
+    fn backward(self, gradient: TchTensor, _wanted: [bool; 3]) -> [Option<TchTensor>; 3] {
+        match self.gradients(&contiguous(gradient).tensor) {
+            Some(found) => found.map(|gradient| Some(fresh(gradient))),
+            None => [None, None, None],
+        }
     }
 }
 
@@ -192,23 +205,26 @@ fn has_kernel(tensors: [&TchTensor; 3]) -> bool {
     !on_cpu || all_f32(tensors)
 }
 
+/// Attention on the CPU without a backward pass.
+pub(super) fn once_on_cpu(
+    inputs: [&tch::Tensor; 3],
+    bias: Option<&tch::Tensor>,
+    heads: Heads,
+) -> tch::Tensor {
+    let [query, key, value] = inputs.map(|it| heads.split(it));
+    let scale = heads.scale();
+    let (context, _) = tch::Tensor::internal_scaled_dot_product_flash_attention_for_cpu(
+        &query, &key, &value, 0.0, false, bias, scale,
+    );
+    heads.join(&context)
+}
+
 /// Attention without a backward pass.
 fn without_backward(inputs: [&tch::Tensor; 3], bias: &tch::Tensor, heads: Heads) -> tch::Tensor {
     if inputs[0].device() != tch::Device::Cpu {
         return aten::attention(inputs, bias, heads.heads, 0.0, false).0;
     }
-    let [query, key, value] = inputs.map(|it| heads.split(it));
-    let scale = heads.scale();
-    let (context, _) = tch::Tensor::internal_scaled_dot_product_flash_attention_for_cpu(
-        &query,
-        &key,
-        &value,
-        0.0,
-        false,
-        Some(bias),
-        scale,
-    );
-    heads.join(&context)
+    once_on_cpu(inputs, Some(bias), heads)
 }
 
 /// [`Kernels::self_attention`](crate::Kernels::self_attention).
@@ -302,7 +318,7 @@ fn attend(
     let tensors = inputs.map(|it| &it.tensor);
     match way {
         Way::Products => {
-            let (context, kept) = forward_on_cpu(inputs, bias, heads, dropout);
+            let (context, kept) = forward_on_cpu(inputs, Some(bias), heads, dropout);
             (fresh(context), Kept::OnCpu(kept))
         }
         Way::Recorded => {

@@ -12,6 +12,7 @@ mod dropout;
 mod gelu;
 mod layer_norm;
 mod linear;
+mod packed;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ use self::tensor::{Torch, tensor};
 use crate::kernels::{one_by_one, products_one_by_one};
 use crate::{
     AdamWStep, AdamWUpdate, AdamWUpdated, AttentionOptions, KernelKind, Kernels, Moments, Norm,
-    RowDropout,
+    Projections, Queries, RowDropout, TokenRows,
 };
 
 // Rows of a table are Burn's own operation: it is ATen's embedding with its dense backward pass.
@@ -72,6 +73,30 @@ impl Kernels for Torch {
         options: AttentionOptions,
     ) -> Tensor<Autodiff<Self, C>, 2> {
         attention::on_graph(query, key, value, bias, options)
+    }
+
+    fn token_rows(attention_mask: &Tensor<Self, 2>) -> Option<TokenRows> {
+        packed::token_rows(attention_mask)
+    }
+
+    fn packed_attention(
+        hidden: Tensor<Self, 2>,
+        projections: Projections<Self>,
+        rows: &TokenRows,
+        queries: Queries,
+        options: AttentionOptions,
+    ) -> Tensor<Self, 2> {
+        packed::without_graph(hidden, projections, rows, queries, options)
+    }
+
+    fn packed_attention_on_graph<C: CheckpointStrategy>(
+        hidden: Tensor<Autodiff<Self, C>, 2>,
+        projections: Projections<Autodiff<Self, C>>,
+        rows: &TokenRows,
+        queries: Queries,
+        options: AttentionOptions,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        packed::on_graph(hidden, projections, rows, queries, options)
     }
 
     fn bias_gelu(input: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {

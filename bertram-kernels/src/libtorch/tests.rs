@@ -13,9 +13,10 @@ use super::dropout::Mask;
 use super::layer_norm;
 use super::tensor::{Torch, fresh, primitive, tensor};
 use crate::conformance::{
-    assert_close, bias, conformance_tests, matrix, norm, results, values, vector,
+    PACKED_SIZES, assert_close, bias, conformance_tests, matrix, norm, packed_shapes, projections,
+    results, values, vector,
 };
-use crate::{AdamWStep, AttentionOptions, KernelKind, Kernels, composed};
+use crate::{AdamWStep, AttentionOptions, KernelKind, Kernels, Queries, TokenRows, composed};
 
 type AB = Autodiff<Torch>;
 const CPU: LibTorchDevice = LibTorchDevice::Cpu;
@@ -104,6 +105,77 @@ fn attention_drops_the_same_probabilities_on_the_way_back() {
         });
         assert_close("attention with dropout", &fused, &composed, 1e-5);
     }
+}
+
+#[test]
+fn packed_attention_drops_the_same_probabilities_on_the_way_back() {
+    let _turn = turn();
+    for size in PACKED_SIZES {
+        let (lengths, padded, heads, ..) = size;
+        let (rows, batch) = (TokenRows::new(lengths, padded), lengths.len());
+        for (queries, count) in [(Queries::All, padded), (Queries::First, 1)] {
+            let drawn = [batch * heads, count, padded].map(|it| it as i64);
+            let (_, factors) = mask(0.3, &drawn, 11);
+            // Composed attention has contexts of all queries; those that are not read may drop anything.
+            let data = TensorData::new(factors, [batch, heads, count, padded]);
+            let dense =
+                Tensor::<AB, 4>::from_data(data, &CPU).expand([batch, heads, padded, padded]);
+            let fused = results::<AB>(&packed_shapes(size), &CPU, |x| {
+                let (hidden, projections) = (x[0].clone() * 0.1, projections(x));
+                let options = AttentionOptions {
+                    heads,
+                    dropout: 0.3,
+                };
+                tch::manual_seed(11);
+                AB::packed_attention(hidden, projections, &rows, queries, options)
+            });
+            let composed = results::<AB>(&packed_shapes(size), &CPU, |x| {
+                let (hidden, projections) = (x[0].clone() * 0.1, projections(x));
+                let drop = |it| it * dense.clone();
+                composed::packed_attention_with(hidden, projections, &rows, queries, heads, drop)
+            });
+            assert_close(&format!("{size:?}, {queries:?}"), &fused, &composed, 3e-5);
+        }
+    }
+}
+
+#[test]
+fn packed_attention_without_a_graph_is_the_same() {
+    for size in PACKED_SIZES {
+        let (lengths, padded, heads, ..) = size;
+        let rows = TokenRows::new(lengths, padded);
+        for queries in [Queries::All, Queries::First] {
+            let of = |kind: KernelKind| {
+                let x: Vec<_> = (packed_shapes(size).iter().enumerate())
+                    .map(|(seed, shape)| matrix::<Torch>(seed, *shape, &CPU))
+                    .collect();
+                let options = AttentionOptions {
+                    heads,
+                    dropout: 0.3,
+                };
+                let hidden = x[0].clone() * 0.3;
+                let context =
+                    kind.packed_attention(hidden, projections(&x), &rows, queries, options);
+                vec![values(context)]
+            };
+            let what = format!("{size:?}, {queries:?}");
+            assert_close(
+                &what,
+                &of(KernelKind::Fused),
+                &of(KernelKind::Composed),
+                1e-5,
+            );
+        }
+    }
+}
+
+#[test]
+fn rows_of_tokens_are_read_from_the_mask() {
+    let mask = Tensor::<Torch, 2>::from_floats([[1., 1., 0.], [1., 0., 0.]], &CPU);
+    assert_eq!(Torch::token_rows(&mask), Some(TokenRows::new(&[2, 1], 3)));
+    // A transposed mask lies otherwise in memory.
+    let mask = Tensor::<Torch, 2>::from_floats([[1., 1.], [1., 0.], [0., 0.]], &CPU).transpose();
+    assert_eq!(Torch::token_rows(&mask), Some(TokenRows::new(&[2, 1], 3)));
 }
 
 /// What other devices take gives the same on the CPU, where it can be tried.

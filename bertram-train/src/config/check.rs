@@ -134,6 +134,7 @@ fn model(s: &mut Source) -> ModelSettings {
             .number("model.head-dropout", PROBABILITY, is_probability)
             .unwrap_or(0.3),
         freeze: s.flag("model.freeze").unwrap_or(false),
+        frozen_dropout: s.flag("model.frozen-dropout").unwrap_or(false),
         dropout: DropoutSettings {
             hidden: s.number("model.dropout.hidden", PROBABILITY, is_probability),
             attention: s.number("model.dropout.attention", PROBABILITY, is_probability),

@@ -98,6 +98,9 @@ pub struct ModelSettings {
     pub head_dropout: f64,
     /// Whether the encoder stays as it is.
     pub freeze: bool,
+    /// Whether an encoder that stays as it is has dropout while heads are trained. Without it each row goes through the
+    /// encoder once.
+    pub frozen_dropout: bool,
     /// Dropout in the encoder, where it is not the checkpoint's own.
     pub dropout: DropoutSettings,
     /// Shape of a random encoder; there where `path` is not.
@@ -165,6 +168,13 @@ pub struct DataSettings {
     pub pad_to_multiple_of: Option<usize>,
     /// The generated corpus; used where neither a folder nor files are named.
     pub demo: DemoSettings,
+}
+
+impl ModelSettings {
+    /// Whether the encoder gives the same for a row each time: it stays as it is, and has no dropout.
+    pub fn encodes_once(&self) -> bool {
+        self.freeze && !self.frozen_dropout
+    }
 }
 
 impl DataSettings {

@@ -146,6 +146,21 @@ fn switched_off(s: &Source, settings: &Settings) -> Vec<(&'static str, &'static 
             !(settings.model.freeze && own_head_rate),
             "model.freeze",
         ),
+        (
+            "model.frozen-dropout",
+            settings.model.freeze,
+            "model.freeze",
+        ),
+        (
+            "model.dropout.hidden",
+            !settings.model.encodes_once(),
+            "model.frozen-dropout",
+        ),
+        (
+            "model.dropout.attention",
+            !settings.model.encodes_once(),
+            "model.frozen-dropout",
+        ),
         ("aggregator.scope", aggregates, "train.schedule"),
         ("aggregator.reduction", aggregates, "train.schedule"),
     ]

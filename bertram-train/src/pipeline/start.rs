@@ -154,12 +154,15 @@ pub(super) fn build_model<B: Backend>(
     device: &B::Device,
 ) -> MultitaskModel<B> {
     let dropout = &settings.model.dropout;
-    encoder = encoder.with_dropout(
-        dropout.hidden.unwrap_or(config.hidden_dropout_prob),
-        dropout
-            .attention
-            .unwrap_or(config.attention_probs_dropout_prob),
-    );
+    encoder = match settings.model.encodes_once() {
+        true => encoder.with_dropout(0.0, 0.0),
+        false => encoder.with_dropout(
+            dropout.hidden.unwrap_or(config.hidden_dropout_prob),
+            dropout
+                .attention
+                .unwrap_or(config.attention_probs_dropout_prob),
+        ),
+    };
     encoder = compute_as_trained(encoder, settings, device);
     if settings.model.freeze {
         encoder = encoder.no_grad();

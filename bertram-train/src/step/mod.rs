@@ -200,6 +200,12 @@ impl<B: TrainBackend> Updater<B> {
         self.methods.add_regulariser(task, regulariser);
     }
 
+    /// Whether anything is added to a task's loss that looks into the encoder: a regulariser, the settings' or another. (The
+    /// Bregman term looks at logits alone.)
+    pub fn has_regulariser(&self, task: TaskId) -> bool {
+        !self.methods.regularisers(task).is_empty()
+    }
+
     /// The aggregator, for a checkpoint.
     pub fn aggregator(&mut self) -> &mut dyn GradientAggregator {
         self.methods.aggregator.as_mut()

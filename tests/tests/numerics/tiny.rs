@@ -62,6 +62,15 @@ pub fn pcgrad(rate: f64, updates: usize, regularisers: RegulariserSettings) -> U
 
 /// One layer; weights without a pattern.
 pub fn model<B: Backend>(device: &B::Device, dropout: f64) -> MultitaskModel<B> {
+    pooling_model(device, dropout, Pooling::Mean)
+}
+
+/// The same with another pooling.
+pub fn pooling_model<B: Backend>(
+    device: &B::Device,
+    dropout: f64,
+    pooling: Pooling,
+) -> MultitaskModel<B> {
     let config = BertConfig {
         vocab_size: 30,
         hidden_size: HIDDEN,
@@ -86,7 +95,7 @@ pub fn model<B: Backend>(device: &B::Device, dropout: f64) -> MultitaskModel<B> 
             spec: TaskSpec::preset(task).expect("a preset"),
             head,
             loss,
-            pooling: Pooling::Mean,
+            pooling,
             head_dropout: 0.0,
             threshold: Threshold::Calibrated,
             margin: 0.0,
@@ -132,6 +141,7 @@ pub fn part<B: Backend>(task: TaskId, update: usize, device: &B::Device) -> Task
             )),
             examples,
             token_count: 1,
+            pooled: None,
         }],
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use bertram_core::encoder::Pooling;
 use bertram_core::task::TaskId;
 use bertram_kernels::{KernelKind, TrainBackend};
 use bertram_train::aggregator::AggregatorConfig;
@@ -60,9 +61,14 @@ struct Trace {
 }
 
 fn trace<B: TrainBackend>() -> Trace {
+    trace_with::<B>(KernelKind::Fused, Pooling::Mean)
+}
+
+fn trace_with<B: TrainBackend>(kernels: KernelKind, pooling: Pooling) -> Trace {
     let _turn = turn();
     let device = B::Device::default();
-    let mut model = tiny::model::<B>(&device, 0.0);
+    let mut model = tiny::pooling_model::<B>(&device, 0.0, pooling);
+    model.encoder = model.encoder.with_kernels(kernels);
     let regularisers = RegulariserSettings {
         bregman: Some(BregmanConfig {
             beta: 0.5,
@@ -196,6 +202,19 @@ fn ndarray_and_flex_agree() {
         flex.cosines
     );
     same(&trace::<Autodiff<NdArray>>(), &flex);
+}
+
+/// Rows of tokens, a last layer that computes what is read, and fused kernels, beside whole padded batches of Burn's
+/// operations: to f32's rounding.
+#[test]
+fn what_flex_does_not_compute_changes_no_update() {
+    for pooling in [Pooling::Cls, Pooling::Mean, Pooling::Pooler] {
+        let [packed, padded] = [KernelKind::Fused, KernelKind::Composed]
+            .map(|kernels| trace_with::<Autodiff<Flex>>(kernels, pooling));
+        close("loss", &packed.losses, &padded.losses, 1e-6);
+        close("parameter", &packed.parameters, &padded.parameters, 1e-6);
+        same_within(0.1, &packed, &padded);
+    }
 }
 
 /// Parameters after an update of all tasks, with dropout: a term that draws a random number too many shows.

@@ -567,6 +567,7 @@ fn own_logits(
         labels: None,
         examples: texts.len(),
         token_count: 0,
+        pooled: None,
     };
     let logits = model.forward(head, &batch);
     let width = logits.dims()[1];

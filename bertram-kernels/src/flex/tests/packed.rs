@@ -5,63 +5,31 @@ use burn::tensor::{Tensor, TensorData};
 use super::super::dropout::Mask;
 use super::super::packed;
 use super::{AB, Matrix, assert_close, results, values, vector};
+use crate::conformance::{PACKED_SIZES, packed_shapes, projections};
 use crate::token_rows::STRIDE;
 use crate::{AttentionOptions, Kernels, Projections, Queries, TokenRows, composed};
 
-/// Lengths, what they are padded to, heads, width of a head, width of the input.
-type Size = (&'static [usize], usize, usize, usize, usize);
-const SIZES: [Size; 5] = [
-    (&[1], 1, 1, 1, 1),
-    (&[3, 1, 7], 7, 2, 5, 9),
-    (&[4, 4], 4, 3, 8, 24),
-    (&[33, 2, 19, 1, 40], 48, 2, 16, 32),
-    (&[128, 5], 130, 1, 31, 33),
-];
-
-fn shapes((lengths, _, heads, width, input): Size) -> Vec<[usize; 2]> {
-    let (tokens, hidden) = (lengths.iter().sum(), heads * width);
-    let (weight, bias) = ([input, hidden], [1, hidden]);
-    vec![[tokens, input], weight, weight, weight, bias, bias, bias]
-}
-
-fn projections(x: &[Matrix]) -> Projections<AB> {
-    Projections {
-        weights: [1, 2, 3].map(|leaf| x[leaf].clone() * 0.5),
-        biases: [4, 5, 6].map(|leaf| vector(&x[leaf])),
-    }
-}
-
 #[test]
-fn packed_attention_is_that_of_padded_batches() {
-    for size in SIZES {
+fn packed_attention_with_dropout_is_that_of_padded_batches() {
+    for size in PACKED_SIZES {
         let (lengths, padded, heads, ..) = size;
         let rows = TokenRows::new(lengths, padded);
         for queries in [Queries::All, Queries::First] {
-            for mask in [None, Some((0.3, 7))] {
-                let mask = mask.map(|(prob, seed)| Mask::new(prob, seed));
-                let dense = dense(mask, &rows, heads);
-                let what = format!("{size:?}, {queries:?}, {mask:?}");
-                let packed = results(&shapes(size), |x| {
-                    let hidden = x[0].clone() * 0.3;
-                    packed::with_mask(hidden, projections(x), &rows, queries, heads, mask)
-                });
-                let padded = results(&shapes(size), |x| {
-                    let hidden = x[0].clone() * 0.3;
-                    let drop = |it| it * dense.clone();
-                    let projections = projections(x);
-                    composed::packed_attention_with(
-                        hidden,
-                        projections,
-                        &rows,
-                        queries,
-                        heads,
-                        drop,
-                    )
-                });
-                for (part, (packed, padded)) in packed.iter().zip(&padded).enumerate() {
-                    // The gradient of the keys' bias is 0, made of rounding errors.
-                    assert_close(&format!("{what}: {part}"), packed, padded, 1e-5);
-                }
+            let mask = Some(Mask::new(0.3, 7));
+            let dense = dense(mask, &rows, heads);
+            let packed = results(&packed_shapes(size), |x| {
+                let hidden = x[0].clone() * 0.1;
+                packed::with_mask(hidden, projections(x), &rows, queries, heads, mask)
+            });
+            let padded = results(&packed_shapes(size), |x| {
+                let (hidden, projections) = (x[0].clone() * 0.1, projections(x));
+                let drop = |it| it * dense.clone();
+                composed::packed_attention_with(hidden, projections, &rows, queries, heads, drop)
+            });
+            for (part, (packed, padded)) in packed.iter().zip(&padded).enumerate() {
+                // The gradient of the keys' bias is 0, made of rounding errors.
+                let what = format!("{size:?}, {queries:?}: {part}");
+                assert_close(&what, packed, padded, 3e-5);
             }
         }
     }
@@ -86,9 +54,9 @@ fn a_sequence_does_not_see_the_others() {
     let all = TokenRows::new(&lengths, 9);
     let wide = TokenRows::new(&lengths, 64);
     let mask = Some(Mask::new(0.2, 3));
-    let size = (&[5usize, 9, 2][..], 9, heads, 8, 12);
+    let size = (&[5, 9, 2][..], 9, heads, 8, 12);
     let of = |rows: &TokenRows, from: usize, tokens: usize| {
-        results(&shapes(size), |x| {
+        results(&packed_shapes(size), |x| {
             let hidden = x[0].clone().narrow(0, from, tokens);
             packed::with_mask(hidden, projections(x), rows, Queries::All, heads, mask)
         })
@@ -104,11 +72,11 @@ fn a_sequence_does_not_see_the_others() {
 
 #[test]
 fn without_a_graph_the_numbers_are_the_same() {
-    for size in SIZES {
+    for size in PACKED_SIZES {
         let (lengths, padded, heads, ..) = size;
         let rows = TokenRows::new(lengths, padded);
         for queries in [Queries::All, Queries::First] {
-            let found = results(&shapes(size), |x| {
+            let found = results(&packed_shapes(size), |x| {
                 let options = AttentionOptions {
                     heads,
                     dropout: 0.0,

@@ -11,6 +11,7 @@ use bertram_core::task::{MultitaskModel, TaskMap};
 use bertram_kernels::TrainBackend;
 use burn::data::dataloader::Progress;
 use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use burn::train::{
     EventProcessorTraining, LearnerEvent, SupervisedTrainingEventProcessor, TrainingItem,
@@ -25,6 +26,7 @@ use crate::corpus::TaskData;
 use crate::device::DeviceWatch;
 use crate::epoch::{Epoch, HostPart};
 use crate::finite::{NotFinite, NotFiniteValue, non_finite_parameter, task_without_finite_output};
+use crate::frozen::{FrozenVectors, Rows};
 use crate::optim::LearningRateSchedule;
 use crate::phase::{Phase, PhaseClock};
 use crate::run_folder::{
@@ -58,6 +60,8 @@ pub(super) struct TrainLoop<B: AutodiffBackend> {
     best_is_new: bool,
     started: Instant,
     seconds_before: f64,
+    /// Vectors of an encoder that gives the same for a row each time.
+    frozen: Option<FrozenVectors<B::InnerBackend>>,
 }
 
 impl<B: TrainBackend> TrainLoop<B> {
@@ -113,6 +117,12 @@ impl<B: TrainBackend> TrainLoop<B> {
             &model,
         );
         updater.aggregator().restore(&state.aggregator);
+        let frozen = settings.model.encodes_once().then(|| {
+            // Regularisers look into the encoder.
+            let kept = tasks.iter().map(|task| task.config.task);
+            let kept = kept.filter(|task| !updater.has_regulariser(*task));
+            FrozenVectors::new(kept, train.eval_batch_size, device.clone())
+        });
         let mut training = Self {
             rates: LearningRateSchedule::new(
                 train.lr_schedule,
@@ -135,6 +145,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             last_evaluation_seconds: 0.0,
             best_is_new: false,
             started: Instant::now(),
+            frozen,
             tasks: tasks.into(),
             settings,
         };
@@ -180,6 +191,9 @@ impl<B: TrainBackend> TrainLoop<B> {
                 self.state.epoch,
                 &self.state.train_scores,
             );
+            if self.encode_rows(model, events) {
+                return Ok(true);
+            }
             if self.updates(&epoch, model, events)? {
                 return Ok(true);
             }
@@ -252,7 +266,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             // Random numbers follow from the seed and the update alone, so that a resumed run draws the same.
             B::seed(&self.device, mix(train.seed, number as u64));
             let update = &epoch.updates[self.state.updates_in_epoch];
-            let parts = parts.into_iter().map(|part| part.to_device(&self.device));
+            let parts = parts.into_iter().map(|part| self.to_device(part));
             let parts: Vec<TaskPart<B>> = parts.collect();
             let last = self.state.updates_in_epoch + 1 == epoch.updates.len();
             let shown = (number + 1).is_multiple_of(train.log_every) || last;
@@ -315,6 +329,19 @@ impl<B: TrainBackend> TrainLoop<B> {
             }
         }
         Ok(false)
+    }
+
+    /// A part on the device, with the vectors of a frozen encoder.
+    fn to_device(&self, part: HostPart) -> TaskPart<B> {
+        let rows: Vec<Vec<usize>> = part.batches.iter().map(|it| it.rows.clone()).collect();
+        let mut part = part.to_device::<B>(&self.device);
+        if let Some(frozen) = &self.frozen {
+            for (batch, rows) in part.batches.iter_mut().zip(rows) {
+                let pooled = frozen.of(part.task, Rows::Train, &rows);
+                batch.pooled = pooled.map(Tensor::from_inner);
+            }
+        }
+        part
     }
 
     /// Writes how an update's task gradients lay to each other.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bertram_core::data::{TokenizedDataset, sample_rows};
 use bertram_core::metric::SplitScores;
 use bertram_core::seed::mix;
-use bertram_core::task::{LabelKind, MultitaskModel};
+use bertram_core::task::{LabelKind, MultitaskModel, TaskMap};
 use bertram_kernels::TrainBackend;
 use burn::data::dataloader::Progress;
 use burn::module::AutodiffModule;
@@ -15,9 +15,10 @@ use burn::train::{EventProcessorTraining, LearnerEvent, TrainingItem};
 use serde_json::{Value, json};
 
 use super::{Events, TrainLoop};
-use crate::epoch::task_streams;
-use crate::evaluate::{EvaluationSet, evaluate, task_without_finite_logits};
+use crate::epoch::{Epoch, task_streams};
+use crate::evaluate::{EvaluationSet, evaluate_by, split_logits, task_without_finite_logits};
 use crate::finite::{NotFinite, NotFiniteValue};
+use crate::frozen::Rows;
 use crate::learner::series::SeriesItem;
 use crate::learner::session::{TrainError, dev_series_name};
 use crate::run_folder::BestSoFar;
@@ -44,32 +45,20 @@ impl<B: TrainBackend> TrainLoop<B> {
         let Some(model) = model.as_ref().filter(|_| train.order == Order::LowestLast) else {
             return Ok(());
         };
-        let rows: Vec<TokenizedDataset> = self
-            .tasks
+        let tasks = self.tasks.clone();
+        let data: Vec<TokenizedDataset> = tasks
             .iter()
-            .zip(task_streams(&self.tasks))
+            .zip(task_streams(&tasks))
             .map(|(task, stream)| {
                 let seed = mix(train.seed, stream);
                 let rows = sample_rows(task.train.len(), train.score_rows, seed);
                 task.train.select(&rows)
             })
             .collect();
-        let sets: Vec<EvaluationSet<'_>> = self
-            .tasks
-            .iter()
-            .zip(&rows)
+        let sets: Vec<EvaluationSet<'_>> = (tasks.iter().zip(&data))
             .map(|(task, data)| task.evaluation_set(data))
             .collect();
-        let place = self.place();
-        let (scores, _) = evaluate(
-            &model.valid(),
-            &sets,
-            train.eval_batch_size,
-            &self.device,
-            |done, total| {
-                events.process_valid(item(place, SeriesItem::default(), done, total));
-            },
-        );
+        let (scores, _) = self.scores(&model.valid(), &sets, events, Rows::Score);
         self.state.train_scores = scores
             .tasks
             .iter()
@@ -83,6 +72,70 @@ impl<B: TrainBackend> TrainLoop<B> {
             "scores": scores,
         }))?;
         Ok(())
+    }
+
+    /// Scores sets and gives their logits. What a frozen encoder makes of them is kept.
+    fn scores(
+        &mut self,
+        model: &MultitaskModel<B::InnerBackend>,
+        sets: &[EvaluationSet<'_>],
+        events: &mut Events<B>,
+        which: Rows,
+    ) -> (SplitScores, TaskMap<Vec<Vec<f32>>>) {
+        let place = self.place();
+        let (frozen, device) = (&mut self.frozen, &self.device);
+        let batch_size = self.settings.train.eval_batch_size;
+        let logits = |set: EvaluationSet<'_>, progress: &mut dyn FnMut(usize)| {
+            let kept = frozen.as_mut();
+            let logits = kept.and_then(|frozen| frozen.logits(model, set, which, progress));
+            logits.unwrap_or_else(|| split_logits(model, set, batch_size, device, progress))
+        };
+        evaluate_by(sets, logits, |done, total| {
+            events.process_valid(item(place, SeriesItem::default(), done, total));
+        })
+    }
+
+    /// Sends the rows of the epochs up to this one through a frozen encoder, those that it has not seen yet. Gives whether it
+    /// was stopped.
+    pub(super) fn encode_rows(
+        &mut self,
+        model: &Option<MultitaskModel<B>>,
+        events: &mut Events<B>,
+    ) -> bool {
+        let place = self.place();
+        let (Some(frozen), Some(model)) = (&mut self.frozen, model) else {
+            return false;
+        };
+        let model = model.valid();
+        while frozen.epochs < self.state.epoch {
+            let number = frozen.epochs + 1;
+            // The order of its updates is of no interest here.
+            let epoch = Epoch::plan_by(
+                &*self.schedule,
+                &self.settings,
+                &self.tasks,
+                number,
+                &TaskMap::new(),
+            );
+            for (index, task) in self.tasks.iter().enumerate() {
+                let set = task.evaluation_set(&task.train);
+                frozen.add(
+                    &model,
+                    set,
+                    Rows::Train,
+                    epoch.rows(index),
+                    &mut |done, total| {
+                        events.process_valid(item(place, SeriesItem::default(), done, total));
+                        !self.stop.is_set()
+                    },
+                );
+                if self.stop.is_set() {
+                    return true;
+                }
+            }
+            frozen.epochs = number;
+        }
+        false
     }
 
     /// Scores the whole dev split of every task; keeps the model if it is the best so far.
@@ -105,15 +158,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             .collect();
         let place = self.place();
         let total: usize = self.tasks.iter().map(|task| task.dev.len()).sum();
-        let (scores, logits) = evaluate(
-            &valid,
-            &sets,
-            self.settings.train.eval_batch_size,
-            &self.device,
-            |done, total| {
-                events.process_valid(item(place, SeriesItem::default(), done, total));
-            },
-        );
+        let (scores, logits) = self.scores(&valid, &sets, events, Rows::Dev);
         if let Some(task) = task_without_finite_logits(&logits) {
             return Err(self.diverged(NotFinite {
                 update: self.state.updates,
