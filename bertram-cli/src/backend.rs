@@ -12,11 +12,12 @@ use crate::error::{CliResult, input};
 use crate::gpu;
 #[cfg(feature = "libtorch")]
 use crate::libtorch;
+use crate::threads;
 
 /// Work that runs on any backend.
-pub trait BackendJob {
+pub trait BackendJob: Send {
     /// What it gives.
-    type Output;
+    type Output: Send;
 
     /// Runs on a backend's device.
     fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output;
@@ -115,20 +116,18 @@ pub fn dispatch_with<J: BackendJob>(
         #[cfg(feature = "flex")]
         BackendKind::Flex => {
             only_device_zero(kind, number_of(kind, device)?)?;
-            Ok(run::<burn::backend::Flex, J>(
-                job,
-                Default::default(),
-                checkpointing,
-            ))
+            let device = Default::default();
+            Ok(threads::on_one(|| {
+                run::<burn::backend::Flex, J>(job, device, checkpointing)
+            }))
         }
         #[cfg(feature = "ndarray")]
         BackendKind::Ndarray => {
             only_device_zero(kind, number_of(kind, device)?)?;
-            Ok(run::<burn::backend::NdArray, J>(
-                job,
-                Default::default(),
-                checkpointing,
-            ))
+            let device = Default::default();
+            Ok(threads::on_one(|| {
+                run::<burn::backend::NdArray, J>(job, device, checkpointing)
+            }))
         }
         #[cfg(feature = "wgpu")]
         BackendKind::Wgpu | BackendKind::Vulkan | BackendKind::Metal => {

@@ -18,6 +18,7 @@ mod pretrained;
 mod progress;
 mod recipe;
 mod table;
+mod threads;
 mod version;
 
 use std::process::ExitCode;

@@ -1,60 +1,76 @@
-//! A linear layer: the bias is added in place, and its gradient is one pass.
+//! A linear layer, and its product alone. The bias is added in place, and its gradient is one pass.
+//!
+//! burn-flex's own product writes its result three times: zeros first, and a copy that is aligned otherwise at the end.
 
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::Tensor;
-use burn::tensor::ops::FloatTensorOps;
 
-use super::graph::register;
+use super::matrix::{Matrix, product};
 use super::rows::{add_bias, column_sums};
-use super::tensor::{
-    all_f32, contiguous, from_values, matrix_dims, primitive, tensor, values, values_mut,
-};
+use super::tensor::{all_f32, contiguous, from_values, matrix_dims, primitive, tensor, values};
 use crate::composed;
+use crate::graph::{self, Operation};
 
 /// The input where the weight is tracked, and the weight where the input is.
-type State = [Option<FlexTensor>; 2];
+#[derive(Clone, Debug)]
+struct Kept {
+    input: Option<FlexTensor>,
+    weight: Option<FlexTensor>,
+}
 
-#[derive(Debug)]
-struct Linear;
+impl Kept {
+    fn new(input: FlexTensor, weight: FlexTensor, [of_input, of_weight]: [bool; 2]) -> Self {
+        Self {
+            input: of_weight.then_some(input),
+            weight: of_input.then_some(weight),
+        }
+    }
 
-impl Backward<Flex, 3> for Linear {
-    type State = State;
+    fn of_input(&self, gradient: &FlexTensor) -> Option<FlexTensor> {
+        let weight = Matrix::of(self.weight.as_ref()?);
+        Some(matrix(Matrix::of(gradient), weight.transposed()))
+    }
 
-    fn backward(
-        self,
-        ops: Ops<Self::State, 3>,
-        gradients: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let [to_input, to_weight, to_bias] = ops.parents.map(|node| node.map(|node| node.id));
-        let [input, weight] = ops.state;
-        let gradient = contiguous(gradients.consume::<Flex>(&ops.node));
-        if let Some(weight) = weight {
-            let of_input = Flex::float_matmul(gradient.clone(), Flex::float_transpose(weight));
-            register(gradients, to_input, Some(of_input));
-        }
-        if let Some(input) = input {
-            let of_weight = Flex::float_matmul(Flex::float_transpose(input), gradient.clone());
-            register(gradients, to_weight, Some(of_weight));
-        }
-        if to_bias.is_some() {
-            let [_, width] = matrix_dims(&gradient);
-            let sums = column_sums(values(&gradient), width);
-            register(gradients, to_bias, Some(from_values(sums, [width].into())));
-        }
+    fn of_weight(&self, gradient: &FlexTensor) -> Option<FlexTensor> {
+        let input = Matrix::of(self.input.as_ref()?);
+        Some(matrix(input.transposed(), Matrix::of(gradient)))
     }
 }
 
-fn forward(input: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
-    let mut output = contiguous(Flex::float_matmul(input, weight));
-    let bias = contiguous(bias);
-    add_bias(values_mut(&mut output), values(&bias));
-    output
+impl Operation<Flex, 3> for Kept {
+    fn backward(self, gradient: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let gradient = contiguous(gradient);
+        let [_, width] = matrix_dims(&gradient);
+        let of_bias = || from_values(column_sums(values(&gradient), width), [width].into());
+        let [_, _, to_bias] = wanted;
+        [
+            self.of_input(&gradient),
+            self.of_weight(&gradient),
+            to_bias.then(of_bias),
+        ]
+    }
+}
+
+impl Operation<Flex, 2> for Kept {
+    fn backward(self, gradient: FlexTensor, _wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let gradient = contiguous(gradient);
+        [self.of_input(&gradient), self.of_weight(&gradient)]
+    }
+}
+
+/// The product of two matrices, as a tensor.
+fn matrix(left: Matrix<'_>, right: Matrix<'_>) -> FlexTensor {
+    let shape = [left.rows(), right.columns()];
+    from_values(product(left, right), shape.into())
+}
+
+fn forward(input: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
+    let (left, right) = (Matrix::of(input), Matrix::of(weight));
+    let mut output = product(left, right);
+    add_bias(&mut output, values(bias));
+    from_values(output, [left.rows(), right.columns()].into())
 }
 
 /// [`Kernels::linear_layer`](crate::Kernels::linear_layer).
@@ -66,11 +82,8 @@ pub(super) fn without_graph(
     if !all_f32(&[input.dtype(), weight.dtype(), bias.dtype()]) {
         return composed::linear_layer(input, weight, bias);
     }
-    tensor(forward(
-        primitive(input),
-        primitive(weight),
-        primitive(bias),
-    ))
+    let [input, weight] = [input, weight].map(|it| contiguous(primitive(it)));
+    tensor(forward(&input, &weight, &contiguous(primitive(bias))))
 }
 
 /// [`Kernels::linear_layer_on_graph`](crate::Kernels::linear_layer_on_graph).
@@ -82,22 +95,44 @@ pub(super) fn on_graph<C: CheckpointStrategy>(
     if !all_f32(&[input.dtype(), weight.dtype(), bias.dtype()]) {
         return composed::linear_layer(input, weight, bias);
     }
-    let (input, weight, bias) = (primitive(input), primitive(weight), primitive(bias));
-    let output = forward(
-        input.primitive.clone(),
-        weight.primitive.clone(),
-        bias.primitive,
-    );
-    let tracked = [weight.is_tracked(), input.is_tracked()];
-    let state = [
-        tracked[0].then_some(input.primitive),
-        tracked[1].then_some(weight.primitive),
-    ];
-    let nodes = [input.node, weight.node, bias.node];
-    tensor(
-        match Linear.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(state, output),
-            OpsKind::UnTracked(prepared) => prepared.finish(output),
+    let parents = [primitive(input), primitive(weight), primitive(bias)];
+    tensor(graph::on_graph::<_, C, Kept, 3>(
+        parents,
+        |inputs, [of_input, of_weight, _]| {
+            let [input, weight, bias] = inputs.map(contiguous);
+            let output = forward(&input, &weight, &bias);
+            (output, Kept::new(input, weight, [of_input, of_weight]))
         },
-    )
+    ))
+}
+
+/// [`Kernels::product`](crate::Kernels::product).
+pub(super) fn product_without_graph(
+    input: Tensor<Flex, 2>,
+    weight: Tensor<Flex, 2>,
+) -> Tensor<Flex, 2> {
+    if !all_f32(&[input.dtype(), weight.dtype()]) {
+        return composed::product(input, weight);
+    }
+    let [input, weight] = [input, weight].map(|it| contiguous(primitive(it)));
+    tensor(matrix(Matrix::of(&input), Matrix::of(&weight)))
+}
+
+/// [`Kernels::product_on_graph`](crate::Kernels::product_on_graph).
+pub(super) fn product_on_graph<C: CheckpointStrategy>(
+    input: Tensor<Autodiff<Flex, C>, 2>,
+    weight: Tensor<Autodiff<Flex, C>, 2>,
+) -> Tensor<Autodiff<Flex, C>, 2> {
+    if !all_f32(&[input.dtype(), weight.dtype()]) {
+        return composed::product(input, weight);
+    }
+    let parents = [primitive(input), primitive(weight)];
+    tensor(graph::on_graph::<_, C, Kept, 2>(
+        parents,
+        |inputs, tracked| {
+            let [input, weight] = inputs.map(contiguous);
+            let output = matrix(Matrix::of(&input), Matrix::of(&weight));
+            (output, Kept::new(input, weight, tracked))
+        },
+    ))
 }

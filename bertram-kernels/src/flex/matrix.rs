@@ -1,4 +1,4 @@
-//! Products of small matrices that lie within larger ones, each on one thread.
+//! Products of matrices that may lie within larger ones: of small ones on one thread each, of others on all.
 
 #![allow(
     unsafe_code,
@@ -6,6 +6,10 @@
 )]
 
 use std::marker::PhantomData;
+
+use burn::backend::flex::FlexTensor;
+
+use super::tensor::{matrix_dims, values};
 
 /// A matrix within a slice.
 #[derive(Clone, Copy)]
@@ -31,6 +35,20 @@ impl<'a> Matrix<'a> {
             row_stride: stride,
             column_stride: 1,
         }
+    }
+
+    /// A [`contiguous`](super::tensor::contiguous) matrix.
+    pub(super) fn of(tensor: &'a FlexTensor) -> Self {
+        let [rows, columns] = matrix_dims(tensor);
+        Self::new(values(tensor), rows, columns, columns)
+    }
+
+    pub(super) fn rows(self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn columns(self) -> usize {
+        self.columns
     }
 
     /// Its transpose.
@@ -140,6 +158,52 @@ impl<'a> MatrixMut<'a> {
             );
         }
     }
+}
+
+/// `left right`, row by row, on all threads if there is enough to do.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub(super) fn product(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
+    products_side_by_side([(left, right)])
+}
+
+/// Products of as many rows and columns each, side by side, on all threads if there is enough to do.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub(super) fn products_side_by_side<const N: usize>(
+    factors: [(Matrix<'_>, Matrix<'_>); N],
+) -> Vec<f32> {
+    let Some((left, right)) = factors.first() else {
+        return Vec::new();
+    };
+    let (rows, columns, stride) = (left.rows, right.columns, N * right.columns);
+    if factors.iter().any(|(left, _)| left.columns == 0) {
+        // Nobody says what `gemm` does then.
+        assert!(factors.iter().all(|(left, _)| left.columns == 0));
+        return vec![0.0; rows * stride];
+    }
+    let mut values: Vec<f32> = Vec::with_capacity(rows * stride);
+    for (index, (left, right)) in factors.into_iter().enumerate() {
+        let mut product = MatrixMut {
+            // SAFETY: rows and columns of this product lie within the capacity, beside those of the others.
+            start: unsafe {
+                values
+                    .as_mut_ptr()
+                    .add((index * columns).min(rows * stride))
+            },
+            rows,
+            columns,
+            stride,
+            borrow: PhantomData,
+        };
+        product.set_product_on_all_threads(left, right);
+    }
+    // SAFETY: what a product is set to is written and not read, all of it: an inner dimension of 0 has left above. The
+    // products fill all rows and columns.
+    unsafe { values.set_len(rows * stride) };
+    values
 }
 
 /// All threads for a product of as many operations as burn-flex takes them for.

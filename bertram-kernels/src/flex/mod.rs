@@ -54,6 +54,17 @@ impl Kernels for Flex {
         linear::on_graph(input, weight, bias)
     }
 
+    fn product(input: Tensor<Self, 2>, weight: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        linear::product_without_graph(input, weight)
+    }
+
+    fn product_on_graph<C: CheckpointStrategy>(
+        input: Tensor<Autodiff<Self, C>, 2>,
+        weight: Tensor<Autodiff<Self, C>, 2>,
+    ) -> Tensor<Autodiff<Self, C>, 2> {
+        linear::product_on_graph(input, weight)
+    }
+
     fn self_attention(
         query: Tensor<Self, 2>,
         key: Tensor<Self, 2>,

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::attention::{drop_rows, softmax_backward_rows, softmax_rows};
 use super::dropout::Mask;
-use super::matrix::{Matrix, MatrixMut, disjoint};
+use super::matrix::{Matrix, MatrixMut, disjoint, product, products_side_by_side};
 use super::rows::{add_bias, column_sums};
 use super::tensor::{all_f32, contiguous, from_values, matrix_dims, primitive, tensor, values};
 use crate::graph::{self, Operation};
@@ -138,11 +138,6 @@ fn asked(plan: &Plan, hidden: &FlexTensor) -> FlexTensor {
     }
 }
 
-fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
-    let [rows, columns] = matrix_dims(tensor);
-    Matrix::new(values(tensor), rows, columns, columns)
-}
-
 /// The context `[queries, hidden]`, and what is kept, of contiguous tensors.
 fn forward(
     plan: Plan,
@@ -153,17 +148,11 @@ fn forward(
 ) -> (FlexTensor, State) {
     let width = plan.hidden();
     let (queries, tokens) = (plan.queries.count(&plan.rows), plan.rows.tokens());
-    let mut query = vec![0.0; queries * width];
     let asked = asked(&plan, &hidden);
-    MatrixMut::new(&mut query, queries, width, width)
-        .set_product_on_all_threads(matrix(&asked), matrix(&weights[0]));
+    let mut query = product(Matrix::of(&asked), Matrix::of(&weights[0]));
     add_bias(&mut query, values(&biases[0]));
-    let mut key_value = vec![0.0; tokens * 2 * width];
-    for (side, weight) in weights[1..].iter().enumerate() {
-        let columns = &mut key_value[(side * width).min(tokens * width)..];
-        MatrixMut::new(columns, tokens, width, 2 * width)
-            .set_product_on_all_threads(matrix(&hidden), matrix(weight));
-    }
+    let mut key_value =
+        products_side_by_side([1, 2].map(|side| (Matrix::of(&hidden), Matrix::of(&weights[side]))));
     let both: Vec<f32> = [values(&biases[1]), values(&biases[2])].concat();
     add_bias(&mut key_value, &both);
 
@@ -292,19 +281,17 @@ impl State {
         of_value: Matrix<'_>,
     ) -> FlexTensor {
         let [tokens, width] = matrix_dims(&self.hidden);
-        let [by_query, by_key, by_value] =
-            self.weights.each_ref().map(|it| matrix(it).transposed());
-        let mut total = vec![0.0; tokens * width];
+        let [by_query, by_key, by_value] = self
+            .weights
+            .each_ref()
+            .map(|it| Matrix::of(it).transposed());
+        let mut total = product(of_key, by_key);
         let mut sum = MatrixMut::new(&mut total, tokens, width, width);
-        sum.set_product_on_all_threads(of_key, by_key);
         sum.add_product_on_all_threads(of_value, by_value);
         match self.plan.queries {
             Queries::All => sum.add_product_on_all_threads(of_query, by_query),
             Queries::First => {
-                let sequences = self.plan.rows.batch();
-                let mut first = vec![0.0; sequences * width];
-                MatrixMut::new(&mut first, sequences, width, width)
-                    .set_product_on_all_threads(of_query, by_query);
+                let first = product(of_query, by_query);
                 let rows = self.plan.rows.first().iter();
                 for (row, first) in rows.zip(first.chunks_exact(width.max(1))) {
                     let sums = total[row * width..][..width].iter_mut();
@@ -319,9 +306,7 @@ impl State {
 /// The product of a transposed matrix with another.
 fn of_weight(input: &FlexTensor, gradient: Matrix<'_>, columns: usize) -> FlexTensor {
     let [_, rows] = matrix_dims(input);
-    let mut product = vec![0.0; rows * columns];
-    MatrixMut::new(&mut product, rows, columns, columns)
-        .set_product_on_all_threads(matrix(input).transposed(), gradient);
+    let product = product(Matrix::of(input).transposed(), gradient);
     from_values(product, [rows, columns].into())
 }
 

@@ -56,12 +56,14 @@ Tensor inner_product(const Tensor& one, const Tensor& other, at::ScalarType wide
   const Tensor a = one.reshape({-1}), b = other.reshape({-1});
   const int64_t blocks = a.numel() / BLOCK, whole = blocks * BLOCK;
   Tensor sum = at::dot(a.slice(0, whole), b.slice(0, whole)).to(wide);
-  if (blocks > 0) {
-    const Tensor rows = a.slice(0, 0, whole).view({blocks, 1, BLOCK});
-    const Tensor columns = b.slice(0, 0, whole).view({blocks, BLOCK, 1});
-    sum = sum + at::bmm(rows, columns).sum(wide);
+  if (blocks == 0) {
+    return sum;
   }
-  return sum;
+  const auto rows = [&](const Tensor& x) { return x.slice(0, 0, whole).view({blocks, BLOCK}); };
+  // One pass on all threads, without a tensor of products.
+  const Tensor found = one.is_same(other) ? at::linalg_vector_norm(rows(a), 2, at::IntArrayRef{1}).to(wide).square()
+                                          : (rows(a) * rows(b)).sum(at::IntArrayRef{1}).to(wide);
+  return sum + found.sum();
 }
 
 } // namespace

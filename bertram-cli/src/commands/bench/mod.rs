@@ -16,7 +16,8 @@ use serde_json::{Map, Value, json};
 use crate::args::{BenchArgs, BenchCommand, BenchCommonArgs};
 use crate::backend::{BackendJob, DeviceOptions, dispatch_with};
 use crate::bench::{BatchShape, Compute};
-use crate::error::{CliResult, input, work};
+use crate::error::{CliResult, input};
+use crate::threads;
 
 /// Runs the command.
 pub fn run(args: &BenchArgs) -> CliResult {
@@ -38,12 +39,8 @@ fn prepare(args: &BenchCommonArgs) -> CliResult<BertConfig> {
             args.seconds
         )));
     }
-    if let Some(threads) = args.threads {
-        // What the CPU backends and our kernels run on.
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .map_err(work)?;
+    if let Some(count) = args.threads {
+        threads::start(Some(count))?;
     }
     Ok(config)
 }
