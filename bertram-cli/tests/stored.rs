@@ -64,6 +64,11 @@ fn configs() -> Vec<(String, PathBuf, Vec<String>)> {
             if name != "e01" {
                 sets.push("train.epochs=2".to_owned());
             }
+            // Of so small a model the first token's vector is the same for all sentences. Then a correlation with cosines is
+            // one with a processor's rounding errors, and so is the gradient of a cosine, which AdamW makes as large as any.
+            if name != "quickstart" {
+                sets.push("model.pooling=mean".to_owned());
+            }
             (name, path, sets)
         })
         .collect()
@@ -161,28 +166,7 @@ fn made(path: &Path, sets: &[String], out: &Path) -> Stored {
     let summary = std::fs::read_to_string(out.join("summary.json")).expect("summary");
     let summary: serde_json::Value = serde_json::from_str(&summary).expect("JSON");
     numbers("", &summary["dev"], &mut stored.scores);
-    if says_the_same_of_all(&out.join("predictions/sts-dev-output.csv")) {
-        // A correlation with what is the same for every row is one with rounding errors, and other processors make others.
-        for score in ["sts.pearson", "sts.spearman", "mean", "overall"] {
-            stored.scores.remove(score);
-        }
-    }
     stored
-}
-
-/// Whether a file's predictions are one number, but for rounding.
-fn says_the_same_of_all(file: &Path) -> bool {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let fields = text
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split(',').nth(1));
-    let said: Vec<f64> = fields
-        .filter_map(|field| field.trim().parse().ok())
-        .collect();
-    let [least, most] = [f64::min, f64::max].map(|of| said.iter().copied().reduce(of));
-    most.zip(least)
-        .is_some_and(|(most, least)| most - least < 1e-4)
 }
 
 fn same(what: &str, old: &BTreeMap<String, f64>, new: &BTreeMap<String, f64>) {
