@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bertram_core::data::{TaskBatch, TokenBatch};
 use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_core::head::{HeadKind, Threshold};
-use bertram_core::loss::LossKind;
+use bertram_core::loss::{LossKind, LossOptions};
 use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId, TaskSpec};
 use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
 use bertram_train::regulariser::RegulariserSettings;
@@ -90,6 +90,7 @@ pub fn model<B: Backend>(device: &B::Device, dropout: f64) -> MultitaskModel<B> 
             head_dropout: 0.0,
             threshold: Threshold::Calibrated,
             margin: 0.0,
+            loss_options: LossOptions::default(),
         };
         TaskHead::new(config, HIDDEN, 1e-9, device)
     });
