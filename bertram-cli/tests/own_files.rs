@@ -402,6 +402,34 @@ fn training_rows_say_what_numbers_mean_in_all_files() {
 }
 
 #[test]
+fn class_weights_by_frequency_are_those_of_the_training_rows() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let keys = |labels: &str| format!("labels = {labels}\nclass-weights = \"inverse-frequency\"");
+    for labels in ["[\"x\", \"y\"]", "\"auto\""] {
+        let _ = std::fs::remove_dir_all(dir.path().join("run"));
+        let output = check(dir.path(), &keys(labels), &["x", "y", "x"], &["y"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let config = std::fs::read_to_string(dir.path().join("run/config.toml")).expect("config");
+        assert!(config.contains("class-weights = [0.75, 1.5]"), "{config}");
+    }
+    let _ = std::fs::remove_dir_all(dir.path().join("run"));
+    let output = check(
+        dir.path(),
+        &keys("[\"x\", \"y\", \"z\"]"),
+        &["x", "y", "x"],
+        &["y"],
+    );
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for part in [
+        "train.csv: no training row has the label \"z\"",
+        "tasks.mine.class-weights = [...]",
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+}
+
+#[test]
 fn labels_from_the_training_rows_are_looked_at() {
     let dir = tempfile::tempdir().expect("temp dir");
     for (labels, parts) in [

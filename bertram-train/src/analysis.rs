@@ -255,7 +255,7 @@ pub fn expected_calibration_error(bins: &[CalibrationBin]) -> f64 {
 mod tests {
     use bertram_core::encoder::Pooling;
     use bertram_core::head::{HeadKind, Threshold};
-    use bertram_core::loss::LossKind;
+    use bertram_core::loss::{LossKind, LossOptions};
     use bertram_core::task::{TaskId, TaskSpec};
 
     use super::*;
@@ -270,6 +270,7 @@ mod tests {
             head_dropout: 0.0,
             threshold: Threshold::AsPublished,
             margin: 0.0,
+            loss_options: LossOptions::default(),
         }
     }
 

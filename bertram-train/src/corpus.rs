@@ -12,7 +12,7 @@ use bertram_core::data::{
 use bertram_core::task::{LabelKind, SecondFiles, TaskConfig, TaskId, TaskSpec};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Limit, LimitDraw, Settings, TaskSettings};
+use crate::config::{ClassWeights, Limit, LimitDraw, Settings, TaskSettings};
 use crate::data_source::{fetched, is_url};
 use crate::evaluate::EvaluationSet;
 
@@ -376,12 +376,14 @@ pub fn options_to_predict<'a>(
 const MOST_LABELS: usize = 1000;
 
 /// The settings with what only the training rows say of labels: those of tasks that have `labels = "auto"` (numbers in their
-/// order and names in the alphabet's), and what numbers mean where labels have names.
+/// order and names in the alphabet's), what numbers mean where labels have names, and what classes weigh by their frequency.
 ///
 /// # Errors
-/// Those of reading, [`DataError::Labels`] for a column that has too few or too many, and [`DataError::LabelNumbers`].
+/// Those of reading, [`DataError::Labels`] for a column that has too few or too many, [`DataError::LabelNumbers`], and
+/// [`DataError::ClassWeights`].
 pub fn with_labels(settings: &Settings) -> Result<Cow<'_, Settings>, DataError> {
-    let is_open = |task: &TaskSettings| lacks_labels(task) || lacks_numbers(task);
+    let is_open =
+        |task: &TaskSettings| lacks_labels(task) || lacks_numbers(task) || lacks_weights(task);
     if !settings.tasks.iter().any(is_open) {
         return Ok(Cow::Borrowed(settings));
     }
@@ -389,8 +391,11 @@ pub fn with_labels(settings: &Settings) -> Result<Cow<'_, Settings>, DataError> 
     for task in resolved.tasks.iter_mut().filter(|task| is_open(task)) {
         if lacks_labels(task) {
             take_labels(settings, task)?;
-        } else {
+        } else if lacks_numbers(task) {
             take_numbers(settings, task)?;
+        }
+        if lacks_weights(task) {
+            take_weights(settings, task)?;
         }
     }
     Ok(Cow::Owned(resolved))
@@ -412,6 +417,45 @@ fn lacks_numbers(task: &TaskSettings) -> bool {
         && spec.has_text_labels()
         && renamed
         && !spec.labels.iter().any(is_number)
+}
+
+/// Whether the weights of classes are those of the training rows. A task that is not trained has none of these.
+fn lacks_weights(task: &TaskSettings) -> bool {
+    task.train_on && task.loss_settings.class_weights == Some(ClassWeights::InverseFrequency)
+}
+
+/// Weighs each class by `rows / (classes * rows of the class)`, so that a row weighs 1 in the mean. All training rows count,
+/// whatever the limit of an epoch.
+fn take_weights(settings: &Settings, task: &mut TaskSettings) -> Result<(), DataError> {
+    let train = if uses_demo(settings, task) {
+        DemoCorpus::generate(&demo_config(settings)).dataset(task.task, Split::Train)
+    } else {
+        // What is odd about the file is said when it is read for the training.
+        read_task(settings, task, &[Split::Train], &mut |_: &str| {})?.train
+    };
+    if train.examples.is_empty() {
+        // Nothing is trained, which others say.
+        return Ok(());
+    }
+    let mut counts = vec![0usize; task.spec.labels.len()];
+    for number in train.examples.iter().filter_map(|example| example.number()) {
+        if let Some(count) = counts.get_mut(number as usize) {
+            *count += 1;
+        }
+    }
+    if let Some(absent) = counts.iter().position(|count| *count == 0) {
+        return Err(DataError::ClassWeights {
+            path: train.path,
+            task: task.task,
+            label: task.spec.labels[absent].clone(),
+        });
+    }
+    let rows: usize = counts.iter().sum();
+    let weights: Vec<f64> = (counts.iter())
+        .map(|count| rows as f64 / (counts.len() * count) as f64)
+        .collect();
+    task.loss_settings.class_weights = Some(ClassWeights::Each(weights));
+    Ok(())
 }
 
 /// Settles by the training rows what numbers mean, for dev and test rows, too: a smaller file may leave it open. Where there

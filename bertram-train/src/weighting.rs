@@ -1,6 +1,6 @@
 //! Loss-side weighting: fixed weights (`tasks.X.weight`), or weights learnt from each task's uncertainty.
 
-use bertram_core::loss::{LossKind, OutputKind};
+use bertram_core::loss::OutputKind;
 use bertram_core::task::TaskId;
 use bertram_kernels::TrainBackend;
 use burn::module::{Module, Param, ParamId};
@@ -38,18 +38,18 @@ pub struct LogVariances<B: Backend> {
 /// ```
 ///
 /// over the tasks, where `s` starts at 0 and is learnt beside the model by an Adam of its own. Which form a task has
-/// follows from its loss: cross-entropy and binary cross-entropy are classification (similarity under `bce`, too), the
-/// squared error and the cosine embedding loss regression.
+/// follows from how its loss reads logits: as probabilities is classification (similarity under `bce`, too), as numbers
+/// regression (the squared error, and the losses on cosines).
 pub struct Uncertainty<B: AutodiffBackend> {
-    tasks: Vec<(TaskId, LossKind)>,
+    tasks: Vec<(TaskId, OutputKind)>,
     log_variances: LogVariances<B>,
     optimizer: AdamW<B>,
     learning_rate: f64,
 }
 
 impl<B: AutodiffBackend> Uncertainty<B> {
-    /// Weights of these tasks, each with its loss; all variances 1.
-    pub fn new(tasks: Vec<(TaskId, LossKind)>, learning_rate: f64, device: &B::Device) -> Self {
+    /// Weights of these tasks, each with how its logits are read; all variances 1.
+    pub fn new(tasks: Vec<(TaskId, OutputKind)>, learning_rate: f64, device: &B::Device) -> Self {
         let values = tasks
             .iter()
             .map(|_| Param::from_tensor(Tensor::zeros([1], device)))
@@ -66,9 +66,9 @@ impl<B: AutodiffBackend> Uncertainty<B> {
         Some(self.entry(task)?.1)
     }
 
-    fn entry(&self, task: TaskId) -> Option<(LossKind, &Param<Tensor<B, 1>>)> {
+    fn entry(&self, task: TaskId) -> Option<(OutputKind, &Param<Tensor<B, 1>>)> {
         let mut entries = self.tasks.iter().zip(&self.log_variances.values);
-        entries.find_map(|((known, loss), param)| (*known == task).then_some((*loss, param)))
+        entries.find_map(|((known, output), param)| (*known == task).then_some((*output, param)))
     }
 
     /// The weighted form of a task's loss.
@@ -77,11 +77,11 @@ impl<B: AutodiffBackend> Uncertainty<B> {
     ///
     /// - `loss`, output: `[1]`
     pub fn weighted(&self, task: TaskId, loss: Tensor<B, 1>) -> Tensor<B, 1> {
-        let Some((kind, param)) = self.entry(task) else {
+        let Some((output, param)) = self.entry(task) else {
             return loss;
         };
         let log_variance = param.val();
-        let half = match kind.output() {
+        let half = match output {
             OutputKind::Real => 0.5,
             OutputKind::Categorical | OutputKind::Bernoulli => 1.0,
         };
@@ -150,10 +150,10 @@ mod tests {
 
     type B = Autodiff<NdArray>;
 
-    const TASKS: [(TaskId, LossKind); 3] = [
-        (TaskId::SST, LossKind::CrossEntropy),
-        (TaskId::PARA, LossKind::Bce),
-        (TaskId::STS, LossKind::Mse),
+    const TASKS: [(TaskId, OutputKind); 3] = [
+        (TaskId::SST, OutputKind::Categorical),
+        (TaskId::PARA, OutputKind::Bernoulli),
+        (TaskId::STS, OutputKind::Real),
     ];
 
     /// For a constant loss L of a classification task, `exp(-s) L + s / 2` is least at `s = log 2L`.
@@ -181,11 +181,11 @@ mod tests {
             weights.weighted(task, loss).into_scalar()
         };
         for (task, kind, expected) in [
-            (TaskId::SST, LossKind::CrossEntropy, 3.0),
-            (TaskId::PARA, LossKind::Bce, 3.0),
-            (TaskId::PARA, LossKind::CosineEmbedding, 1.5),
-            (TaskId::STS, LossKind::Mse, 1.5),
-            (TaskId::STS, LossKind::Bce, 3.0),
+            (TaskId::SST, OutputKind::Categorical, 3.0),
+            (TaskId::PARA, OutputKind::Bernoulli, 3.0),
+            (TaskId::PARA, OutputKind::Real, 1.5),
+            (TaskId::STS, OutputKind::Real, 1.5),
+            (TaskId::STS, OutputKind::Bernoulli, 3.0),
         ] {
             assert_eq!(weighted(task, kind), expected, "{task} {kind:?}");
         }

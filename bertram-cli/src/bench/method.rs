@@ -6,7 +6,7 @@ use std::time::Duration;
 use bertram_core::data::{TaskBatch, TokenBatch};
 use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_core::head::{HeadKind, Threshold};
-use bertram_core::loss::LossKind;
+use bertram_core::loss::{LossKind, LossOptions};
 use bertram_core::task::{LabelKind, MultitaskModel, TaskConfig, TaskHead, TaskId, TaskSpec};
 use bertram_kernels::{Precision, TrainBackend};
 use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
@@ -226,6 +226,7 @@ pub(super) fn head<B: Backend>(
         head_dropout: 0.3,
         threshold: Threshold::Calibrated,
         margin: 0.0,
+        loss_options: LossOptions::default(),
     };
     TaskHead::new(task, config.hidden_size, config.initializer_range, device)
 }

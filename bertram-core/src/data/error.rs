@@ -153,6 +153,19 @@ pub enum DataError {
         /// Rows with a label.
         rows: usize,
     },
+    /// Weights by frequency, of a class that has no row.
+    #[error(
+        "{path}: no training row has the label {label:?}, and class-weights = \"inverse-frequency\" divides by its rows: \
+         list the weights (tasks.{task}.class-weights = [...]), or take the label out"
+    )]
+    ClassWeights {
+        /// Path of the file that the message is about.
+        path: PathBuf,
+        /// Name of the task that the message is about.
+        task: TaskId,
+        /// The label without a row.
+        label: String,
+    },
     /// There are no rows.
     #[error("{path}: there are no rows in it")]
     Empty {

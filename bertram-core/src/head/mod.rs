@@ -8,7 +8,7 @@ mod cross_encoder;
 mod linear;
 
 pub use concat::ConcatHead;
-pub use cosine::{CosineHead, cosine_similarity};
+pub use cosine::{CosineHead, complex_quotient, cosine_similarity};
 pub use cross_encoder::CrossEncoderHead;
 pub use linear::LinearHead;
 
@@ -67,6 +67,8 @@ pub struct HeadConfig {
     pub dropout: f64,
     /// Whether a cosine gets a learned scale and bias.
     pub affine: bool,
+    /// Whether a cosine has the imaginary part of [`complex_quotient`] beside it.
+    pub complex: bool,
     /// Standard deviation of the initial weights.
     pub initializer_range: f64,
 }

@@ -4,8 +4,10 @@ use burn::backend::ndarray::NdArrayDevice;
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::{DType, Tensor, TensorData};
 
+use proptest::prelude::*;
+
 use super::*;
-use crate::head::cosine_similarity;
+use crate::head::{complex_quotient, cosine_similarity};
 
 type B = Autodiff<NdArray<f64, i64>>;
 
@@ -164,5 +166,204 @@ fn divergence_has_the_right_gradient_and_is_zero_of_itself() {
         });
         let same = divergence(kind, matrix(&LOGITS, 3), matrix(&LOGITS, 3));
         assert!(same.into_data().iter::<f64>().all(|value| value == 0.0));
+    }
+}
+
+// Golden values of what follows are in `tests/golden/losses/`.
+
+const WEIGHTS: [f64; 3] = [0.5, 2.0, 3.5];
+
+#[test]
+fn options_that_change_nothing_change_nothing() {
+    let targets = || vector(&[2.0, 0.0]).int();
+    let plain = cross_entropy(matrix(&LOGITS, 3), targets()).into_scalar();
+    for weights in [&[][..], &[1.0; 3], &[7.0; 3]] {
+        let ours = weighted_cross_entropy(matrix(&LOGITS, 3), targets(), weights, 0.0);
+        close(ours.into_scalar(), plain);
+        let ours = focal(matrix(&LOGITS, 3), targets(), 0.0, weights);
+        close(ours.into_scalar(), plain);
+    }
+    let (logits, targets) = (vector(&[2.0, -1.5, 0.3]), vector(&[1.0, 1.0, 0.0]));
+    let plain = binary_cross_entropy_with_logits(logits.clone(), targets.clone()).into_scalar();
+    for weights in [&[][..], &[1.0; 2], &[7.0; 2]] {
+        let (logits, targets) = (logits.clone(), targets.clone());
+        let ours = weighted_binary_cross_entropy_with_logits(
+            logits.clone(),
+            targets.clone(),
+            weights,
+            0.0,
+        );
+        close(ours.into_scalar(), plain);
+        close(
+            binary_focal(logits, targets, 0.0, weights).into_scalar(),
+            plain,
+        );
+    }
+}
+
+#[test]
+fn a_weight_counts_an_example_as_often() {
+    // Weight 2 of class 2 is its example twice.
+    let logits = [&LOGITS[..3], &LOGITS[..3], &LOGITS[3..]].concat();
+    let twice = cross_entropy(matrix(&logits, 3), vector(&[2.0, 2.0, 0.0]).int());
+    let weighted = weighted_cross_entropy(
+        matrix(&LOGITS, 3),
+        vector(&[2.0, 0.0]).int(),
+        &[1.0, 1.0, 2.0],
+        0.0,
+    );
+    close(weighted.into_scalar(), twice.into_scalar());
+}
+
+#[test]
+fn weighted_and_smoothed_gradients() {
+    let targets = || vector(&[2.0, 0.0]).int();
+    check_gradient(&LOGITS, |x| {
+        weighted_cross_entropy(x.reshape([2, 3]), targets(), &WEIGHTS, 0.2)
+    });
+    check_gradient(&LOGITS, |x| ordinal(x.reshape([2, 3]), targets(), &WEIGHTS));
+    for gamma in [0.5, 1.0, 2.0] {
+        check_gradient(&LOGITS, |x| {
+            focal(x.reshape([2, 3]), targets(), gamma, &WEIGHTS)
+        });
+        let targets = || vector(&[1.0, 0.0, 0.0]);
+        check_gradient(&[2.0, -1.5, 0.3], |x| {
+            binary_focal(x, targets(), gamma, &[0.5, 2.0])
+        });
+    }
+    check_gradient(&[2.0, -1.5, 0.3], |x| {
+        weighted_binary_cross_entropy_with_logits(x, vector(&[1.0, 0.0, 0.0]), &[0.5, 2.0], 0.2)
+    });
+}
+
+#[test]
+fn focal_by_hand_and_far_from_undecided() {
+    // p = 1/4 of four equal logits: (3/4)^2 log 4.
+    let even = focal(matrix(&[0.0; 4], 4), vector(&[1.0]).int(), 2.0, &[]);
+    close(even.into_scalar(), 0.5625 * 4f64.ln());
+    let even = binary_focal(vector(&[0.0]), vector(&[1.0]), 2.0, &[]);
+    close(even.into_scalar(), 0.25 * 2f64.ln());
+    // 1 - p has no digits left, and its power below 1 no derivative.
+    for gamma in [0.3, 2.0] {
+        let logits = matrix(&[200.0, 0.0, 0.0, -200.0, 0.0, 0.0], 3).require_grad();
+        let loss = focal(logits.clone(), vector(&[0.0, 0.0]).int(), gamma, &[]);
+        let gradient = logits
+            .grad(&loss.backward())
+            .expect("a gradient")
+            .into_data();
+        assert!(gradient.iter::<f64>().all(f64::is_finite), "{gradient:?}");
+        close(loss.into_scalar(), 0.5 * (200.0 + 2f64.ln()));
+        let logits = vector(&[1e4, -1e4]).require_grad();
+        let loss = binary_focal(logits.clone(), vector(&[1.0, 1.0]), gamma, &[]);
+        let gradient = logits
+            .grad(&loss.backward())
+            .expect("a gradient")
+            .into_data();
+        assert!(gradient.iter::<f64>().all(f64::is_finite), "{gradient:?}");
+        close(loss.into_scalar(), 0.5e4);
+    }
+}
+
+#[test]
+fn ordinal_costs_more_the_farther_the_answer_is() {
+    let at = |class: usize| -> f64 {
+        let mut logits = [0.0; 5];
+        logits[class] = 4.0;
+        ordinal(matrix(&logits, 5), vector(&[1.0]).int(), &[]).into_scalar()
+    };
+    assert!(at(1) < at(2) && at(2) < at(3) && at(3) < at(4));
+    close(at(0), at(2));
+    // The least it can be is the entropy of the soft label, at the soft label itself.
+    let distances = [-1.0, 0.0, -1.0, -2.0, -3.0];
+    let sum: f64 = distances.iter().map(|d: &f64| d.exp()).sum();
+    let entropy: f64 = distances
+        .iter()
+        .map(|d| -(d.exp() / sum) * (d - sum.ln()))
+        .sum();
+    let least = ordinal(matrix(&distances, 5), vector(&[1.0]).int(), &[]);
+    close(least.into_scalar(), entropy);
+}
+
+#[test]
+fn cosent_by_hand() {
+    let labels = || vector(&[1.0, 3.0, 3.0]);
+    // Two pairs of examples have an order: (0, 1) and (0, 2).
+    let loss = cosent(vector(&[0.5, 0.25, 0.75]), labels(), 4.0);
+    let expected = (1.0 + 1f64.exp() + (-1f64).exp()).ln();
+    close(loss.into_scalar(), expected);
+    check_gradient(&[0.5, 0.25, 0.75], |x| cosent(x, labels(), 4.0));
+    let far = cosent(vector(&[1.0, -1.0, 1.0]), labels(), 1e4);
+    close(far.into_scalar(), 2e4);
+    // Nothing to order.
+    for labels in [vec![2.0], vec![2.0; 3]] {
+        let similarities = vector(&[0.5, 0.25, 0.75][..labels.len()]).require_grad();
+        let loss = cosent(similarities.clone(), vector(&labels), 20.0);
+        let gradients = loss.backward();
+        let gradient = similarities.grad(&gradients).expect("a gradient");
+        close(loss.into_scalar(), 0.0);
+        assert!(gradient.into_data().iter::<f64>().all(|value| value == 0.0));
+    }
+}
+
+#[test]
+fn angle_of_complex_vectors_by_hand() {
+    // (1 + 2i) / (3 - i): 1·3 + 2·(-1) = 1 and 2·3 - 1·(-1) = 7, over sqrt(5 · 10).
+    let parts = complex_quotient(matrix(&[1.0, 2.0], 2), matrix(&[3.0, -1.0], 2));
+    let parts: Vec<f64> = Tensor::<B, 2>::into_data(parts).iter().collect();
+    close(parts[0], 1.0 / 50f64.sqrt());
+    close(parts[1], 7.0 / 50f64.sqrt());
+    // The first is the cosine, of odd lengths, too.
+    let parts = complex_quotient(matrix(&U, 3), matrix(&V, 3));
+    let cosines: Vec<f64> = cosine_similarity(matrix(&U, 3), matrix(&V, 3))
+        .into_data()
+        .iter()
+        .collect();
+    let parts: Vec<f64> = Tensor::<B, 2>::into_data(parts).iter().collect();
+    for (part, cosine) in parts.iter().step_by(2).zip(cosines) {
+        close(*part, cosine);
+    }
+    check_gradient(&U, |u| {
+        let parts = complex_quotient(u.reshape([3, 3]), matrix(&V, 3));
+        angle(parts, vector(&[0.0, 2.0, 1.0]), 5.0)
+    });
+    let zero = matrix(&[0.0; 3], 3).require_grad();
+    let parts = complex_quotient(zero.clone(), matrix(&V[..3], 3));
+    let gradient = zero.grad(&parts.sum().backward()).expect("a gradient");
+    assert!(gradient.into_data().iter::<f64>().all(f64::is_finite));
+}
+
+proptest! {
+    /// Losses are numbers and never negative; CoSENT goes by the order of labels alone, and by no place of similarities.
+    #[test]
+    fn losses_of_any_logits(
+        logits in prop::collection::vec(-60.0..60.0f64, 12),
+        classes in prop::collection::vec(0..3usize, 4),
+        gamma in 0.0..6.0f64,
+        smoothing in 0.0..0.9f64,
+        weights in prop::collection::vec(0.01..100.0f64, 3),
+        shift in -5.0..5.0f64,
+    ) {
+        let targets: Vec<f64> = classes.iter().map(|class| *class as f64).collect();
+        let of_classes = || (matrix(&logits, 3), vector(&targets).int());
+        let (z, y) = of_classes();
+        let plain: f64 = weighted_cross_entropy(z, y, &weights, 0.0).into_scalar();
+        let (z, y) = of_classes();
+        let focused: f64 = focal(z, y, gamma, &weights).into_scalar();
+        prop_assert!((0.0..=plain + 1e-9).contains(&focused), "{} {}", focused, plain);
+        let (z, y) = of_classes();
+        let smoothed: f64 = weighted_cross_entropy(z, y, &weights, smoothing).into_scalar();
+        prop_assert!(smoothed >= 0.0 && smoothed.is_finite());
+        let (z, y) = of_classes();
+        let graded: f64 = ordinal(z, y, &weights).into_scalar();
+        prop_assert!(graded > 0.0 && graded.is_finite());
+
+        let order = |similarities: &[f64], labels: &[f64]| -> f64 {
+            cosent(vector(similarities), vector(labels), 2.0).into_scalar()
+        };
+        let first = order(&logits[..4], &targets);
+        prop_assert!(first >= 0.0 && first.is_finite());
+        let moved: Vec<f64> = logits[..4].iter().map(|s| s + shift).collect();
+        let spread: Vec<f64> = targets.iter().map(|label| label * label + 3.0).collect();
+        prop_assert!((order(&moved, &spread) - first).abs() < 1e-9);
     }
 }

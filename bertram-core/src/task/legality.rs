@@ -18,33 +18,40 @@ impl Legal {
     ///
     /// | inputs | label | heads | losses |
     /// |---|---|---|---|
-    /// | single | classes | linear | cross-entropy |
-    /// | single | several labels | linear | bce |
-    /// | single | binary | linear | bce |
+    /// | single | classes | linear | cross-entropy, focal, ordinal |
+    /// | single | several labels | linear | bce, focal |
+    /// | single | binary | linear | bce, focal |
     /// | single | score | linear | mse, bce |
-    /// | pair | classes | cross-encoder, concat | cross-entropy |
-    /// | pair | several labels | cross-encoder, concat | bce |
-    /// | pair | binary | cosine, concat, cross-encoder | bce, cosine-embedding |
-    /// | pair | score | cosine, concat, cross-encoder | mse, bce, cosine-embedding |
+    /// | pair | classes | cross-encoder, concat | cross-entropy, focal, ordinal |
+    /// | pair | several labels | cross-encoder, concat | bce, focal |
+    /// | pair | binary | cosine, concat, cross-encoder | bce, cosine-embedding, focal |
+    /// | pair | score | cosine, concat, cross-encoder | mse, bce, cosine-embedding, cosent, angle |
     ///
-    /// `cosine-embedding` is a loss on cosines and needs `cosine` besides ([`Legal::problem`]).
+    /// `cosine-embedding`, `cosent` and `angle` are losses on cosines and need `cosine` besides ([`Legal::problem`]).
     pub fn of(spec: &TaskSpec) -> Self {
         use HeadKind::{Concat, Cosine, CrossEncoder, Linear};
-        use LossKind::{Bce, CosineEmbedding, CrossEntropy, Mse};
+        use LossKind::{Angle, Bce, Cosent, CosineEmbedding, CrossEntropy, Focal, Mse, Ordinal};
         let (heads, losses): (&[HeadKind], &[LossKind]) = match (spec.inputs, spec.label) {
-            (Inputs::Single, LabelKind::Classes { .. }) => (&[Linear], &[CrossEntropy]),
+            (Inputs::Single, LabelKind::Classes { .. }) => {
+                (&[Linear], &[CrossEntropy, Focal, Ordinal])
+            }
             (Inputs::Single, LabelKind::MultiLabel { .. } | LabelKind::Binary) => {
-                (&[Linear], &[Bce])
+                (&[Linear], &[Bce, Focal])
             }
             (Inputs::Single, LabelKind::Score { .. }) => (&[Linear], &[Mse, Bce]),
-            (Inputs::Pair, LabelKind::Classes { .. }) => (&[CrossEncoder, Concat], &[CrossEntropy]),
-            (Inputs::Pair, LabelKind::MultiLabel { .. }) => (&[CrossEncoder, Concat], &[Bce]),
-            (Inputs::Pair, LabelKind::Binary) => {
-                (&[Cosine, Concat, CrossEncoder], &[Bce, CosineEmbedding])
+            (Inputs::Pair, LabelKind::Classes { .. }) => {
+                (&[CrossEncoder, Concat], &[CrossEntropy, Focal, Ordinal])
             }
+            (Inputs::Pair, LabelKind::MultiLabel { .. }) => {
+                (&[CrossEncoder, Concat], &[Bce, Focal])
+            }
+            (Inputs::Pair, LabelKind::Binary) => (
+                &[Cosine, Concat, CrossEncoder],
+                &[Bce, CosineEmbedding, Focal],
+            ),
             (Inputs::Pair, LabelKind::Score { .. }) => (
                 &[Cosine, Concat, CrossEncoder],
-                &[Mse, Bce, CosineEmbedding],
+                &[Mse, Bce, CosineEmbedding, Cosent, Angle],
             ),
         };
         Self { heads, losses }
@@ -63,9 +70,10 @@ impl Legal {
         if !self.losses.contains(&loss) {
             return Some(("loss", format!("{task} takes {}", names(self.losses))));
         }
-        if loss == LossKind::CosineEmbedding && head != HeadKind::Cosine {
-            let text = "cosine-embedding is a loss on cosines: it needs head = \"cosine\"";
-            return Some(("loss", text.to_owned()));
+        if loss.is_on_cosines() && head != HeadKind::Cosine {
+            let loss = names(&[loss]);
+            let text = format!("{loss} is a loss on cosines: it needs head = \"cosine\"");
+            return Some(("loss", text));
         }
         None
     }
@@ -85,6 +93,7 @@ mod tests {
     use super::*;
     use crate::encoder::{BertConfig, Pooling};
     use crate::head::Threshold;
+    use crate::loss::LossOptions;
     use crate::spec::Metric;
     use crate::task::{MultitaskModel, TaskConfig, TaskHead};
     use burn::backend::Flex;
@@ -134,6 +143,7 @@ mod tests {
                         head_dropout: 0.0,
                         threshold: Threshold::Calibrated,
                         margin: 0.0,
+                        loss_options: LossOptions::default(),
                     };
                     let model = MultitaskModel::<Flex>::new(
                         config.init(&device),
@@ -191,7 +201,7 @@ mod tests {
         );
         assert_eq!(
             legal.problem(TaskId::SST, HeadKind::Linear, LossKind::Bce),
-            Some(("loss", "sst takes cross-entropy".to_owned()))
+            Some(("loss", "sst takes cross-entropy, focal, ordinal".to_owned()))
         );
         let spec = TaskSpec::preset(TaskId::STS).expect("a preset");
         let (key, text) = Legal::of(&spec)

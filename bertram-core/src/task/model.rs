@@ -12,8 +12,9 @@ use crate::batch::{Packing, TaskBatch};
 use crate::encoder::{Bert, Pooling};
 use crate::head::{Head, HeadConfig, HeadKind, Threshold};
 use crate::loss::{
-    LossKind, OutputKind, binary_cross_entropy_with_logits, cosine_embedding, cross_entropy,
-    mean_squared_error,
+    LossKind, LossOptions, OutputKind, angle, binary_cross_entropy_with_logits, binary_focal,
+    cosent, cosine_embedding, cross_entropy, focal, mean_squared_error, ordinal,
+    weighted_binary_cross_entropy_with_logits, weighted_cross_entropy,
 };
 
 /// How a task is modelled. Saved beside the weights: with it a head can be rebuilt and its logits be read.
@@ -37,6 +38,9 @@ pub struct TaskConfig {
     pub threshold: Threshold,
     /// Margin of the cosine embedding loss.
     pub margin: f64,
+    /// What else the loss is told.
+    #[serde(flatten)]
+    pub loss_options: LossOptions,
 }
 
 impl TaskConfig {
@@ -47,8 +51,13 @@ impl TaskConfig {
 
     /// Whether the cosine head learns a scale and a bias: where its output is read as a logit, unless the
     /// published form is asked for.
-    fn affine(&self) -> bool {
-        self.loss == LossKind::Bce && self.threshold == Threshold::Calibrated
+    pub fn affine(&self) -> bool {
+        self.output() == OutputKind::Bernoulli && self.threshold == Threshold::Calibrated
+    }
+
+    /// How the logits are read.
+    pub fn output(&self) -> OutputKind {
+        self.loss.output(self.spec.label)
     }
 
     fn outputs(&self) -> usize {
@@ -89,6 +98,7 @@ impl<B: Backend> TaskHead<B> {
             outputs: config.outputs(),
             dropout: config.head_dropout,
             affine: config.affine(),
+            complex: config.loss == LossKind::Angle,
             initializer_range,
         }
         .init(device);
@@ -112,26 +122,51 @@ impl<B: Backend> TaskHead<B> {
 
     /// How the logits are read.
     pub fn output(&self) -> OutputKind {
-        self.config.loss.output()
+        self.config.output()
     }
 
     /// Mean loss of a batch.
     ///
     /// # Shapes
     ///
-    /// - `logits`: `[examples, outputs]`
+    /// - `logits`: `[examples, outputs]`; with `angle` the head's `[examples, 2]`
     /// - `labels`: `[examples]`, as in the data (class index, 0/1, or score); of several labels at once
     ///   `[examples * outputs]`, 0 or 1 for each class
     /// - output: `[1]`
     pub fn loss(&self, logits: Tensor<B, 2>, labels: Tensor<B, 1>) -> Tensor<B, 1> {
         let unit = self.config.unit_labels(labels);
+        let LossOptions {
+            label_smoothing: smoothing,
+            class_weights: weights,
+            focal_gamma: gamma,
+            scale,
+        } = &self.config.loss_options;
+        let is_plain = *smoothing == 0.0 && weights.is_empty();
+        let numbers: usize = logits.dims().iter().product();
         match self.config.loss {
-            LossKind::CrossEntropy => cross_entropy(logits, unit.int()),
+            LossKind::CrossEntropy if is_plain => cross_entropy(logits, unit.int()),
+            LossKind::CrossEntropy => {
+                weighted_cross_entropy(logits, unit.int(), weights, *smoothing)
+            }
             // Of several labels at once the mean goes over examples and classes, as in `BCEWithLogitsLoss`.
-            LossKind::Bce => {
-                let numbers: usize = logits.dims().iter().product();
+            LossKind::Bce if is_plain => {
                 binary_cross_entropy_with_logits(logits.reshape([numbers]), unit)
             }
+            LossKind::Bce => weighted_binary_cross_entropy_with_logits(
+                logits.reshape([numbers]),
+                unit,
+                weights,
+                *smoothing,
+            ),
+            LossKind::Focal => match self.output() {
+                OutputKind::Categorical => focal(logits, unit.int(), *gamma, weights),
+                OutputKind::Bernoulli | OutputKind::Real => {
+                    binary_focal(logits.reshape([numbers]), unit, *gamma, weights)
+                }
+            },
+            LossKind::Ordinal => ordinal(logits, unit.int(), weights),
+            LossKind::Cosent => cosent(logits.squeeze_dim(1), unit, *scale),
+            LossKind::Angle => angle(logits, unit, *scale),
             LossKind::Mse => mean_squared_error(logits.squeeze_dim(1), unit),
             LossKind::CosineEmbedding => {
                 let alike = unit.greater_equal_elem(0.5).float();

@@ -17,12 +17,14 @@ pub struct Prediction {
 impl TaskConfig {
     /// Reads one example's logits.
     ///
-    /// - classes: softmax; the first of equal maxima wins, as in `argmax`
+    /// - classes: softmax; the first of equal maxima wins, as in `argmax`, with `ordinal`, too
     /// - several labels at once: `sigmoid(logit)` of each, which is said where it rounds to 1
-    /// - binary with `bce`: `sigmoid(logit)`, yes where it rounds to 1; a bare cosine is read the same way, as published
+    /// - binary with `bce` or `focal`: `sigmoid(logit)`, yes where it rounds to 1; a bare cosine is read the same way, as
+    ///   published
     /// - binary with `cosine-embedding`: the cosine's place between the margin and 1, yes in its upper half
     /// - scores: the number that was trained against `label / 5`, clamped to the label's range. Correlations are
-    ///   scored on the unclamped number (see [`score`]).
+    ///   scored on the unclamped number (see [`score`]). `cosent` and `angle` train the order of scores alone: the cosine
+    ///   itself stands for the place on the scale.
     pub fn predict(&self, logits: &[f32]) -> Prediction {
         match self.spec.label {
             LabelKind::Classes { .. } => {
@@ -70,8 +72,11 @@ impl TaskConfig {
     fn unit_score(&self, logits: &[f32]) -> f64 {
         let logit = f64::from(logits.first().copied().unwrap_or(f32::NAN));
         match self.loss {
-            LossKind::Bce | LossKind::CrossEntropy => sigmoid(logit),
-            LossKind::Mse => logit,
+            LossKind::Bce | LossKind::Focal | LossKind::CrossEntropy | LossKind::Ordinal => {
+                sigmoid(logit)
+            }
+            // Of `angle` the first output is the cosine.
+            LossKind::Mse | LossKind::Cosent | LossKind::Angle => logit,
             LossKind::CosineEmbedding => (logit - self.margin) / (1.0 - self.margin),
         }
     }
@@ -142,6 +147,7 @@ mod tests {
     use super::*;
     use crate::encoder::Pooling;
     use crate::head::{HeadKind, Threshold};
+    use crate::loss::LossOptions;
     use crate::task::{Metric, TaskId};
 
     fn config(task: TaskId, head: HeadKind, loss: LossKind) -> TaskConfig {
@@ -154,6 +160,7 @@ mod tests {
             head_dropout: 0.0,
             threshold: Threshold::AsPublished,
             margin: 0.0,
+            loss_options: LossOptions::default(),
         }
     }
 
@@ -172,6 +179,27 @@ mod tests {
         assert!((sts.predict(&[0.5]).value - 2.5).abs() < 1e-9);
         let logits = vec![vec![1.2], vec![1.4], vec![0.1]];
         assert!(score(&sts, &logits, &[4.0, 5.0, 1.0]).primary() > 0.97);
+    }
+
+    #[test]
+    fn cosent_and_angle_read_the_cosine() {
+        for loss in [LossKind::Cosent, LossKind::Angle] {
+            let sts = config(TaskId::STS, HeadKind::Cosine, loss);
+            // The imaginary part that `angle` has beside it is for training alone.
+            assert!((sts.predict(&[0.5, -0.9]).value - 2.5).abs() < 1e-9);
+            assert_eq!(sts.predict(&[-0.2, 1.0]).value, 0.0);
+        }
+    }
+
+    #[test]
+    fn ordinal_classes_are_read_by_softmax() {
+        let sst = config(TaskId::SST, HeadKind::Linear, LossKind::Ordinal);
+        let prediction = sst.predict(&[-2.0, -1.0, 0.0, -1.0, -2.0]);
+        assert_eq!(prediction.value, 2.0);
+        assert!((prediction.probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        let focal = config(TaskId::PARA, HeadKind::Cosine, LossKind::Focal);
+        assert_eq!(focal.predict(&[0.01]).value, 1.0);
+        assert!((focal.predict(&[0.0]).probabilities[1] - 0.5).abs() < 1e-12);
     }
 
     #[test]

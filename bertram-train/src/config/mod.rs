@@ -6,6 +6,7 @@
 mod check;
 mod experiment;
 mod extends;
+mod loss;
 mod names;
 mod one_file;
 mod overrides;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use experiment::{ExperimentSettings, LEVEL_NAMES, PaperScores, PaperSplit};
 pub use extends::BuiltIn;
+pub use loss::{ClassWeights, LossSettings};
 pub use one_file::{built_in_in_one_file, file_in_one_file};
 pub use overrides::{Override, quoted};
 pub use source::{ConfigError, Problem};
@@ -260,6 +262,9 @@ pub struct TaskSettings {
     pub threshold: Option<Threshold>,
     /// Margin of the cosine embedding loss; 0 where absent.
     pub margin: Option<f64>,
+    /// What else the loss is told.
+    #[serde(flatten)]
+    pub loss_settings: LossSettings,
     /// Weight of the loss.
     pub weight: f64,
     /// Weight of its score in the overall one; 1 where absent.
@@ -310,6 +315,7 @@ impl TaskSettings {
             head_dropout: self.head_dropout,
             threshold: self.threshold.unwrap_or(Threshold::Calibrated),
             margin: self.margin.unwrap_or(0.0),
+            loss_options: self.loss_settings.options(),
         }
     }
 }

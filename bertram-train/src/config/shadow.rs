@@ -1,7 +1,7 @@
 //! Keys that are said and change nothing, because another goes over them: each gets a warning that names the winner.
 
 use super::source::{Place, Source};
-use super::{Settings, TaskSettings};
+use super::{Settings, TaskSettings, loss};
 use crate::schedule::{Order, ScheduleKind};
 use crate::weighting::LossWeighting;
 
@@ -44,6 +44,14 @@ pub(super) fn warn(s: &mut Source, settings: &Settings, resolved: bool) {
         s.warn(format!(
             "data.format ({place}) has no effect: it is of the files of sst, para and sts; others go by their endings or by tasks.NAME.format, and GLUE's by GLUE's layout"
         ));
+    }
+    for task in settings.tasks.iter().filter(|task| !task.train_on) {
+        for name in loss::KEYS {
+            let key = format!("tasks.{}.{name}", task.task);
+            if let Some(said) = said(s, &key) {
+                without_use(s, &key, &said, &format!("tasks.{}.train-on", task.task));
+            }
+        }
     }
     for (key, winner) in switched_off(s, settings) {
         if let Some(said) = said(s, key) {

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
+use bertram_core::loss::LossOptions;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use toml_edit::{Item, Value};
 
 use super::extends::{self, File, Lines, Origin};
-use super::{Limit, Override, names};
+use super::{ClassWeights, Limit, Override, names};
 
 /// Most of anything that is counted through or multiplied with others: more than a run can have, and few enough that
 /// products are numbers.
@@ -515,6 +516,36 @@ impl Source {
                 labels.push(label);
             }
             Ok(labels)
+        })
+    }
+
+    /// A list of weights of classes, or `"inverse-frequency"`.
+    pub(super) fn class_weights(&mut self, key: &str) -> Option<ClassWeights> {
+        self.read(key, |value| {
+            if value.as_str() == Some(ClassWeights::INVERSE_FREQUENCY) {
+                return Ok(ClassWeights::InverseFrequency);
+            }
+            let list = value.as_array().filter(|list| !list.is_empty());
+            let list = list.ok_or_else(|| {
+                format!(
+                    "{} is neither a list of weights nor {:?}",
+                    show(value),
+                    ClassWeights::INVERSE_FREQUENCY
+                )
+            })?;
+            let weights = list.iter().map(|item| {
+                item.as_float()
+                    .or_else(|| item.as_integer().map(|number| number as f64))
+                    .filter(|weight| LossOptions::is_weight(*weight))
+                    .ok_or_else(|| {
+                        format!(
+                            "{} is no weight: they are numbers above 0, up to {:e}",
+                            show(item),
+                            LossOptions::MOST_WEIGHT
+                        )
+                    })
+            });
+            weights.collect::<Result<_, _>>().map(ClassWeights::Each)
         })
     }
 

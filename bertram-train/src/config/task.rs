@@ -11,7 +11,7 @@ use bertram_core::task::{
 
 use super::check::{PROBABILITY, is_probability, not_negative, positive};
 use super::source::Source;
-use super::{DataSettings, ModelSettings, TaskSettings, paths};
+use super::{DataSettings, ModelSettings, TaskSettings, loss as loss_keys, paths};
 
 /// The tasks whose sections are there; the paper's where there is none.
 pub(super) fn tasks(
@@ -258,10 +258,11 @@ fn task(
         s.problem(&key(wrong), allowed);
     }
     let threshold: Option<Threshold> = s.choice(&key("threshold"));
-    if threshold.is_some() && !(head == HeadKind::Cosine && loss == LossKind::Bce) {
+    let reads_logit = matches!(loss, LossKind::Bce | LossKind::Focal);
+    if threshold.is_some() && !(head == HeadKind::Cosine && reads_logit) {
         s.problem(
             &key("threshold"),
-            "means something only with head = \"cosine\" and loss = \"bce\"",
+            "means something only with head = \"cosine\" and loss = \"bce\" or \"focal\"",
         );
     }
     let margin = s.number(&key("margin"), "a number from -1 to below 1", |margin| {
@@ -273,6 +274,7 @@ fn task(
             "means something only with loss = \"cosine-embedding\"",
         );
     }
+    let loss_settings = loss_keys::settings(s, task, &spec, loss);
     let columns = columns(s, task, &spec);
     let label_numbers = label_numbers(s, task, &spec);
     let path = |s: &mut Source, name: &str| paths::path(s, &key(name));
@@ -287,6 +289,7 @@ fn task(
             .unwrap_or(model.head_dropout),
         threshold,
         margin,
+        loss_settings,
         weight: s
             .number(&key("weight"), "a number above 0", positive)
             .unwrap_or(1.0),

@@ -7,7 +7,9 @@ use bertram_core::loss::LossKind;
 use bertram_core::task::TaskId;
 use proptest::prelude::*;
 
-use super::{ConfigError, Limit, Loaded, Override, PaperSplit, Settings};
+use super::{
+    ClassWeights, ConfigError, Limit, Loaded, LossSettings, Override, PaperSplit, Settings, loss,
+};
 use crate::regulariser::{RegulariserSettings, SmartConfig};
 use crate::schedule::ScheduleKind;
 use burn::backend::{Autodiff, NdArray};
@@ -340,11 +342,11 @@ fn combinations_that_cannot_be() {
     for (text, expected) in [
         (
             "[tasks.sst]\nloss = \"bce\"\n",
-            "x.toml:2: tasks.sst.loss: sst takes cross-entropy",
+            "x.toml:2: tasks.sst.loss: sst takes cross-entropy, focal, ordinal",
         ),
         (
             "[tasks.para]\nloss = \"mse\"\n",
-            "x.toml:2: tasks.para.loss: para takes bce, cosine-embedding",
+            "x.toml:2: tasks.para.loss: para takes bce, cosine-embedding, focal",
         ),
         (
             "[tasks.sts]\nhead = \"linear\"\n",
@@ -356,7 +358,7 @@ fn combinations_that_cannot_be() {
         ),
         (
             "[tasks.para]\nhead = \"concat\"\nthreshold = \"calibrated\"\n",
-            "x.toml:3: tasks.para.threshold: means something only with head = \"cosine\" and loss = \"bce\"",
+            "x.toml:3: tasks.para.threshold: means something only with head = \"cosine\" and loss = \"bce\" or \"focal\"",
         ),
         (
             "[model.random]\nhidden-size = 100\nheads = 3\n",
@@ -373,6 +375,117 @@ fn combinations_that_cannot_be() {
         (
             "[train]\n[model.random]\nmax-positions = 64\n",
             "x.toml:3: data.max-length: 128 is more than model.random.max-positions = 64",
+        ),
+    ] {
+        only_problem(text, &[], expected);
+    }
+}
+
+#[test]
+fn what_a_loss_is_told() {
+    let text = "\
+[tasks.sst]
+label-smoothing = 0.1
+class-weights = [1, 2.5, 1, 1, 3]
+[tasks.para]
+loss = \"focal\"
+focal-gamma = 1
+class-weights = \"inverse-frequency\"
+threshold = \"as-published\"
+[tasks.sts]
+loss = \"angle\"
+scale = 10
+";
+    let settings = parse(text, &[]).expect("valid");
+    let options = |task: usize| settings.tasks[task].model_config().loss_options;
+    assert_eq!(options(0).label_smoothing, 0.1);
+    assert_eq!(options(0).class_weights, [1.0, 2.5, 1.0, 1.0, 3.0]);
+    assert_eq!(options(1).focal_gamma, 1.0);
+    assert_eq!(options(2).scale, 10.0);
+    let para = &settings.tasks[1].loss_settings;
+    assert_eq!(para.class_weights, Some(ClassWeights::InverseFrequency));
+    assert!(options(1).class_weights.is_empty(), "not known yet");
+    let resolved = settings.to_toml();
+    assert_eq!(
+        parse(&resolved, &[]).expect("reads back"),
+        settings,
+        "{resolved}"
+    );
+    assert_eq!(warnings(text, "", &[]), [""; 0]);
+    // Where nothing is said nothing is written: older versions read what they know.
+    let plain = parse("", &[]).expect("valid").to_toml();
+    for key in loss::KEYS {
+        assert!(!plain.contains(&format!("\n{key} =")), "{key} in {plain}");
+    }
+    // What was read from a model is what was said.
+    let said = &settings.tasks[0].loss_settings;
+    assert_eq!(&LossSettings::of(&said.options()), said);
+    assert_eq!(
+        warnings(
+            "[tasks.sst]\ntrain-on = false\nlabel-smoothing = 0.1\n[tasks.sts]\n",
+            "",
+            &[]
+        ),
+        [
+            "tasks.sst.label-smoothing (x.toml:3) has no effect: tasks.sst.train-on (x.toml:2) leaves no use for it"
+        ]
+    );
+}
+
+#[test]
+fn what_a_loss_may_not_be_told() {
+    for (text, expected) in [
+        (
+            "[tasks.sst]\nlabel-smoothing = 1\n",
+            "x.toml:2: tasks.sst.label-smoothing: 1 is not a number from 0 up to, but not including, 1",
+        ),
+        (
+            "[tasks.sts]\nloss = \"bce\"\nlabel-smoothing = 0.1\n",
+            "x.toml:3: tasks.sts.label-smoothing: means something only with loss = \"cross-entropy\" or \"bce\", and not for scores",
+        ),
+        (
+            "[tasks.sst]\nclass-weights = [1, 2]\n",
+            "x.toml:2: tasks.sst.class-weights: lists 2 weights for 5 labels (very negative, negative, neutral, positive, very positive): there must be one for each, in this order",
+        ),
+        (
+            "[tasks.sst]\nclass-weights = [1, 1, 1, 1, 0]\n",
+            "x.toml:2: tasks.sst.class-weights: 0 is no weight: they are numbers above 0, up to 1e9",
+        ),
+        (
+            "[tasks.sst]\nclass-weights = \"balanced\"\n",
+            "x.toml:2: tasks.sst.class-weights: \"balanced\" is neither a list of weights nor \"inverse-frequency\"",
+        ),
+        (
+            "[tasks.sts]\nclass-weights = \"inverse-frequency\"\n",
+            "x.toml:2: tasks.sts.class-weights: means something only where a row has one label of several",
+        ),
+        (
+            "[tasks.para]\nloss = \"cosine-embedding\"\nclass-weights = [1, 2]\n",
+            "x.toml:3: tasks.para.class-weights: means something only where",
+        ),
+        (
+            "[tasks.sst]\nfocal-gamma = 2\n",
+            "x.toml:2: tasks.sst.focal-gamma: means something only with loss = \"focal\"",
+        ),
+        (
+            "[tasks.sst]\nloss = \"focal\"\nfocal-gamma = -1\n",
+            "x.toml:3: tasks.sst.focal-gamma: -1 is not a number of at least 0",
+        ),
+        (
+            "[tasks.sts]\nscale = 10\n",
+            "x.toml:2: tasks.sts.scale: means something only with loss = \"cosent\" or \"angle\"",
+        ),
+        (
+            "[tasks.sts]\nhead = \"concat\"\nloss = \"cosent\"\n",
+            "x.toml:3: tasks.sts.loss: cosent is a loss on cosines: it needs head = \"cosine\"",
+        ),
+        (
+            "[tasks.a]\ninputs = \"single\"\nlabels = \"auto\"\ntrain = \"a.csv\"\nloss = \"ordinal\"\n",
+            "x.toml:5: tasks.a.loss: ordinal goes by the order of the labels: list them",
+        ),
+        (
+            "[tasks.a]\ninputs = \"single\"\nlabels = \"auto\"\ntrain = \"a.csv\"\nclass-weights = [1, 2]\n",
+            "x.toml:5: tasks.a.class-weights: lists weights of labels that labels = \"auto\" does not list",
         ),
     ] {
         only_problem(text, &[], expected);

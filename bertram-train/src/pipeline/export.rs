@@ -15,7 +15,7 @@ use super::card::{CardFacts, model_card};
 use super::finish::Summary;
 use super::fit::check_fit;
 use super::{PipelineError, load_trained};
-use crate::config::Settings;
+use crate::config::{LossSettings, Settings};
 use crate::run_folder::{RunFolder, RunInfo, read_json};
 
 /// A trained model and what its card tells.
@@ -116,6 +116,7 @@ pub fn open_trained<B: Backend>(
         task.head_dropout = config.head_dropout;
         task.threshold = Some(config.threshold);
         task.margin = Some(config.margin);
+        task.loss_settings = LossSettings::of(&config.loss_options);
     }
     check_fit(&settings, &folder.config, &folder.tokenizer)?;
     Ok((settings, folder))

@@ -123,7 +123,8 @@ pub(super) fn update_state<B: AutodiffBackend>(
     device: &B::Device,
 ) -> UpdateState<B> {
     let train = &settings.train;
-    let tasks = settings.tasks.iter().map(|task| (task.task, task.loss));
+    let tasks = settings.tasks.iter();
+    let tasks = tasks.map(|task| (task.task, task.loss.output(task.spec.label)));
     let tasks = tasks.collect();
     UpdateState {
         optimizer: AdamW::new(settings.optimizer),

@@ -12,7 +12,7 @@ use bertram_core::encoder::{
     BertConfig, Pooling, load_encoder, load_tensors, save_encoder, save_tensors,
 };
 use bertram_core::head::{HeadKind, Threshold, cosine_similarity};
-use bertram_core::loss::LossKind;
+use bertram_core::loss::{LossKind, LossOptions};
 use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId, TaskMap, TaskSpec};
 use bertram_kernels::TrainBackend;
 use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
@@ -110,6 +110,7 @@ fn head_configs(sts: LossKind, margin: f64) -> Vec<TaskConfig> {
         head_dropout: 0.0,
         threshold: Threshold::Calibrated,
         margin,
+        loss_options: LossOptions::default(),
     };
     vec![
         config(

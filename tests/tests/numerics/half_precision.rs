@@ -1,7 +1,7 @@
 //! Updates in half precision: they go where those in f32 go, parameters stay in f32, and what overflows is left out. On a GPU:
 //! `--features bertram-tests/cuda`.
 
-use bertram_core::loss::LossKind;
+use bertram_core::loss::OutputKind;
 use bertram_core::task::TaskId;
 use bertram_kernels::{Precision, TrainBackend};
 use bertram_train::loss_scale::LossScale;
@@ -178,13 +178,17 @@ fn an_overflow_leaves_out_the_whole_update() {
     type B = Autodiff<Flex>;
     let device = Default::default();
     let mut weights = Vec::new();
-    let losses = [LossKind::CrossEntropy, LossKind::Bce, LossKind::Mse];
-    let losses: Vec<_> = TaskId::PAPER.into_iter().zip(losses).collect();
+    let outputs = [
+        OutputKind::Categorical,
+        OutputKind::Bernoulli,
+        OutputKind::Real,
+    ];
+    let outputs: Vec<_> = TaskId::PAPER.into_iter().zip(outputs).collect();
     for scale in [1.0, 1e39] {
         let mut model = tiny::model::<B>(&device, 0.0);
         model.encoder = model.encoder.with_precision(Precision::F16);
         let state = UpdateState {
-            uncertainty: Some(Uncertainty::new(losses.clone(), 0.1, &device)),
+            uncertainty: Some(Uncertainty::new(outputs.clone(), 0.1, &device)),
             loss_scale: Some(LossScale::new(scale)),
             ..UpdateState::plain(AdamWConfig::default())
         };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bertram_core::data::{TaskBatch, TokenBatch};
 use bertram_core::encoder::{BertConfig, Pooling};
 use bertram_core::head::{HeadKind, Threshold};
-use bertram_core::loss::LossKind;
+use bertram_core::loss::{LossKind, LossOptions};
 use bertram_core::task::{MultitaskModel, TaskConfig, TaskHead, TaskId, TaskSpec};
 use bertram_train::aggregator::{AggregatorConfig, AggregatorKind};
 use bertram_train::regulariser::RegulariserSettings;
@@ -99,6 +99,7 @@ pub fn pooling_model<B: Backend>(
             head_dropout: 0.0,
             threshold: Threshold::Calibrated,
             margin: 0.0,
+            loss_options: LossOptions::default(),
         };
         TaskHead::new(config, HIDDEN, 1e-9, device)
     });

@@ -237,7 +237,7 @@ fn factor(text: &str) -> CliResult<Factor> {
 
 /// What can be switched, and how.
 const FACTORS: &str = "smart, r-drop, bregman, pcgrad (off, on); order (fixed, rotating, lowest-last); \
-schedule (sequential, combined, ...); loss (of scores, sts among them: bce, mse, cosine-embedding); head (of pairs, para and sts among them: cosine, concat, cross-encoder); \
+schedule (sequential, combined, ...); loss (of scores, sts among them: bce, mse, cosine-embedding, cosent, angle); head (of pairs, para and sts among them: cosine, concat, cross-encoder); \
 pooling (cls, mean, pooler)";
 
 fn default_levels(name: &str) -> CliResult<Vec<String>> {

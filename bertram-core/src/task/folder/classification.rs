@@ -10,7 +10,7 @@ use super::{ModelExport, ModelFolderError, make_folder};
 use crate::encoder::Pooling;
 use crate::encoder::weights::{Classifier, parameter_values, save_classifier};
 use crate::head::HeadKind;
-use crate::loss::LossKind;
+use crate::loss::{LossKind, OutputKind};
 use crate::task::{LabelKind, TaskConfig, TaskHead};
 
 /// `BertForSequenceClassification` always has a tanh pooler. Near 0 tanh is the identity: a pooler of this times the
@@ -24,8 +24,8 @@ pub fn is_sequence_classifier(task: &TaskConfig) -> bool {
     let head = matches!(task.head, HeadKind::Linear | HeadKind::CrossEncoder);
     let pooling = matches!(task.pooling, Pooling::Cls | Pooling::Pooler);
     let output = match task.spec.label {
-        LabelKind::Classes { .. } => task.loss == LossKind::CrossEntropy,
-        LabelKind::MultiLabel { .. } | LabelKind::Binary => task.loss == LossKind::Bce,
+        LabelKind::Classes { .. } => task.output() == OutputKind::Categorical,
+        LabelKind::MultiLabel { .. } | LabelKind::Binary => task.output() == OutputKind::Bernoulli,
         LabelKind::Score { .. } => task.loss == LossKind::Mse,
     };
     head && pooling && output

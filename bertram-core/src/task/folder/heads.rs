@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{ModelExport, ModelFolderError, write_json};
 use crate::encoder::weights::{load_tensors_as, save_tensors_as, tensor_names};
 use crate::encoder::{BertConfig, Pooling};
+use crate::loss::{LossKind, LossOptions};
 use crate::task::{LabelKind, Legal, Preset, TaskConfig, TaskHead, TaskId, TaskSpec, names};
 use crate::tokenizer::Preprocess;
 
@@ -18,9 +19,12 @@ use crate::tokenizer::Preprocess;
 pub(super) const FILE: &str = "heads.json";
 /// The heads' weights.
 const WEIGHTS: &str = "heads.safetensors";
-/// Version of [`FILE`]'s format. The first was a bare list of tasks; the third says what tasks are that are no presets.
-const VERSION: u64 = 3;
-/// The version that a file has of which every task is known by its name: older programs read it, too.
+/// Version of [`FILE`]'s format. The first was a bare list of tasks; the third says what tasks are that are no presets; the
+/// fourth has losses that the third does not know.
+const VERSION: u64 = 4;
+/// The version that a file has whose losses are those of the third.
+const VERSION_OF_OWN_TASKS: u64 = 3;
+/// The version that a file has of which, besides, every task is known by its name: older programs read it, too.
 const VERSION_OF_PRESETS: u64 = 2;
 /// Room for `[CLS]`, `[SEP]` and one token.
 pub(super) const SHORTEST: usize = 3;
@@ -70,10 +74,12 @@ fn describe<'a>(
     tasks: impl Iterator<Item = &'a TaskConfig>,
 ) -> Result<Value, serde_json::Error> {
     let tasks: Vec<&TaskConfig> = tasks.collect();
-    let version = if tasks.iter().all(|task| is_preset(task)) {
+    let version = if tasks.iter().any(|task| is_loss_of_version_4(task.loss)) {
+        VERSION
+    } else if tasks.iter().all(|task| is_preset(task)) {
         VERSION_OF_PRESETS
     } else {
-        VERSION
+        VERSION_OF_OWN_TASKS
     };
     let mut value = json!({ "version": version });
     extend(&mut value, serde_json::to_value(encode)?);
@@ -104,6 +110,14 @@ fn describe<'a>(
 fn extend(value: &mut Value, more: Value) {
     if let (Value::Object(value), Value::Object(more)) = (value, more) {
         value.extend(more);
+    }
+}
+
+/// Whether programs of the third version do not know a loss.
+fn is_loss_of_version_4(loss: LossKind) -> bool {
+    match loss {
+        LossKind::CrossEntropy | LossKind::Bce | LossKind::Mse | LossKind::CosineEmbedding => false,
+        LossKind::Focal | LossKind::Ordinal | LossKind::Cosent | LossKind::Angle => true,
     }
 }
 
@@ -151,7 +165,7 @@ fn parse(value: &Value) -> Result<Stated, String> {
             }
             if version < VERSION_OF_PRESETS {
                 return Err(format!(
-                    "`version` is not {VERSION_OF_PRESETS} or {VERSION}"
+                    "`version` is not {VERSION_OF_PRESETS} to {VERSION}"
                 ));
             }
             let encode = EncodeSettings {
@@ -204,6 +218,25 @@ fn key<T: DeserializeOwned>(object: &Value, name: &str) -> Result<T, String> {
     serde_json::from_value(value.clone()).map_err(|error| format!("`{name}`: {error}"))
 }
 
+/// As [`key`], with a default for what is not said.
+fn key_or<T: DeserializeOwned>(object: &Value, name: &str, default: T) -> Result<T, String> {
+    match object.get(name) {
+        Some(_) => key(object, name),
+        None => Ok(default),
+    }
+}
+
+/// What a loss is told; older files say nothing of it.
+fn loss_options(entry: &Value) -> Result<LossOptions, String> {
+    let default = LossOptions::default();
+    Ok(LossOptions {
+        label_smoothing: key_or(entry, "label-smoothing", default.label_smoothing)?,
+        class_weights: key_or(entry, "class-weights", default.class_weights)?,
+        focal_gamma: key_or(entry, "focal-gamma", default.focal_gamma)?,
+        scale: key_or(entry, "scale", default.scale)?,
+    })
+}
+
 fn task_config(entry: &Value) -> Result<TaskConfig, String> {
     let task: TaskId = key(entry, "task")?;
     Ok(TaskConfig {
@@ -215,6 +248,7 @@ fn task_config(entry: &Value) -> Result<TaskConfig, String> {
         head_dropout: key(entry, "head-dropout")?,
         threshold: key(entry, "threshold")?,
         margin: key(entry, "margin")?,
+        loss_options: loss_options(entry)?,
     })
 }
 
@@ -276,6 +310,9 @@ fn check(task: &TaskConfig) -> Result<(), String> {
             "`margin` is {}; it must be in [-1, 1)",
             task.margin
         ));
+    }
+    if let Some((key, allowed)) = task.loss_options.problem(&task.spec) {
+        return Err(format!("`{key}`: {allowed}"));
     }
     match Legal::of(&task.spec).problem(task.task, task.head, task.loss) {
         None => Ok(()),

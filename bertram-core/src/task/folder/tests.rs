@@ -2,7 +2,7 @@ use super::*;
 use crate::data::{Preprocess, sequence_batch};
 use crate::encoder::{Pooling, load_encoder, save_tensors};
 use crate::head::{HeadKind, Threshold};
-use crate::loss::LossKind;
+use crate::loss::{LossKind, LossOptions};
 use crate::task::{TaskId, TaskSpec};
 use burn::backend::Flex;
 use burn::module::Module;
@@ -35,6 +35,7 @@ fn task(task: TaskId, head: HeadKind, loss: LossKind, pooling: Pooling) -> TaskC
         head_dropout: 0.1,
         threshold: Threshold::Calibrated,
         margin: 0.0,
+        loss_options: LossOptions::default(),
     }
 }
 
@@ -166,7 +167,7 @@ fn what_heads_json_may_not_say() {
     let path = dir.path().join("heads.json");
     let good = json_of(&path);
     let cases: &[(&str, Value, &str)] = &[
-        ("/version", json!(4), "newer bertram"),
+        ("/version", json!(5), "newer bertram"),
         ("/version", json!(1), "`version` is not 2"),
         (
             "/max-length",
@@ -692,6 +693,78 @@ fn a_task_of_ones_own_says_what_it_is() {
     // Where every task is a preset, older programs read the file.
     save(dir.path(), &model(vec![sst]), encode(Pooling::Cls));
     assert_eq!(value("heads.json")["version"], 2);
+}
+
+#[test]
+fn what_a_loss_was_told_is_kept_and_need_not_be_said() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let path = dir.path().join("heads.json");
+    let with = |loss, loss_options| TaskConfig {
+        loss_options,
+        ..task(TaskId::SST, HeadKind::Linear, loss, Pooling::Cls)
+    };
+    let read = || -> Vec<TaskConfig> {
+        let folder = load_model_folder::<Flex>(dir.path(), &Default::default());
+        let heads = folder.expect("reads back").model.heads;
+        heads.iter().map(|head| head.config().clone()).collect()
+    };
+    let told = LossOptions {
+        label_smoothing: 0.1,
+        class_weights: vec![1.0, 2.0, 0.5, 1.0, 1.0],
+        ..LossOptions::default()
+    };
+    let smoothed = with(LossKind::CrossEntropy, told);
+    save(
+        dir.path(),
+        &model(vec![smoothed.clone()]),
+        encode(Pooling::Cls),
+    );
+    assert_eq!(read(), [smoothed]);
+    // Older programs pass over the new keys, and know the loss.
+    let good = json_of(&path);
+    assert_eq!(good["version"], 2);
+    assert_eq!(good["tasks"][0]["label-smoothing"], 0.1);
+    assert_eq!(good["tasks"][0].get("focal-gamma"), None);
+    for (key, value, part) in [
+        (
+            "label-smoothing",
+            json!(1),
+            "`label-smoothing`: it must be in [0, 1)",
+        ),
+        (
+            "class-weights",
+            json!([1, 2]),
+            "`class-weights`: it must have 5 numbers above 0",
+        ),
+        ("class-weights", json!([1, 1, 1, 1, 0]), "5 numbers above 0"),
+        (
+            "focal-gamma",
+            json!(-1),
+            "`focal-gamma`: it must be at least 0",
+        ),
+        ("scale", json!("x"), "`scale`: invalid type"),
+        ("scale", json!(0), "`scale`: it must be above 0"),
+    ] {
+        let mut bad = good.clone();
+        bad["tasks"][0][key] = value;
+        std::fs::write(&path, bad.to_string()).expect("written");
+        let text = fault(dir.path());
+        assert!(text.contains(part), "{key}: {text}");
+    }
+    // What says nothing of it is as files were before.
+    let plain = with(LossKind::CrossEntropy, LossOptions::default());
+    save(dir.path(), &model(vec![plain]), encode(Pooling::Cls));
+    let entry = json_of(&path)["tasks"][0].clone();
+    for key in ["label-smoothing", "class-weights", "focal-gamma", "scale"] {
+        assert_eq!(entry.get(key), None);
+    }
+    // A loss that older programs do not know has a version that they name.
+    for loss in [LossKind::Focal, LossKind::Ordinal] {
+        let task = with(loss, LossOptions::default());
+        save(dir.path(), &model(vec![task.clone()]), encode(Pooling::Cls));
+        assert_eq!(json_of(&path)["version"], 4);
+        assert_eq!(read(), [task]);
+    }
 }
 
 /// What a disk or a hand does to a file.

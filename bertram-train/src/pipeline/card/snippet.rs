@@ -2,8 +2,8 @@
 
 use bertram_core::data::{Packing, Preprocess};
 use bertram_core::encoder::Pooling;
-use bertram_core::head::{HeadKind, Threshold};
-use bertram_core::loss::LossKind;
+use bertram_core::head::HeadKind;
+use bertram_core::loss::{LossKind, OutputKind};
 use bertram_core::task::{EncodeSettings, Inputs, LabelKind, TaskConfig, is_sequence_classifier};
 
 /// Vectors by sentence-transformers.
@@ -154,8 +154,7 @@ fn head(task: &TaskConfig) -> Vec<String> {
         ))],
         HeadKind::Cosine => {
             let cosine = "torch.nn.functional.cosine_similarity(vectors(first), vectors(second))";
-            let affine = task.loss == LossKind::Bce && task.threshold == Threshold::Calibrated;
-            vec![if affine {
+            vec![if task.affine() {
                 format!("    logit = {cosine} * heads[\"{name}.scale\"] + heads[\"{name}.bias\"]")
             } else {
                 format!("    logit = {cosine}")
@@ -178,13 +177,13 @@ fn output(task: &TaskConfig) -> Vec<String> {
     if matches!(task.spec.label, LabelKind::MultiLabel { .. }) {
         return vec!["    return logits.sigmoid()".into()];
     }
-    let unit = match task.loss {
-        LossKind::CrossEntropy => return vec!["    return logits.softmax(-1)".into()],
-        LossKind::Bce => "logit.sigmoid()".to_owned(),
-        LossKind::Mse => "logit".to_owned(),
-        LossKind::CosineEmbedding => {
+    let unit = match (task.output(), task.loss) {
+        (OutputKind::Categorical, _) => return vec!["    return logits.softmax(-1)".into()],
+        (OutputKind::Bernoulli, _) => "logit.sigmoid()".to_owned(),
+        (OutputKind::Real, LossKind::CosineEmbedding) => {
             format!("(logit - {0}) / (1 - {0})", task.margin)
         }
+        (OutputKind::Real, _) => "logit".to_owned(),
     };
     match task.spec.label {
         LabelKind::Score { min, max } => vec![format!(
