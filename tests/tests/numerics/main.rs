@@ -9,6 +9,7 @@ mod golden_effects;
 mod golden_encoder;
 mod golden_parquet;
 mod golden_regularisers;
+mod golden_statistics;
 mod golden_tokenizer;
 mod golden_updates;
 mod half_precision;
