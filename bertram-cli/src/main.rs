@@ -62,6 +62,7 @@ fn run(command: &Command) -> error::CliResult {
         Command::Encode(args) => commands::encode::run(args),
         Command::Export(args) => commands::export::run(args),
         Command::Report(args) => commands::report::run(args),
+        Command::Compare(args) => commands::compare::run(args),
         Command::Runs(args) => commands::runs::run(args),
         Command::Backends => commands::backends::run(),
         Command::Config(args) => commands::config::run(args),

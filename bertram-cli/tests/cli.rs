@@ -22,7 +22,9 @@ fn run_in(dir: &Path, args: &[&str]) -> Output {
 #[test]
 fn help() {
     insta::assert_snapshot!("help", shown(&run(&["--help"])));
-    for command in ["train", "evaluate", "predict", "encode", "report"] {
+    for command in [
+        "train", "evaluate", "predict", "encode", "report", "compare",
+    ] {
         insta::assert_snapshot!(format!("help_{command}"), shown(&run(&[command, "--help"])));
     }
     for (name, command) in [
@@ -62,6 +64,7 @@ fn examples_are_not_wrapped() {
         &["predict"],
         &["encode"],
         &["report"],
+        &["compare"],
         &["experiments", "run"],
         &["experiments", "ablate"],
         &["bench", "train-step"],

@@ -3,9 +3,10 @@
 use bertram_core::metric::TaskScores;
 use bertram_train::analysis::TaskAnalysis;
 
-use super::group::{Group, Measure, Statistic};
+use super::group::{Group, Measure};
 use super::read::TrainLine;
 use super::section::{effect_numbers, pooled};
+use super::statistics::Statistic;
 use super::{Report, ReportError};
 
 /// A row; what does not apply is empty.

@@ -4,11 +4,13 @@
 //! [`Report::markdown`] and [`Report::csv`] say the same in three ways: the first two are renderings of one
 //! [`Document`](document::Document), the third is a long table for programs.
 //!
-//! [`experiment`] has what an ablation needs: the grid of its runs, and the statistics of what they scored.
+//! [`experiment`] has what an ablation needs: the grid of its runs, and the statistics of what they scored. [`Comparison`] is
+//! what two runs, or two sets of them, are apart on the rows that they share, by the tests of [`statistics`].
 //!
 //! Nothing is printed here, and nothing written: that is the caller's.
 
 mod chart;
+pub mod comparison;
 mod csv;
 pub mod document;
 mod error;
@@ -22,16 +24,19 @@ mod pages;
 mod read;
 mod report;
 mod section;
+pub mod statistics;
 #[cfg(test)]
 mod tests;
 
+pub use comparison::Comparison;
 pub use error::ReportError;
-pub use group::{Group, Measure, Statistic};
+pub use group::{Group, Measure};
 pub use pages::INDEX;
 pub use read::{
     DevLine, RunRecord, RunSet, TrainLine, Unfinished, Unreadable, find_runs, read_runs,
 };
 pub use report::Report;
+pub use statistics::Statistic;
 
 impl Report {
     /// One self-contained HTML page. `made` says when and by what it was made, for its foot.

@@ -1,6 +1,6 @@
 //! Numbers as text, with a true minus sign.
 
-use super::group::Statistic;
+use super::statistics::Statistic;
 
 /// What stands where there is no number.
 pub(super) const NONE: &str = "–";

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod compare;
 mod encode;
 mod experiments;
 mod export;
@@ -16,6 +17,7 @@ use bertram_train::learner::Dashboard;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, BenchCommand, BenchCommonArgs, BenchMethodsArgs, BenchTrainStepArgs};
+pub use compare::CompareArgs;
 pub use encode::EncodeArgs;
 pub use experiments::{
     AblateArgs, EXPERIMENTS, ExperimentsArgs, ExperimentsCommand, ExperimentsListArgs,
@@ -75,8 +77,13 @@ pub enum Command {
     Encode(EncodeArgs),
     /// Write a run's model as a folder for transformers, sentence-transformers and the hub.
     Export(ExportArgs),
-    /// Compare finished runs: one page, a page for each, Markdown or CSV.
+    /// Put finished runs side by side: one page, a page for each, Markdown or CSV.
     Report(ReportArgs),
+    /// Say whether two finished runs differ by more than chance.
+    ///
+    /// Of each task that both have: the scores on dev, their difference, its 95 % interval, and the p-value of a test of
+    /// pairs. Several runs a side that differ by seed are compared over their seeds, too.
+    Compare(CompareArgs),
     /// List run folders, say what is known of one, or free the space that finished ones take.
     Runs(RunFoldersArgs),
     /// List the backends of this build, their devices, and how fast they are.

@@ -2,6 +2,7 @@
 
 pub mod backends;
 pub mod bench;
+pub mod compare;
 pub mod completions;
 pub mod config;
 pub mod data;

@@ -40,8 +40,9 @@ pub use lines::{TextError, TextLines, TextLinesError};
 pub use options::{BadRows, Columns, LabelColumn, ReadOptions};
 pub use order::{batches_by_length, epoch_batches, in_order_of_rows, sample_rows};
 pub use predictions::{
-    PredictionRow, neutral_prediction, with_bad_rows, write_glue_predictions,
-    write_prediction_table, write_predictions,
+    PredictionRow, PredictionTableError, WrittenPrediction, neutral_prediction,
+    read_prediction_table, with_bad_rows, write_glue_predictions, write_prediction_table,
+    write_predictions,
 };
 pub use repeats::{SeenRows, repeated_rows};
 pub use tokenize::TokenizedDataset;

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::BadRow;
-use crate::fs::{WriteError, atomic_write};
+use crate::fs::{READ_LIMIT, WriteError, atomic_write, read_text};
 use crate::spec::{LabelKind, TaskSpec};
 
 /// Writes one prediction a row: a class index for sentiment, `1.0` or `0.0` for paraphrase, a score for similarity.
@@ -138,6 +138,93 @@ pub struct PredictionRow<'a> {
     pub probabilities: &'a [f64],
 }
 
+/// A row of a table that [`write_prediction_table`] wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WrittenPrediction {
+    /// Identifier.
+    pub id: String,
+    /// The numbers of its label ([`LabelKind::width`] of them); `None` where the cell is empty, which of a task with several
+    /// labels at once means that the row has none of them.
+    pub gold: Option<Vec<f64>>,
+    /// Those of the prediction.
+    pub prediction: Vec<f64>,
+}
+
+/// What is wrong with a table of predictions.
+#[derive(Debug, thiserror::Error)]
+pub enum PredictionTableError {
+    /// It cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// Path of the table.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It does not say what it should.
+    #[error("{path}, line {line}: {message}")]
+    Malformed {
+        /// Path of the table.
+        path: PathBuf,
+        /// Line of the file, from 1.
+        line: u64,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// Reads the ids, labels and predictions of a table that [`write_prediction_table`] wrote.
+///
+/// # Errors
+/// A file that cannot be read, is no such table, or has labels that the task has not.
+pub fn read_prediction_table(
+    path: &Path,
+    spec: &TaskSpec,
+) -> Result<Vec<WrittenPrediction>, PredictionTableError> {
+    let malformed = |line: u64, message: String| PredictionTableError::Malformed {
+        path: path.to_owned(),
+        line,
+        message,
+    };
+    let text = read_text(path, READ_LIMIT).map_err(|source| PredictionTableError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    let of_csv = |error: csv::Error| {
+        let line = error.position().map_or(1, csv::Position::line);
+        malformed(
+            line,
+            "the line has another number of columns than the header".into(),
+        )
+    };
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let header = reader.headers().map_err(of_csv)?;
+    if !header.iter().take(3).eq(["id", "gold", "prediction"]) {
+        return Err(malformed(
+            1,
+            "the first columns are not id, gold and prediction".into(),
+        ));
+    }
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(of_csv)?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let labels = |text: &str| {
+            let unknown = || malformed(line, format!("{text:?} is no label of the task"));
+            spec.labels_of_text(text).ok_or_else(unknown)
+        };
+        rows.push(WrittenPrediction {
+            id: record[0].to_owned(),
+            gold: Some(&record[1])
+                .filter(|gold| !gold.is_empty())
+                .map(labels)
+                .transpose()?,
+            prediction: labels(&record[2])?,
+        });
+    }
+    Ok(rows)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,8 +292,30 @@ mod tests {
             "id,gold,prediction,probability of not a paraphrase,probability of paraphrase\n\
              a,paraphrase,not a paraphrase,0.750000,0.250000\n\"b,c\",,paraphrase,,\n"
         );
+        let read = read_prediction_table(&path, &spec(TaskId::PARA)).expect("a table");
+        let [first, second] = &read[..] else {
+            panic!("two rows: {read:?}")
+        };
+        assert_eq!((first.id.as_str(), second.id.as_str()), ("a", "b,c"));
+        assert_eq!((&first.gold, &second.gold), (&Some(vec![1.0]), &None));
+        assert_eq!(
+            (&first.prediction, &second.prediction),
+            (&vec![0.0], &vec![1.0])
+        );
+        let error = read_prediction_table(&path, &spec(TaskId::SST)).expect_err("other labels");
+        assert!(
+            error
+                .to_string()
+                .contains("line 2: \"paraphrase\" is no label"),
+            "{error}"
+        );
         let rows = [row("a", Some(&[5.0]), "2.5", &[])];
         write_prediction_table(&path, &spec(TaskId::STS), &rows).expect("written");
+        let read = read_prediction_table(&path, &spec(TaskId::STS)).expect("a table");
+        assert_eq!(
+            (&read[0].gold, &read[0].prediction),
+            (&Some(vec![5.0]), &vec![2.5])
+        );
         assert_eq!(
             std::fs::read_to_string(&path).expect("there"),
             "id,gold,prediction\na,5,2.5\n"
@@ -224,5 +333,22 @@ mod tests {
             text.ends_with("a,sport|law,art,0.100000,0.900000,0.200000\n"),
             "{text}"
         );
+        let read = read_prediction_table(&path, &topics).expect("a table");
+        assert_eq!(read[0].gold, Some(vec![1.0, 0.0, 1.0]));
+        assert_eq!(read[0].prediction, [0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn what_is_no_table_is_named_with_its_line() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("out.csv");
+        let error = |text: &str| {
+            std::fs::write(&path, text).expect("write");
+            let read = read_prediction_table(&path, &spec(TaskId::STS));
+            read.expect_err("no table").to_string()
+        };
+        assert!(error("").contains("line 1: the first columns"));
+        assert!(error("id,gold,prediction\na,1\n").contains("line 2: the line has another"));
+        assert!(error("id,gold,prediction\na,1,NaN\n").contains("line 2: \"NaN\" is no label"));
     }
 }

@@ -50,10 +50,12 @@ impl std::ops::Add for LabelCounts {
 }
 
 /// Counts of each label. `predictions` and `labels` have a row each, and in it whether each label is said or there.
-pub fn label_counts(predictions: &[Vec<bool>], labels: &[Vec<bool>]) -> Vec<LabelCounts> {
-    let mut counts = vec![LabelCounts::default(); labels.first().map_or(0, Vec::len)];
+pub fn label_counts<R: AsRef<[bool]>>(predictions: &[R], labels: &[R]) -> Vec<LabelCounts> {
+    let classes = labels.first().map_or(0, |row| row.as_ref().len());
+    let mut counts = vec![LabelCounts::default(); classes];
     for (said, there) in predictions.iter().zip(labels) {
-        for ((count, said), there) in counts.iter_mut().zip(said).zip(there) {
+        let row = said.as_ref().iter().zip(there.as_ref());
+        for (count, (said, there)) in counts.iter_mut().zip(row) {
             match (said, there) {
                 (true, true) => count.true_positives += 1,
                 (true, false) => count.false_positives += 1,
@@ -79,11 +81,11 @@ pub fn macro_f1_of_labels(counts: &[LabelCounts]) -> f64 {
 }
 
 /// Share of rows with all labels right, and no other; 0 for no rows.
-pub fn exact_match(predictions: &[Vec<bool>], labels: &[Vec<bool>]) -> f64 {
+pub fn exact_match<R: AsRef<[bool]>>(predictions: &[R], labels: &[R]) -> f64 {
     let right = predictions
         .iter()
         .zip(labels)
-        .filter(|(said, there)| said == there);
+        .filter(|(said, there)| said.as_ref() == there.as_ref());
     right.count() as f64 / labels.len().max(1) as f64
 }
 
@@ -117,8 +119,11 @@ mod tests {
 
     #[test]
     fn nothing_is_zero() {
-        assert_eq!(micro_f1(&label_counts(&[], &[])), 0.0);
-        assert_eq!((macro_f1_of_labels(&[]), exact_match(&[], &[])), (0.0, 0.0));
+        assert_eq!(micro_f1(&label_counts::<Vec<bool>>(&[], &[])), 0.0);
+        assert_eq!(
+            (macro_f1_of_labels(&[]), exact_match::<Vec<bool>>(&[], &[])),
+            (0.0, 0.0)
+        );
     }
 
     proptest! {

@@ -135,6 +135,26 @@ impl TaskSpec {
         }
     }
 
+    /// The numbers that [`labels_text`](Self::labels_text) has written so; `None` where the text is no label of the task.
+    pub fn labels_of_text(&self, text: &str) -> Option<Vec<f64>> {
+        let class = |name: &str| self.labels.iter().position(|label| label == name);
+        match self.label {
+            LabelKind::Classes { .. } | LabelKind::Binary => Some(vec![class(text)? as f64]),
+            LabelKind::MultiLabel { .. } => {
+                let mut there = vec![0.0; self.labels.len()];
+                let names = text.split(LABEL_SEPARATOR).filter(|name| !name.is_empty());
+                for name in names {
+                    there[class(name)?] = 1.0;
+                }
+                Some(there)
+            }
+            LabelKind::Score { .. } => {
+                let number: f64 = text.parse().ok()?;
+                number.is_finite().then(|| vec![number])
+            }
+        }
+    }
+
     /// The names of the classes that are there.
     pub fn names_of(&self, there: &[bool]) -> Vec<&str> {
         let names = self.labels.iter().zip(there);

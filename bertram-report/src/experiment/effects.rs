@@ -37,7 +37,8 @@
 //! or there is one seed, there is no interval, rather than one that takes a single run for the truth.
 //!
 //! The p value is that of the t test which goes with the interval. A sign-flip permutation test of three seeds can reach
-//! no less than 1/4. Neither intervals nor p values are corrected for how many effects are looked at.
+//! no less than 1/4. [`Effect::p_holm`] is corrected for how many effects on a response are looked at ([`holm`]); intervals are
+//! not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,6 +50,7 @@ use super::blocks::Blocks;
 use super::contrast::{Contrast, contrasts};
 use super::grid::{Cell, Design, Factor, GridError};
 use super::resample::{bootstrap, jackknife};
+use crate::statistics::{Interval, holm};
 
 /// What one run scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,15 +101,6 @@ pub enum IntervalMethod {
     JackknifeT,
 }
 
-/// A range of plausible values, in units of the response.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-}
-
 /// A main effect (one factor) or a two-way interaction (two factors) on one response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Effect {
@@ -131,6 +124,9 @@ pub struct Effect {
     /// Two-sided p value of the t test that the effect is zero, not corrected for the number of effects; none where
     /// there is no interval, or no difference between seeds beyond rounding.
     pub p_value: Option<f64>,
+    /// The same, corrected for the number of effects on this response by Holm's method.
+    #[serde(default)]
+    pub p_holm: Option<f64>,
     /// How many seeds there were.
     pub seeds: usize,
     /// Effects that the design cannot tell from this one, each by its factors: see
@@ -277,11 +273,23 @@ pub fn effects(
             method: half.map(|_| method),
             bootstrap: bootstrap.as_ref().map(|intervals| intervals[i]),
             p_value,
+            p_holm: None,
             seeds: n,
             aliased_with: options.design.aliases(&options.factors, &contrast.factors),
         }
     };
-    Ok(labels.enumerate().map(effect).collect())
+    let mut effects: Vec<Effect> = labels.enumerate().map(effect).collect();
+    for response in &responses {
+        let of_response = |effect: &Effect| effect.response == *response;
+        let all = effects.iter().filter(|effect| of_response(effect));
+        let p_values: Vec<f64> = all.filter_map(|effect| effect.p_value).collect();
+        let tested = effects.iter_mut();
+        let tested = tested.filter(|effect| of_response(effect) && effect.p_value.is_some());
+        for (effect, corrected) in tested.zip(holm(&p_values)) {
+            effect.p_holm = Some(corrected);
+        }
+    }
+    Ok(effects)
 }
 
 /// Sorts observations into cells and seeds.

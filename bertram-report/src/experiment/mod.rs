@@ -12,7 +12,7 @@ mod resample;
 #[cfg(test)]
 mod tests;
 
-pub use effects::{
-    Effect, EffectOptions, EffectsError, Interval, IntervalMethod, Observation, effects,
-};
+pub use effects::{Effect, EffectOptions, EffectsError, IntervalMethod, Observation, effects};
 pub use grid::{Cell, Design, Factor, GridError, full_factorial, half_fraction};
+
+pub use crate::statistics::Interval;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::effects::{EffectOptions, Interval};
+use super::effects::EffectOptions;
+use crate::statistics::{Interval, percentiles};
 
 /// Standard errors of leaving out each of `n` seeds in turn; none when an effect hangs on a single seed.
 pub(super) fn jackknife(
@@ -65,32 +66,10 @@ pub(super) fn bootstrap(
     if 2 * total < options.resamples {
         return None;
     }
-    let tail = (1.0 - options.confidence) / 2.0;
     let interval = |effect: usize| {
-        let mut values: Vec<(f64, usize)> = draws
-            .iter()
-            .map(|(estimates, times)| (estimates[effect], *times))
-            .collect();
-        values.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Interval {
-            low: tail_value(values.iter(), tail, total),
-            high: tail_value(values.iter().rev(), tail, total),
-        }
+        let values = draws.iter();
+        let values = values.map(|(estimates, times)| (estimates[effect], *times));
+        percentiles(values.collect(), options.confidence)
     };
     Some((0..effects).map(interval).collect())
-}
-
-/// The first value, from one end, that has at least the share `tail` of all draws up to and with it.
-fn tail_value<'a>(
-    mut values: impl Iterator<Item = &'a (f64, usize)>,
-    tail: f64,
-    total: usize,
-) -> f64 {
-    let mut seen = 0;
-    let found = values.find(|(_, times)| {
-        seen += times;
-        seen as f64 >= tail * total as f64
-    });
-    // All draws together reach any share, so that one is found.
-    found.map_or(f64::NAN, |(value, _)| *value)
 }

@@ -5,6 +5,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::statistics::holm;
 
 fn factors(k: usize) -> Vec<Factor> {
     ["a", "b", "c", "d", "e"][..k]
@@ -111,6 +112,32 @@ fn two_by_two_by_hand() {
     // What a is worth with b on and off.
     near(a.estimate + ab.estimate, (7.0 + 6.0 + 8.0) / 3.0);
     near(a.estimate - ab.estimate, (3.0 + 4.0 + 2.0) / 3.0);
+}
+
+#[test]
+fn p_values_are_corrected_within_a_response() {
+    let options = full(2);
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut observations = runs(&options, 4, |levels, _| {
+        levels[0] as f64 + rng.random_range(0.0..0.5)
+    });
+    for run in &mut observations {
+        let other = rng.random_range(0.0..1.0);
+        run.values.insert("sst".to_owned(), other);
+    }
+    let effects = effects(&observations, &options).unwrap();
+    for response in ["overall", "sst"] {
+        let of_response: Vec<&Effect> = effects
+            .iter()
+            .filter(|effect| effect.response == response)
+            .collect();
+        let plain = of_response.iter().map(|effect| effect.p_value.unwrap());
+        let expected = holm(&plain.collect::<Vec<f64>>());
+        assert_eq!(expected.len(), 3);
+        for (effect, expected) in of_response.iter().zip(expected) {
+            assert_eq!(effect.p_holm, Some(expected));
+        }
+    }
 }
 
 /// `60 + 4 a - 2 b + c + 3 ab / 2 - 5 abc` with the levels at -1 and +1, so that effects are twice these.

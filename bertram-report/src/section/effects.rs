@@ -149,7 +149,7 @@ fn blocks(
         });
     }
     let mut table = Table::new(
-        "Effects on dev, with 95 % intervals and p values of a t test over seeds, not corrected for their number.",
+        "Effects on dev, with 95 % intervals and p values of a t test over seeds; p (Holm) is corrected for the number of effects on a score.",
         [
             "Effect",
             "Score",
@@ -157,6 +157,7 @@ fn blocks(
             "#Low",
             "#High",
             "#p",
+            "#p (Holm)",
             "#Bootstrap",
             "#Seeds",
             "Contrast",
@@ -183,9 +184,8 @@ fn blocks(
             number::difference(effect.estimate),
             end(effect.low),
             end(effect.high),
-            effect
-                .p_value
-                .map_or_else(|| number::NONE.into(), number::score),
+            number::optional(effect.p_value),
+            number::optional(effect.p_holm),
             effect.bootstrap.map_or_else(
                 || number::NONE.into(),
                 |ends| {

@@ -10,6 +10,7 @@ mod golden_encoder;
 mod golden_losses;
 mod golden_parquet;
 mod golden_regularisers;
+mod golden_statistics;
 mod golden_tokenizer;
 mod golden_updates;
 mod half_precision;

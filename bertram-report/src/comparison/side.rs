@@ -1,0 +1,129 @@
+//! The runs of one side, and what they say of a task's dev rows.
+
+use std::path::PathBuf;
+
+use bertram_core::data::{WrittenPrediction, read_prediction_table};
+use bertram_core::task::{LabelKind, TaskId, TaskSpec};
+use bertram_train::corpus::DataFile;
+
+use super::CompareError;
+use crate::keys::{difference, keys};
+use crate::read::{RunRecord, read_runs};
+
+/// Finished runs, by their seeds.
+pub(super) struct Runs(pub(super) Vec<RunRecord>);
+
+impl Runs {
+    /// Reads the runs in `paths`: run folders, or folders that hold some.
+    pub(super) fn read(paths: &[PathBuf]) -> Result<Self, CompareError> {
+        let mut set = read_runs(paths)?;
+        if let Some(run) = set.unfinished.first() {
+            return Err(CompareError::Unfinished(run.path.clone()));
+        }
+        if let Some(run) = set.unreadable.first() {
+            return Err(CompareError::Unreadable(run.reason.clone()));
+        }
+        set.runs.sort_by_key(|run| run.settings.train.seed);
+        let mut pairs = set.runs.windows(2);
+        let same = pairs.find(|pair| pair[0].settings.train.seed == pair[1].settings.train.seed);
+        match same {
+            Some(pair) => Err(CompareError::SameSeed {
+                first: pair[0].path.clone(),
+                second: pair[1].path.clone(),
+                seed: pair[0].settings.train.seed,
+            }),
+            None => Ok(Self(set.runs)),
+        }
+    }
+
+    pub(super) fn seeds(&self) -> Vec<u64> {
+        let seeds = self.0.iter().map(|run| run.settings.train.seed);
+        seeds.collect()
+    }
+
+    /// The keys in which runs differ that should differ by their seed only, where there are some.
+    pub(super) fn mixed(&self) -> Option<String> {
+        const MOST: usize = 3;
+        let (first, others) = self.0.split_first()?;
+        let first = keys(&first.settings);
+        let mut found: Vec<String> = others
+            .iter()
+            .flat_map(|run| difference(&first, &keys(&run.settings)))
+            .map(|(key, ..)| key)
+            .collect();
+        found.sort();
+        found.dedup();
+        let more = match found.len().saturating_sub(MOST) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        found.truncate(MOST);
+        (!found.is_empty()).then(|| format!("{}{more}", found.join(", ")))
+    }
+
+    /// How many epochs a run has chosen its best from, the most of any; `None` where none had a choice.
+    pub(super) fn epochs_chosen_from(&self) -> Option<usize> {
+        let trained = self.0.iter().filter(|run| run.summary.best_epoch > 0);
+        // Where the log is not there, the epochs asked for are the best guess.
+        let epochs = trained.map(|run| match run.evaluations.len() {
+            0 => run.summary.epochs,
+            evaluations => evaluations,
+        });
+        epochs.max().filter(|epochs| *epochs > 1)
+    }
+}
+
+/// What a task is in a run.
+pub(super) fn spec(run: &RunRecord, task: TaskId) -> Option<&TaskSpec> {
+    let mut tasks = run.settings.tasks.iter();
+    let settings = tasks.find(|settings| settings.task == task)?;
+    Some(&settings.spec)
+}
+
+/// A task's dev file, where the run has noted it.
+pub(super) fn dev_file(run: &RunRecord, task: TaskId) -> Option<&DataFile> {
+    let mut files = run.summary.data.iter();
+    files.find(|file| file.task == task && file.split == "dev")
+}
+
+/// Where a run's predictions of a task's dev rows are.
+pub(super) fn table(run: &RunRecord, task: TaskId) -> PathBuf {
+    run.path.join(format!("predictions/{task}-dev.csv"))
+}
+
+/// What a run says of a task's dev rows; each has a label.
+pub(super) fn predictions(
+    run: &RunRecord,
+    task: TaskId,
+    spec: &TaskSpec,
+) -> Result<Vec<WrittenPrediction>, CompareError> {
+    let path = table(run, task);
+    if !path.is_file() {
+        return Err(CompareError::NoPredictions {
+            path,
+            run: run.path.clone(),
+        });
+    }
+    let mut rows =
+        read_prediction_table(&path, spec).map_err(|error| CompareError::Predictions {
+            error,
+            run: run.path.clone(),
+        })?;
+    if let LabelKind::MultiLabel { classes } = spec.label {
+        for row in &mut rows {
+            row.gold.get_or_insert_with(|| vec![0.0; classes]);
+        }
+    }
+    let found = rows.iter().filter(|row| row.gold.is_some()).count();
+    let scores = run.summary.dev.tasks.get(&task);
+    let scored = scores.map_or(found, bertram_core::metric::TaskScores::rows);
+    if found != scored || found != rows.len() {
+        return Err(CompareError::OtherCount {
+            path,
+            run: run.path.clone(),
+            found,
+            scored,
+        });
+    }
+    Ok(rows)
+}
