@@ -52,6 +52,7 @@ pub fn weighted_cross_entropy<B: Backend>(
         of_targets * (1.0 - label_smoothing) + terms.sum() * (label_smoothing / classes as f64);
     match total {
         Some(total) => sum.neg() / total,
-        None => sum.neg() / examples as f64,
+        // A product: Burn's gradient of a division by a number is in f32, whatever comes in.
+        None => sum * (-1.0 / examples as f64),
     }
 }

@@ -488,7 +488,9 @@ fn what_a_loss_may_not_be_told() {
             "x.toml:5: tasks.a.class-weights: lists weights of labels that labels = \"auto\" does not list",
         ),
     ] {
-        only_problem(text, &[], expected);
+        let error = problems(text, &[]);
+        assert!(error.starts_with("1 problem in"), "{error}");
+        assert!(error.contains(expected), "no {expected:?} in\n{error}");
     }
 }
 
