@@ -20,6 +20,7 @@ fn main() -> anyhow::Result<()> {
     let how = UpdateSettings {
         learning_rate: settings.train.learning_rate,
         head_learning_rate: settings.train.head_learning_rate,
+        module_rates: Default::default(),
         max_grad_norm: 1.0,
         weights: Default::default(),
         aggregator: settings.aggregator,

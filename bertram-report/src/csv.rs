@@ -147,6 +147,22 @@ fn runs(out: &mut Writer, group: &Group) -> Result<(), ReportError> {
         ] {
             out.row(row("", name, value, None))?;
         }
+        let chosen_by_others = summary.cross_selected.as_ref().map(|it| it.overall);
+        for (name, value) in [
+            ("overall-cross-selected", chosen_by_others),
+            (
+                "overall-held-out",
+                summary.parts.as_ref().map(|it| it.held_out.overall),
+            ),
+            (
+                "overall-last-weights",
+                summary.last_weights.as_ref().map(|it| it.overall),
+            ),
+        ] {
+            if let Some(value) = value {
+                out.row(row("", name, value, None))?;
+            }
+        }
         // Versions before did not count it.
         if !summary.phase_seconds.is_empty() {
             out.row(row("", "wall-seconds", summary.wall_seconds, None))?;

@@ -488,3 +488,33 @@ proptest! {
         report.pages("").expect("pages");
     }
 }
+
+#[test]
+fn scores_that_chose_nothing_stand_beside_those_that_did() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let config = "[tasks.sst]\n[tasks.para]\n[tasks.sts]\n";
+    for (name, seed, crosswise) in [("one", 1, 0.70), ("two", 2, 0.72)] {
+        let folder = dir.path().join(name);
+        write_run(&folder, config, seed, Some([0.5, 0.8, 0.8]));
+        let path = folder.join("summary.json");
+        let text = std::fs::read_to_string(&path).expect("summary");
+        let mut summary: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        summary["cross_selected"] = json!({
+            "overall": crosswise, "tasks": { "sst": 0.48, "para": 0.79, "sts": 0.78 }, "evaluations": 2, "chosen": [20, 40],
+        });
+        summary["last_weights"] = dev([0.4, 0.7, 0.6]);
+        write(path, &summary);
+    }
+    let report = Report::read(&[dir.path().to_owned()], None).expect("a report");
+    let markdown = report.markdown().expect("Markdown");
+    let row = markdown
+        .lines()
+        .find(|line| line.contains(".710 ±"))
+        .unwrap_or_else(|| panic!("{markdown}"));
+    // The mean over seeds, crosswise, and the last weights' overall score beside it.
+    for part in [".480", ".790", ".780", ".633"] {
+        assert!(row.contains(part), "{part} in {row}");
+    }
+    let csv = report.csv().expect("CSV");
+    assert!(csv.contains("overall-cross-selected") && csv.contains("overall-last-weights"));
+}

@@ -9,7 +9,7 @@ use bertram_core::task::{LabelKind, Prediction, TaskMap, TaskSpec, are_there};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{BaselineSettings, Settings};
+use crate::config::{BaselineSettings, ExportedWeights, Settings};
 use crate::corpus::{data_files, dev_rows, read_corpus, with_labels};
 use crate::device::DeviceName;
 use crate::phase::PhaseSeconds;
@@ -102,6 +102,11 @@ pub fn run_baseline(
         run: run.name(),
         dev: SplitScores::weighted(scores, |task| settings.overall_weight(task)),
         best_epoch: 0,
+        exported: ExportedWeights::Best,
+        best_update: None,
+        parts: None,
+        cross_selected: None,
+        last_weights: None,
         further: FurtherScores::new(),
         epochs: 0,
         updates: 0,

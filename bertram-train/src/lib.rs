@@ -2,6 +2,7 @@
 
 pub mod aggregator;
 pub mod analysis;
+pub mod average;
 pub mod baseline;
 pub mod config;
 pub mod corpus;
@@ -24,5 +25,6 @@ pub mod read;
 pub mod regulariser;
 pub mod run_folder;
 pub mod schedule;
+pub mod selection;
 pub mod step;
 pub mod weighting;

@@ -150,6 +150,7 @@ impl<B: TrainBackend> MethodBench<B> {
         let settings = UpdateSettings {
             learning_rate: 1e-5,
             head_learning_rate: 1e-5,
+            module_rates: Default::default(),
             max_grad_norm: 0.0,
             weights: HashMap::new(),
             aggregator: method.aggregator(),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bertram_train::config::ExportedWeights;
 use bertram_train::phase::duration_for_people;
 use bertram_train::pipeline::Summary;
 use bertram_train::run_folder::RunFolder;
@@ -16,6 +17,9 @@ pub fn report(summary: &Summary, run: &RunFolder) -> CliResult {
     if is_scored {
         out::line(&scores_table(&summary.dev, &summary.further).to_string())?;
     }
+    for line in other_overalls(summary) {
+        out::line(&line)?;
+    }
     let memory = summary.peak_memory_bytes.map_or(String::new(), |bytes| {
         format!(", {:.2} GiB peak memory", bytes as f64 / f64::from(1 << 30))
     });
@@ -23,6 +27,10 @@ pub fn report(summary: &Summary, run: &RunFolder) -> CliResult {
         0 => "not trained".to_owned(),
         updates => {
             let which = match is_scored {
+                true if summary.exported == ExportedWeights::Last => format!(
+                    "the weights after epoch {} of {} are the last",
+                    summary.best_epoch, summary.epochs
+                ),
                 true => format!(
                     "epoch {} of {} was best",
                     summary.best_epoch, summary.epochs
@@ -45,6 +53,32 @@ pub fn report(summary: &Summary, run: &RunFolder) -> CliResult {
     ))?;
     out::line(&format!("run folder: {}", run.path().display()))?;
     next_steps(summary, run)
+}
+
+/// Overall scores on dev beside that of the exported model on all rows: on rows that did not choose it, and of other weights.
+fn other_overalls(summary: &Summary) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(parts) = &summary.parts {
+        lines.push(format!(
+            "on the dev rows that did not choose the epoch: overall {:.3}",
+            parts.held_out.overall
+        ));
+    }
+    if let Some(selected) = &summary.cross_selected
+        && selected.evaluations > 1
+    {
+        lines.push(format!(
+            "where one half of dev chooses the epoch and the other scores it: overall {:.3}",
+            selected.overall
+        ));
+    }
+    if let Some(last) = &summary.last_weights {
+        lines.push(format!(
+            "the last weights, beside their average: overall {:.3}",
+            last.overall
+        ));
+    }
+    lines
 }
 
 /// What there is to do with a finished run. A baseline has no model to do it with.

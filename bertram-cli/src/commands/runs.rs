@@ -251,7 +251,12 @@ fn show(path: &Path) -> CliResult {
         };
         row(&format!("dev {path}"), score);
     }
-    for part in ["checkpoints", "model", "predictions"] {
+    let parts = ["checkpoints", "model", "model-last", "predictions"];
+    // The second model is beside an average of the weights alone.
+    let parts = parts
+        .into_iter()
+        .filter(|it| *it != "model-last" || path.join(it).exists());
+    for part in parts {
         row(part, size(bytes(&path.join(part))));
     }
     row("all of it", size(bytes(path)));

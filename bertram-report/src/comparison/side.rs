@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bertram_core::data::{WrittenPrediction, read_prediction_table};
 use bertram_core::task::{LabelKind, TaskId, TaskSpec};
+use bertram_train::config::ExportedWeights;
 use bertram_train::corpus::DataFile;
 
 use super::CompareError;
@@ -63,7 +64,9 @@ impl Runs {
 
     /// How many epochs a run has chosen its best from, the most of any; `None` where none had a choice.
     pub(super) fn epochs_chosen_from(&self) -> Option<usize> {
-        let trained = self.0.iter().filter(|run| run.summary.best_epoch > 0);
+        let trained = self.0.iter().filter(|run| {
+            run.summary.best_epoch > 0 && run.settings.train.export == ExportedWeights::Best
+        });
         // Where the log is not there, the epochs asked for are the best guess.
         let epochs = trained.map(|run| match run.evaluations.len() {
             0 => run.summary.epochs,

@@ -5,6 +5,7 @@ mod effects;
 mod mistakes;
 mod predictions;
 mod scores;
+mod selection;
 mod settings;
 mod training;
 

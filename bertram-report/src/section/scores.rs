@@ -2,6 +2,7 @@
 
 use bertram_core::task::{Metric, TaskId};
 
+use super::selection::unchosen;
 use crate::chart::{Interval, Intervals};
 use crate::document::{Block, Fact, Figure, Mark, Section, Table};
 use crate::group::{Group, Measure};
@@ -275,6 +276,7 @@ pub(super) fn scores(report: &Report) -> Result<Section, ReportError> {
     if report.groups.len() > 1 {
         blocks.push(pictures(report, &measures)?);
     }
+    blocks.extend(unchosen(report));
     blocks.push(Block::Details {
         summary: "Other scores".into(),
         blocks: vec![Block::table(other_scores(report))],

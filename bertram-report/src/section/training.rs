@@ -64,7 +64,7 @@ pub(super) fn curves(report: &Report) -> Result<Option<Section>, ReportError> {
     }
     let blocks = vec![Block::Figures {
         note: format!(
-            "Scores on dev after each epoch, mean over seeds. The band is one standard deviation to either side, the \
+            "Scores at each evaluation on dev, mean over seeds. The band is one standard deviation to either side, the \
              dashed line a model that has learned nothing.{}",
             left_out(report)
         ),

@@ -14,6 +14,7 @@ use super::{
 };
 use super::{paths, regulariser, shadow};
 use crate::aggregator::{AggregatorConfig, AggregatorKind};
+use crate::average::AverageKind;
 use crate::data_source::is_url;
 use crate::optim::{AdamWConfig, LrSchedule};
 use crate::schedule::{CombinedStop, Order, ScheduleKind};
@@ -188,6 +189,9 @@ fn data(s: &mut Source) -> DataSettings {
             .count_up_to("data.test-limit", 0, MOST as u64)
             .map(|count| count as usize),
         limit_draw: s.choice("data.limit-draw").unwrap_or(LimitDraw::Fixed),
+        select_share: s.number("data.select-share", "a share between 0 and 1", |share| {
+            share > 0.0 && share < 1.0
+        }),
         length_buckets: s.flag("data.length-buckets").unwrap_or(true),
         pad_to_multiple_of: s
             .count_up_to("data.pad-to-multiple-of", 1, BertConfig::MOST_ROWS as u64)
@@ -227,6 +231,23 @@ fn train(s: &mut Source, tasks: &[TaskSettings]) -> TrainSettings {
             "means something only with train.schedule = \"temperature\"",
         );
     }
+    let average: Option<AverageKind> = s.choice("train.average");
+    let average_decay = s.number("train.average-decay", PROBABILITY, is_probability);
+    if average_decay.is_some() && average != Some(AverageKind::Ema) {
+        s.problem_between(
+            "train.average-decay",
+            "train.average",
+            "means something only with train.average = \"ema\"",
+        );
+    }
+    let average_start = s.number("train.average-start", PROBABILITY, is_probability);
+    if average_start.is_some() && average.is_none() {
+        s.problem_between(
+            "train.average-start",
+            "train.average",
+            "means something only with train.average = \"ema\" or \"swa\"",
+        );
+    }
     TrainSettings {
         epochs: s
             .count_up_to("train.epochs", 0, MOST as u64)
@@ -238,6 +259,14 @@ fn train(s: &mut Source, tasks: &[TaskSettings]) -> TrainSettings {
         head_learning_rate: s
             .number("train.head-learning-rate", "a number above 0", positive)
             .unwrap_or(learning_rate),
+        layer_decay: s.number("train.layer-decay", "a number above 0, up to 1", |share| {
+            share > 0.0 && share <= 1.0
+        }),
+        embeddings_learning_rate: s.number(
+            "train.embeddings-learning-rate",
+            "a number of at least 0",
+            not_negative,
+        ),
         lr_schedule: s
             .choice("train.lr-schedule")
             .unwrap_or(LrSchedule::Constant),
@@ -274,6 +303,16 @@ fn train(s: &mut Source, tasks: &[TaskSettings]) -> TrainSettings {
         early_stopping: s
             .count_up_to("train.early-stopping", 0, MOST as u64)
             .map_or(0, |count| count as usize),
+        export: s.choice("train.export").unwrap_or_default(),
+        max_updates: s
+            .count_up_to("train.max-updates", 1, MOST as u64)
+            .map(|count| count as usize),
+        evaluate_every: s
+            .count_up_to("train.evaluate-every", 1, MOST as u64)
+            .map(|count| count as usize),
+        average,
+        average_decay,
+        average_start,
         log_every: size_up_to(s, "train.log-every", 10, MOST),
         checkpoint_every: s
             .count_up_to("train.checkpoint-every", 0, MOST as u64)
@@ -412,5 +451,6 @@ fn optimizer(s: &mut Source) -> AdamWConfig {
                 not_negative,
             )
             .unwrap_or(default.weight_decay),
+        weight_decay_on: s.choice("optimizer.weight-decay-on").unwrap_or_default(),
     }
 }

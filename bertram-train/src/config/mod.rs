@@ -44,7 +44,8 @@ use toml::{Table, Value};
 use self::extends::Origin;
 use self::source::Source;
 use crate::aggregator::AggregatorConfig;
-use crate::optim::{AdamWConfig, LrSchedule};
+use crate::average::{AverageConfig, AverageKind};
+use crate::optim::{AdamWConfig, LrSchedule, ModuleRates};
 use crate::regulariser::RegulariserSettings;
 use crate::schedule::{CombinedStop, Order, ScheduleKind};
 use crate::weighting::LossWeighting;
@@ -163,6 +164,8 @@ pub struct DataSettings {
     pub test_limit: Option<usize>,
     /// Whether limited rows are drawn once or for each epoch.
     pub limit_draw: LimitDraw,
+    /// Share of each task's dev rows that chooses the best evaluation; the others score it. All do both where absent.
+    pub select_share: Option<f64>,
     /// Whether rows of like length share batches.
     pub length_buckets: bool,
     /// Batches are padded to a multiple of so many tokens; 1 pads to the longest row. Where absent, whoever names the
@@ -267,6 +270,8 @@ pub struct TaskSettings {
     pub loss_settings: LossSettings,
     /// Weight of the loss.
     pub weight: f64,
+    /// Peak learning rate of its head; `train.head-learning-rate` where absent.
+    pub head_learning_rate: Option<f64>,
     /// Weight of its score in the overall one; 1 where absent.
     pub overall_weight: Option<f64>,
     /// Whether it is trained; else it is scored and nothing more.
@@ -359,6 +364,42 @@ impl Serialize for BestMetric {
     }
 }
 
+/// `train.export`: which weights a run exports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExportedWeights {
+    /// Those of the best evaluation by `train.best-metric`.
+    #[default]
+    Best,
+    /// Those of the last evaluation: nothing is chosen on dev.
+    Last,
+}
+
+impl ExportedWeights {
+    pub(crate) fn is_best(&self) -> bool {
+        *self == ExportedWeights::Best
+    }
+}
+
+impl TrainSettings {
+    /// How weights are averaged, if they are.
+    pub fn average_config(&self) -> Option<AverageConfig> {
+        self.average.map(|kind| AverageConfig {
+            kind,
+            decay: self.average_decay.unwrap_or(AverageConfig::DECAY),
+            start: self
+                .average_start
+                .unwrap_or(AverageConfig::default_start(kind)),
+        })
+    }
+
+    /// Updates of a run whose epochs have so many each.
+    pub fn updates(&self, updates_per_epoch: usize) -> usize {
+        let all = self.epochs * updates_per_epoch;
+        self.max_updates.map_or(all, |most| all.min(most))
+    }
+}
+
 /// `[train]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -376,6 +417,10 @@ pub struct TrainSettings {
     pub learning_rate: f64,
     /// Peak learning rate of the heads.
     pub head_learning_rate: f64,
+    /// Rate of each encoder layer as a share of that of the layer above it; 1 where absent.
+    pub layer_decay: Option<f64>,
+    /// Peak learning rate of the embeddings, where it is not what [`layer_decay`](Self::layer_decay) leaves of the encoder's.
+    pub embeddings_learning_rate: Option<f64>,
     /// Shape of the learning rate after warm-up.
     pub lr_schedule: LrSchedule,
     /// Share of all updates that warm up.
@@ -404,6 +449,19 @@ pub struct TrainSettings {
     pub best_metric: BestMetric,
     /// Evaluations without a better score after which training stops; 0 for never.
     pub early_stopping: usize,
+    /// Which weights a run exports.
+    #[serde(skip_serializing_if = "ExportedWeights::is_best")]
+    pub export: ExportedWeights,
+    /// Updates after which training ends, where its epochs have more.
+    pub max_updates: Option<usize>,
+    /// Updates between evaluations, besides those at epoch ends.
+    pub evaluate_every: Option<usize>,
+    /// The average of the weights that is evaluated and exported; none where absent.
+    pub average: Option<AverageKind>,
+    /// Decay of an exponential average; [`AverageConfig::DECAY`] where absent.
+    pub average_decay: Option<f64>,
+    /// Share of all updates after which averaging begins; [`AverageConfig::default_start`] where absent.
+    pub average_start: Option<f64>,
     /// Updates between logged steps.
     pub log_every: usize,
     /// Updates between checkpoints, besides those at epoch ends; 0 for none.
@@ -511,6 +569,17 @@ impl Settings {
     /// Whether the settings name data, and are not about the generated corpus alone.
     pub fn has_own_data(&self) -> bool {
         self.data.dir.is_some() || self.tasks.iter().any(TaskSettings::names_files)
+    }
+
+    /// The learning rates that parts of the model have of their own.
+    pub fn module_rates(&self) -> ModuleRates {
+        let heads = self.tasks.iter();
+        let heads = heads.filter_map(|task| Some((task.task, task.head_learning_rate?)));
+        ModuleRates {
+            layer_decay: self.train.layer_decay.unwrap_or(1.0),
+            embeddings: self.train.embeddings_learning_rate,
+            heads: heads.collect(),
+        }
     }
 
     /// Weight of a task's score in the overall one.

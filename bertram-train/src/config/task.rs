@@ -293,6 +293,7 @@ fn task(
         weight: s
             .number(&key("weight"), "a number above 0", positive)
             .unwrap_or(1.0),
+        head_learning_rate: s.number(&key("head-learning-rate"), "a number above 0", positive),
         overall_weight: s.number(
             &key("overall-weight"),
             "a number of at least 0",

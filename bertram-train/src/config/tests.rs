@@ -300,7 +300,7 @@ fn unknown_keys_say_what_is_known() {
     only_problem(
         "[optimizer]\nnesterov = true\n",
         &[],
-        "x.toml:2: optimizer.nesterov: unknown key; [optimizer] has kind, beta1, beta2, eps, weight-decay",
+        "x.toml:2: optimizer.nesterov: unknown key; [optimizer] has kind, beta1, beta2, eps, weight-decay, weight-decay-on",
     );
     // A new section must not break this.
     let error = problems("verbose = true\n", &[]);

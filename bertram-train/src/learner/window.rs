@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bertram_core::task::{TaskId, TaskMap};
 use burn::tensor::backend::Backend;
@@ -13,7 +13,7 @@ use super::surgery::Surgery;
 use crate::measure::{MeasuredNumbers, OverUpdates};
 use crate::read::read_scalars;
 use crate::run_folder::{SumState, WindowState};
-use crate::step::UpdateOutput;
+use crate::step::{GRADIENT_NOISE, GRADIENT_SIGNAL, NOISE_SCALE, UpdateOutput};
 
 /// A number of a task, summed over updates on the device.
 struct Gathered<B: Backend> {
@@ -122,6 +122,11 @@ impl<B: Backend> Window<B> {
         }
     }
 
+    /// Takes time out of its speed that went to something else.
+    pub(super) fn pause(&mut self, time: Duration) {
+        self.since += time;
+    }
+
     /// Reads everything from the device, in one go.
     pub(super) fn read(self) -> WindowNumbers {
         let tokens_per_second = self.tokens as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
@@ -135,7 +140,10 @@ impl<B: Backend> Window<B> {
             let read = of_tasks.map(|(task, it)| (task, it.over_updates(next())));
             (name, read.collect())
         });
-        let measures = measures.collect();
+        let mut measures: MeasuredNumbers = measures.collect();
+        if let Some(scales) = noise_scales(&measures) {
+            measures.insert(NOISE_SCALE.into(), scales);
+        }
         let mut gradient_norms = self.surgery.norms();
         if self.gradient_norm.is_some() {
             gradient_norms.insert("update".into(), next());
@@ -149,6 +157,16 @@ impl<B: Backend> Window<B> {
             tokens_per_second,
         }
     }
+}
+
+/// The noise scale of each task whose gradients were compared: means are divided, not quotients averaged.
+fn noise_scales(measures: &MeasuredNumbers) -> Option<TaskMap<f64>> {
+    let signals = measures.get(GRADIENT_SIGNAL.name)?;
+    let noises = measures.get(GRADIENT_NOISE.name)?;
+    let scales = signals
+        .iter()
+        .filter_map(|(task, signal)| Some((*task, noises.get(task)? / signal)));
+    Some(scales.collect())
 }
 
 fn gather<B: Backend>(

@@ -26,6 +26,32 @@ pub struct AdamWConfig {
     pub eps: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
+    /// What decays.
+    #[serde(default, skip_serializing_if = "DecayedParameters::is_all")]
+    pub weight_decay_on: DecayedParameters,
+}
+
+/// `optimizer.weight-decay-on`: which parameters decay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecayedParameters {
+    /// All, as in the course's optimiser.
+    #[default]
+    All,
+    /// Matrices alone: biases and the gains of LayerNorm, which are vectors, stay, as in BERT's own optimiser and
+    /// `transformers.Trainer`.
+    Matrices,
+}
+
+impl DecayedParameters {
+    fn is_all(&self) -> bool {
+        *self == DecayedParameters::All
+    }
+
+    /// Whether a parameter with so many dimensions decays.
+    fn has(self, dimensions: usize) -> bool {
+        self == DecayedParameters::All || dimensions > 1
+    }
 }
 
 impl Default for AdamWConfig {
@@ -35,6 +61,7 @@ impl Default for AdamWConfig {
             beta2: 0.999,
             eps: 1e-6,
             weight_decay: 0.0,
+            weight_decay_on: DecayedParameters::All,
         }
     }
 }
@@ -206,7 +233,12 @@ impl<B: TrainBackend, F: Fn(ParamId) -> f64> ModuleMapper<B> for Collect<'_, B, 
             beta2,
             eps,
             weight_decay,
+            weight_decay_on,
         } = optimizer.config;
+        let weight_decay = match weight_decay_on.has(D) {
+            true => weight_decay,
+            false => 0.0,
+        };
         let steps = optimizer.steps.entry(id).or_insert(0);
         *steps += 1;
         let t = f64::from(*steps);
@@ -363,6 +395,7 @@ mod tests {
         beta2: 0.999,
         eps: 1e-2,
         weight_decay: 0.1,
+        weight_decay_on: DecayedParameters::All,
     };
 
     #[test]
@@ -385,6 +418,35 @@ mod tests {
         }
         let untouched: f64 = module.untouched.val().into_scalar();
         assert_eq!(untouched, 2.0, "no gradient, no step, no decay");
+    }
+
+    #[test]
+    fn vectors_need_not_decay() {
+        #[derive(Module, Debug)]
+        struct Layer<B: burn::tensor::backend::Backend> {
+            weight: Param<Tensor<B, 2>>,
+            bias: Param<Tensor<B, 1>>,
+        }
+        let device = Default::default();
+        let options = (&device, burn::tensor::DType::F64);
+        let layer = Layer::<B> {
+            weight: Param::from_tensor(Tensor::from_data([[2.0]], options)),
+            bias: Param::from_tensor(Tensor::from_data([2.0], options)),
+        };
+        // A gradient of zero moves nothing: what changes has decayed.
+        let loss = (layer.weight.val().sum() + layer.bias.val().sum()) * 0.0;
+        let gradients = GradientsParams::from_grads(loss.backward(), &layer);
+        let mut optimizer = AdamW::<B>::new(AdamWConfig {
+            weight_decay_on: DecayedParameters::Matrices,
+            ..CONFIG
+        });
+        let layer = optimizer.step(layer, gradients, None, |_| 0.5);
+        let (weight, bias): (f64, f64) = (
+            layer.weight.val().into_scalar(),
+            layer.bias.val().into_scalar(),
+        );
+        assert!((weight - 2.0 * (1.0 - 0.5 * 0.1)).abs() < 1e-12, "{weight}");
+        assert_eq!(bias, 2.0);
     }
 
     #[test]

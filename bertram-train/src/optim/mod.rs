@@ -3,7 +3,9 @@
 mod adamw;
 mod clip;
 mod learning_rate;
+mod module_rates;
 
-pub use adamw::{AdamW, AdamWConfig, AdamWState};
+pub use adamw::{AdamW, AdamWConfig, AdamWState, DecayedParameters};
 pub use clip::{global_norm, gradient_factor, scale_gradients};
 pub use learning_rate::{LearningRateSchedule, LrSchedule};
+pub use module_rates::ModuleRates;

@@ -36,6 +36,10 @@ pub struct TrainedModel<'a, B: Backend> {
     pub scores: &'a SplitScores,
     /// The epoch after which the model was best; 0 for one that was not trained.
     pub best_epoch: usize,
+    /// Whether these are the last weights of a run that exports an average of them.
+    pub last_weights: bool,
+    /// The overall score on dev rows that did not choose the weights, where others did.
+    pub unchosen: Option<f64>,
 }
 
 impl Settings {
@@ -69,6 +73,8 @@ pub fn export_model<B: Backend>(
         tasks: &tasks,
         scores: trained.scores,
         best_epoch: trained.best_epoch,
+        last_weights: trained.last_weights,
+        unchosen: trained.unchosen,
     });
     save_model_folder(
         dir,
@@ -146,6 +152,8 @@ pub fn export_run<B: Backend>(
             model: &folder.model,
             scores: &summary.dev,
             best_epoch: summary.best_epoch,
+            last_weights: false,
+            unchosen: summary.unchosen_overall(),
         },
     )
 }

@@ -24,7 +24,7 @@ use super::resume::check_unchanged;
 use super::start::{build_model, compute_as_trained, warn_of_preprocessing};
 use super::{PipelineError, TrainedModel, export_model, peak_memory_bytes};
 use crate::analysis::{Analysis, TaskAnalysis};
-use crate::config::Settings;
+use crate::config::{ExportedWeights, Settings};
 use crate::corpus::{
     DataFile, TaskCorpus, TaskData, data_files, read_corpus_again, tokenize_corpus,
 };
@@ -32,7 +32,8 @@ use crate::device::DeviceUse;
 use crate::evaluate::{EvaluationSet, evaluate, task_without_finite_logits};
 use crate::learner::Outcome;
 use crate::phase::{Phase, PhaseSeconds};
-use crate::run_folder::{CheckpointStore, RunError, RunFolder, write_json};
+use crate::run_folder::{CheckpointState, CheckpointStore, RunError, RunFolder, write_json};
+use crate::selection::CrossSelected;
 
 /// What a finished run says of itself: `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,22 @@ pub struct Summary {
     pub dev: SplitScores,
     /// The epoch whose model is exported.
     pub best_epoch: usize,
+    /// Whether that was chosen on dev.
+    #[serde(default, skip_serializing_if = "ExportedWeights::is_best")]
+    pub exported: ExportedWeights,
+    /// Updates that its model had made; unknown of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_update: Option<usize>,
+    /// With `data.select-share`: scores on the part of dev that chose it, and on the part that did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<ScoredParts>,
+    /// What the run scores where each half of dev chooses for the other; not with `data.select-share`, and unknown of older
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross_selected: Option<CrossSelected>,
+    /// Scores on dev of the last weights themselves, where an average of them is exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_weights: Option<SplitScores>,
     /// Scores on further dev files, as `mnli-mismatched`; they choose no epoch and are in no mean.
     #[serde(default, skip_serializing_if = "FurtherScores::is_empty")]
     pub further: FurtherScores,
@@ -82,6 +99,31 @@ pub struct Summary {
     pub versions: Versions,
     /// Data files with their hashes.
     pub data: Vec<DataFile>,
+}
+
+/// Scores on the two [`parts`](crate::selection::parts) of dev.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoredParts {
+    /// On the rows that chose the epoch: too high by what chance gave it.
+    pub chosen_on: SplitScores,
+    /// On the others.
+    pub held_out: SplitScores,
+}
+
+impl Summary {
+    /// The overall score on dev rows that did not choose the exported weights, where others did.
+    pub fn unchosen_overall(&self) -> Option<f64> {
+        unchosen_overall(self.parts.as_ref(), self.cross_selected.as_ref())
+    }
+}
+
+fn unchosen_overall(
+    parts: Option<&ScoredParts>,
+    cross_selected: Option<&CrossSelected>,
+) -> Option<f64> {
+    let held_out = parts.map(|parts| parts.held_out.overall);
+    let crosswise = cross_selected.filter(|it| it.evaluations > 1);
+    held_out.or(crosswise.map(|it| it.overall))
 }
 
 /// Scores of tasks on dev files beside their own, by `TASK-FILES`.
@@ -140,6 +182,8 @@ pub fn finish<B: Kernels>(
     // Before the test splits, which may take long and which nothing but their files needs.
     clock.enter(Phase::Exporting);
     let state = &outcome.state;
+    let parts = scored_parts(&settings, state);
+    let cross_selected = cross_selected(&settings, state);
     export_model(
         &run.model(),
         &TrainedModel {
@@ -151,8 +195,29 @@ pub fn finish<B: Kernels>(
             model: &model,
             scores: &scores,
             best_epoch: state.best.as_ref().map_or(0, |best| best.epoch),
+            last_weights: false,
+            unchosen: unchosen_overall(parts.as_ref(), cross_selected.as_ref()),
         },
     )?;
+    if state.last_weights.is_some() {
+        let fresh = build_model(&settings, &config, config.init::<B>(device), device);
+        let last = store.load_last(fresh, device)?;
+        export_model(
+            &run.last_model(),
+            &TrainedModel {
+                settings: &settings,
+                info: &info,
+                run: &run.name(),
+                config: &config,
+                tokenizer: &tokenizer,
+                model: &last,
+                scores: state.last_weights.as_ref().unwrap_or(&scores),
+                best_epoch: state.parts.last().map_or(0, |last| last.epoch),
+                last_weights: true,
+                unchosen: None,
+            },
+        )?;
+    }
     write_json(&run.analysis(), &analysis)?;
     if settings.data.test_limit != Some(0) {
         clock.enter_part(Phase::Predicting, Split::Test.name());
@@ -180,6 +245,11 @@ pub fn finish<B: Kernels>(
         run: run.name(),
         dev: scores,
         best_epoch: state.best.as_ref().map_or(0, |best| best.epoch),
+        exported: settings.train.export,
+        best_update: state.best.as_ref().and_then(|best| best.update),
+        parts,
+        cross_selected,
+        last_weights: state.last_weights.clone(),
         further,
         epochs: settings.train.epochs,
         updates: state.updates,
@@ -209,6 +279,29 @@ pub fn finish<B: Kernels>(
     }
     clock.end();
     Ok(summary)
+}
+
+/// The scores of the exported model on the two parts of dev, where one of them chose it.
+fn scored_parts(settings: &Settings, state: &CheckpointState) -> Option<ScoredParts> {
+    settings.data.select_share?;
+    let best = state.best.as_ref()?.update?;
+    let of_best = state.parts.iter().rev().find(|it| it.update == best)?;
+    let [chosen_on, held_out] = of_best.scores.clone();
+    Some(ScoredParts {
+        chosen_on,
+        held_out,
+    })
+}
+
+/// What a run without parts of its own scores by halves.
+fn cross_selected(settings: &Settings, state: &CheckpointState) -> Option<CrossSelected> {
+    if settings.data.select_share.is_some() {
+        return None;
+    }
+    match settings.train.export {
+        ExportedWeights::Best => CrossSelected::of(&state.parts, settings.train.best_metric),
+        ExportedWeights::Last => state.parts.last().map(CrossSelected::unchosen),
+    }
 }
 
 /// Reads the model that a finished run exported; it computes as it was trained.

@@ -13,7 +13,9 @@ mod start;
 
 pub use evaluation::{EVALUATION_KEYS, settings_to_evaluate};
 pub use export::{TrainedModel, export_model, export_run, open_trained};
-pub use finish::{FurtherScores, Summary, Versions, finish, load_trained, predict_split};
+pub use finish::{
+    FurtherScores, ScoredParts, Summary, Versions, finish, load_trained, predict_split,
+};
 pub(crate) use finish::{SplitPredictions, is_whole, limit_test, save_predictions};
 pub use fit::check_fit;
 pub use memory::peak_memory_bytes;

@@ -25,8 +25,13 @@ use crate::weighting::LossWeighting;
 /// hashes are compared.
 pub const RESUMABLE_KEYS: &[&str] = &[
     "train.epochs",
+    "train.max-updates",
+    "train.evaluate-every",
     "train.learning-rate",
     "train.head-learning-rate",
+    "train.layer-decay",
+    "train.embeddings-learning-rate",
+    "tasks.*.head-learning-rate",
     "train.weighting-learning-rate",
     "train.early-stopping",
     "train.log-every",
@@ -82,7 +87,10 @@ pub fn resume<B: AutodiffBackend>(
             evaluations: state.evaluations_since_best,
         });
     }
-    if finished && state.epoch > settings.train.epochs {
+    let all_made = |most: usize| state.updates >= most;
+    if finished
+        && (state.epoch > settings.train.epochs || settings.train.max_updates.is_some_and(all_made))
+    {
         return Err(PipelineError::Finished(run.path().to_owned()));
     }
     if state.best.is_some() {

@@ -12,6 +12,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::prepare::{Prepared, prepare_timed};
 use super::{BURN_VERSION, PipelineError, Place, write_text};
+use crate::average::Average;
 use crate::config::{RandomModel, Settings};
 use crate::device::DeviceWatch;
 use crate::epoch::schedule;
@@ -138,6 +139,7 @@ pub(super) fn update_state<B: AutodiffBackend>(
         uncertainty: (train.loss_weighting == LossWeighting::Uncertainty)
             .then(|| Uncertainty::new(tasks, train.weighting_learning_rate, device)),
         loss_scale: (train.precision == Precision::F16).then(LossScale::default),
+        average: train.average_config().map(Average::new),
     }
 }
 

@@ -4,13 +4,9 @@
 //! gradient.
 
 use bertram_core::task::TaskId;
-use bertram_kernels::{KernelKind, Kernels, TrainBackend};
-use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param};
-use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
-use burn::tensor::backend::AutodiffBackend;
 use serde::Serialize;
 
+use crate::average::AveragedModel;
 use crate::measure::MeasureKind;
 
 /// Mean divergence of the model from its teacher.
@@ -55,78 +51,8 @@ impl BregmanConfig {
     }
 }
 
-/// A copy of the model that follows it: `teacher <- beta teacher + (1 - beta) model` after each update.
+/// The teacher: after each update `teacher <- beta teacher + (1 - beta) model`.
 ///
 /// With `beta = 0` it is the iterate that the next update starts from, the basic version. One gradient step from there
 /// the divergence has no gradient but through dropout, which the teacher has not.
-pub struct Teacher<B: AutodiffBackend, M: AutodiffModule<B>> {
-    module: M::InnerModule,
-}
-
-impl<B: AutodiffBackend, M: AutodiffModule<B>> Teacher<B, M> {
-    /// A teacher that is the model as it is.
-    pub fn of(model: &M) -> Self {
-        Self {
-            module: model.valid(),
-        }
-    }
-
-    /// A teacher with weights of its own, from a checkpoint. Their parameter ids must be the model's.
-    pub fn from_module(module: M::InnerModule) -> Self {
-        Self { module }
-    }
-
-    /// The teacher's weights.
-    pub fn module(&self) -> &M::InnerModule {
-        &self.module
-    }
-}
-
-impl<B: TrainBackend, M: AutodiffModule<B>> Teacher<B, M> {
-    /// Follows the model.
-    pub fn follow(self, model: &M, beta: f64, kernels: KernelKind) -> Self {
-        if beta == 0.0 {
-            return Self::of(model);
-        }
-        let mut values = GradientsParams::new();
-        model.visit(&mut Values {
-            values: &mut values,
-        });
-        Self {
-            module: self.module.map(&mut Follow {
-                values,
-                beta,
-                kernels,
-            }),
-        }
-    }
-}
-
-/// The model's parameters by id, shared and not copied.
-struct Values<'a> {
-    values: &'a mut GradientsParams,
-}
-
-impl<B: AutodiffBackend> ModuleVisitor<B> for Values<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        self.values
-            .register::<B::InnerBackend, D>(param.id, param.val().inner());
-    }
-}
-
-struct Follow {
-    values: GradientsParams,
-    beta: f64,
-    kernels: KernelKind,
-}
-
-impl<B: Kernels> ModuleMapper<B> for Follow {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let (id, tensor, mapper) = param.consume();
-        let followed = match self.values.remove::<B, D>(id) {
-            Some(value) => self.kernels.moving_average(tensor, value, self.beta),
-            None => tensor,
-        };
-        Param::from_mapped_value(id, followed, mapper)
-    }
-}
+pub type Teacher<B, M> = AveragedModel<B, M>;

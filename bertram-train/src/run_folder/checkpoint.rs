@@ -12,17 +12,22 @@ use serde::{Deserialize, Serialize};
 
 use super::window::WindowState;
 use super::{RunError, read_json, sums, write_json};
+use crate::average::Average;
 use crate::loss_scale::LossScale;
 use crate::optim::{AdamW, AdamWConfig, AdamWState};
 use crate::phase::PhaseSeconds;
 use crate::regulariser::Teacher;
+use crate::selection::EvaluatedParts;
 use crate::step::UpdateState;
 
 /// The best evaluation of a run so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BestSoFar {
-    /// The epoch after which it was made, counted from 1.
+    /// The epoch after which (or, with `train.evaluate-every`, in which) it was made, counted from 1.
     pub epoch: usize,
+    /// Updates made by then; unknown of older versions.
+    #[serde(default)]
+    pub update: Option<usize>,
     /// Its scores on dev.
     pub scores: SplitScores,
 }
@@ -39,6 +44,18 @@ pub struct CheckpointState {
     pub updates: usize,
     /// The best evaluation so far.
     pub best: Option<BestSoFar>,
+    /// Updates that had been made at the last evaluation.
+    #[serde(default)]
+    pub evaluated_at: Option<usize>,
+    /// What each evaluation said of the two parts of dev, so that one part can choose and the other score.
+    #[serde(default)]
+    pub parts: Vec<EvaluatedParts>,
+    /// Scores of the weights themselves at the last evaluation, where an average of them is what is evaluated.
+    #[serde(default)]
+    pub last_weights: Option<SplitScores>,
+    /// Updates in the average of the weights.
+    #[serde(default)]
+    pub averaged_updates: u32,
     /// Evaluations since the best one.
     pub evaluations_since_best: usize,
     /// Seconds spent in training and evaluation.
@@ -89,6 +106,7 @@ impl CheckpointState {
             ("optimizer_steps", &self.optimizer_steps),
             ("surgery_steps", &self.surgery_steps),
             ("weighting_steps", &self.weighting_steps),
+            ("averaged_updates", &vec![self.averaged_updates]),
         ];
         // Each optimiser makes at most one step an update.
         for (key, steps) in steps {
@@ -133,6 +151,7 @@ pub struct Checkpoint<B: AutodiffBackend> {
 
 const MODEL: &str = "model.safetensors";
 const TEACHER: &str = "teacher.safetensors";
+const AVERAGE: &str = "average.safetensors";
 const LOG_VARIANCES: &str = "log_variances.safetensors";
 const MAIN_OPTIMIZER: &str = "";
 const SURGERY_OPTIMIZER: &str = "surgery_";
@@ -177,7 +196,8 @@ impl CheckpointStore {
         self
     }
 
-    /// Writes a checkpoint and deletes the oldest beyond those kept. `is_best` says that `model` is the best one so far;
+    /// Writes a checkpoint and deletes the oldest beyond those kept. `is_best` says that `model` (its average, where there is
+    /// one) is the best one so far;
     /// else that of the last checkpoint still is, where [`CheckpointState::best`] says that there is one.
     pub fn save<B: AutodiffBackend>(
         &self,
@@ -203,8 +223,13 @@ impl CheckpointStore {
         }
         self.make_folder()?;
         std::fs::create_dir(&partial).map_err(RunError::io(&partial))?;
+        // What was evaluated is the average, from its first update on.
+        let evaluated = match update_state.average.as_ref().and_then(Average::model) {
+            Some(_) => AVERAGE,
+            None => MODEL,
+        };
         let best = match (is_best, &state.best) {
-            (true, _) => Some(partial.join(MODEL)),
+            (true, _) => Some(partial.join(evaluated)),
             (false, Some(_)) => Some(self.best()?),
             (false, None) => None,
         };
@@ -238,6 +263,12 @@ impl CheckpointStore {
         }
         if let Some(teacher) = &update_state.teacher {
             save_tensors(&partial.join(TEACHER), teacher.module())?;
+        }
+        if let Some(average) = &update_state.average
+            && let Some(model) = average.model()
+        {
+            save_tensors(&partial.join(AVERAGE), model)?;
+            state.averaged_updates = average.updates();
         }
         if let Some(uncertainty) = &update_state.uncertainty {
             let numbers = uncertainty.log_variances();
@@ -331,6 +362,16 @@ impl CheckpointStore {
             loss_scale: fresh
                 .loss_scale
                 .map(|fresh| state.loss_scale.unwrap_or(fresh)),
+            average: fresh
+                .average
+                .map(|average| -> Result<_, RunError> {
+                    if state.averaged_updates == 0 {
+                        return Ok(average);
+                    }
+                    let module = load_tensors(&folder.join(AVERAGE), model.valid(), device)?;
+                    Ok(average.restored(module, state.averaged_updates))
+                })
+                .transpose()?,
         };
         Ok(Checkpoint {
             model,
@@ -358,6 +399,22 @@ impl CheckpointStore {
                     .into(),
             }),
         }
+    }
+
+    /// Reads the weights of the newest checkpoint, which no evaluation has chosen, into a model of the same shape.
+    ///
+    /// # Errors
+    /// [`RunError::Malformed`] where there is no checkpoint; those of reading.
+    pub fn load_last<B: Backend>(
+        &self,
+        model: MultitaskModel<B>,
+        device: &B::Device,
+    ) -> Result<MultitaskModel<B>, RunError> {
+        let newest = self.newest()?.ok_or_else(|| RunError::Malformed {
+            path: self.folder.clone(),
+            message: "holds no checkpoint".into(),
+        })?;
+        Ok(load_tensors(&newest.join(MODEL), model, device)?)
     }
 
     /// Reads the best model so far into a model of the same shape.
@@ -655,6 +712,7 @@ mod tests {
                 updates,
                 best: (updates > 0).then(|| BestSoFar {
                     epoch: 1,
+                    update: Some(updates),
                     scores: scores.clone(),
                 }),
                 ..CheckpointState::default()
@@ -742,6 +800,7 @@ mod tests {
             let state = CheckpointState {
                 best: Some(BestSoFar {
                     epoch: 1,
+                    update: None,
                     scores: SplitScores { tasks: TaskMap::new(), overall: score, mean: score },
                 }),
                 seconds,

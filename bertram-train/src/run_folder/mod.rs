@@ -9,6 +9,7 @@
 //! checkpoints/         resumable checkpoints, and the best model so far
 //! base/                what training started from: encoder config and tokenizer
 //! model/               the export: encoder, tokenizer, heads
+//! model-last/          beside an average of the weights: the last weights themselves
 //! predictions/         the course's leaderboard files
 //! analysis.json        where the exported model is right and wrong on dev
 //! summary.json         scores and cost
@@ -406,6 +407,11 @@ impl RunFolder {
     /// `model/`.
     pub fn model(&self) -> PathBuf {
         self.path.join("model")
+    }
+
+    /// `model-last/`: the last weights themselves, of a run that exports an average of them.
+    pub fn last_model(&self) -> PathBuf {
+        self.path.join("model-last")
     }
 
     /// `predictions/`.

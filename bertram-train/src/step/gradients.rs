@@ -7,11 +7,13 @@ use burn::tensor::backend::Backend;
 use bertram_core::task::MultitaskModel;
 use bertram_kernels::TrainBackend;
 
+use super::noise::SquaredNorms;
 use super::{TaskPart, Updater};
 use crate::loss_scale::{LOSS_SCALE, OVERFLOWS};
 use crate::measure::Measure;
 use crate::merge::add;
 use crate::objective::objective;
+use crate::optim::global_norm;
 use crate::weighting::LOSS_WEIGHT;
 
 /// What a part's backward passes leave.
@@ -27,11 +29,13 @@ pub(super) struct PartGradients<B: Backend> {
 }
 
 impl<B: TrainBackend> Updater<B> {
-    /// The mean loss of a part's batches, and the gradients of their mean objective times the task's weight.
+    /// The mean loss of a part's batches, and the gradients of their mean objective times the task's weight. With
+    /// `diagnostics` the gradients of several batches are compared: the noise scale.
     pub(super) fn part_gradients(
         &self,
         model: &MultitaskModel<B>,
         part: &TaskPart<B>,
+        diagnostics: bool,
     ) -> Option<PartGradients<B::InnerBackend>> {
         let settings = &self.settings;
         let weight = settings.weights.get(&part.task).copied().unwrap_or(1.0);
@@ -46,6 +50,7 @@ impl<B: TrainBackend> Updater<B> {
         let mut weight_gradients = GradientsAccumulator::new();
         let mut mean: Option<Tensor<B::InnerBackend, 1>> = None;
         let mut measures = Vec::new();
+        let mut norms = SquaredNorms::default();
         let mut tokens = 0;
         let scale = self.state.loss_scale;
         let loss_scale = scale.map_or(1.0, |scale| scale.factor());
@@ -68,6 +73,13 @@ impl<B: TrainBackend> Updater<B> {
                 weight_gradients.accumulate(uncertainty.log_variances(), own);
             }
             let gradients = GradientsParams::from_grads(gradients, model);
+            if diagnostics && part.batches.len() > 1 {
+                let norm = global_norm::<B, _>(model, &gradients, kernels);
+                // As if it were the only batch, and not one of several that are averaged.
+                if let Some(norm) = norm.map(|norm| norm / (share * loss_scale)) {
+                    norms.add(norm, batch.examples);
+                }
+            }
             sum = Some(match sum.take() {
                 Some(sum) => add::<B, _>(model, sum, gradients, kernels),
                 None => gradients,
@@ -79,6 +91,11 @@ impl<B: TrainBackend> Updater<B> {
         }
         let loss = mean?;
         let mut gradients = sum.unwrap_or_default();
+        if diagnostics && part.batches.len() > 1 {
+            let norm = global_norm::<B, _>(model, &gradients, kernels);
+            let estimates = norm.and_then(|norm| norms.estimates(norm / loss_scale));
+            measures.extend(estimates.into_iter().flatten());
+        }
         let mut weight_gradients = self
             .state
             .uncertainty

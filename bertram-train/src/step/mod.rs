@@ -2,8 +2,10 @@
 
 mod gradients;
 mod methods;
+mod noise;
 
 pub use methods::UpdateMethods;
+pub use noise::{GRADIENT_NOISE, GRADIENT_SIGNAL, NOISE_SCALE};
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,11 +20,12 @@ use rand::SeedableRng;
 use serde_json::{Map, Value, json};
 
 use crate::aggregator::{AggregatorConfig, GradientAggregator, Gram, Reduction, Scope, StepRng};
+use crate::average::Average;
 use crate::finite::{FiniteGuard, NotFinite};
 use crate::loss_scale::{self, LossScale};
 use crate::measure::{Measure, Measured, MeasuredNumbers};
 use crate::merge::{TaskGradients, add, combine, gram};
-use crate::optim::{AdamW, AdamWConfig, global_norm, gradient_factor};
+use crate::optim::{AdamW, AdamWConfig, ModuleRates, global_norm, gradient_factor};
 use crate::read::read_scalar;
 use crate::regulariser::{Regulariser, RegulariserSettings, Teacher};
 use crate::schedule::{Merge, OptimizerSlot};
@@ -35,6 +38,8 @@ pub struct UpdateSettings {
     pub learning_rate: f64,
     /// Peak learning rate of the heads.
     pub head_learning_rate: f64,
+    /// Rates that parts of the model have of their own.
+    pub module_rates: ModuleRates,
     /// Bound of the global gradient norm; 0 for none.
     pub max_grad_norm: f64,
     /// Weight of each task's objective; 1 where absent.
@@ -59,6 +64,8 @@ pub struct UpdateState<B: AutodiffBackend> {
     pub uncertainty: Option<Uncertainty<B>>,
     /// Scale of the losses, where gradients need one.
     pub loss_scale: Option<LossScale>,
+    /// The average of the weights, where one is kept.
+    pub average: Option<Average<B>>,
 }
 
 impl<B: AutodiffBackend> UpdateState<B> {
@@ -70,6 +77,7 @@ impl<B: AutodiffBackend> UpdateState<B> {
             teacher: None,
             uncertainty: None,
             loss_scale: None,
+            average: None,
         }
     }
 }
@@ -158,6 +166,8 @@ pub struct Updater<B: AutodiffBackend> {
     state: UpdateState<B>,
     methods: UpdateMethods<B>,
     encoder_params: HashSet<ParamId>,
+    /// Peak learning rates.
+    rates: HashMap<ParamId, f64>,
     guard: FiniteGuard<B::InnerBackend>,
 }
 
@@ -186,7 +196,12 @@ impl<B: TrainBackend> Updater<B> {
         }
         let mut ids = ParamIds(HashSet::new());
         Module::<B>::visit(&model.encoder, &mut ids);
+        let rates =
+            settings
+                .module_rates
+                .of(model, settings.learning_rate, settings.head_learning_rate);
         Self {
+            rates,
             methods,
             settings,
             state,
@@ -280,7 +295,7 @@ impl<B: TrainBackend> Updater<B> {
                 && self.settings.aggregator.reduction == Reduction::Sum);
         let apart = plan.parts.len() > 1 && (plan.log_diagnostics || !sums);
         for part in plan.parts {
-            let Some(done) = self.part_gradients(&model, part) else {
+            let Some(done) = self.part_gradients(&model, part, plan.log_diagnostics) else {
                 continue;
             };
             losses.push((part.task, done.loss));
@@ -339,21 +354,13 @@ impl<B: TrainBackend> Updater<B> {
             uncertainty.step(weight_gradients.grads(), sign.as_ref(), plan.lr_factor);
         }
 
-        let (encoder_rate, head_rate) = (
-            self.settings.learning_rate * plan.lr_factor,
-            self.settings.head_learning_rate * plan.lr_factor,
-        );
-        let encoder_params = &self.encoder_params;
+        let rates = &self.rates;
         let optimizer = match (plan.optimizer, &mut self.state.surgery_optimizer) {
             (OptimizerSlot::Surgery, Some(surgery)) => surgery,
             _ => &mut self.state.optimizer,
         };
         let model = optimizer.step(model, gradients, factor.as_ref(), |id| {
-            if encoder_params.contains(&id) {
-                encoder_rate
-            } else {
-                head_rate
-            }
+            rates.get(&id).copied().unwrap_or(0.0) * plan.lr_factor
         });
         if let (Some(teacher), Some(config)) = (
             self.state.teacher.take(),
@@ -361,6 +368,9 @@ impl<B: TrainBackend> Updater<B> {
         ) {
             let beta = config.beta_at(plan.number, self.settings.updates);
             self.state.teacher = Some(teacher.follow(&model, beta, kernels));
+        }
+        if let Some(average) = &mut self.state.average {
+            average.add(&model, plan.number, self.settings.updates, kernels);
         }
         (output.gradient_norm, output.merged) = (gradient_norm, merged);
         (model, output)

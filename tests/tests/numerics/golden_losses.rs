@@ -7,7 +7,6 @@ use bertram_core::encoder::Pooling;
 use bertram_core::head::{HeadConfig, HeadKind, Threshold};
 use bertram_core::loss::{LossKind, LossOptions};
 use bertram_core::task::{Inputs, LabelKind, Metric, TaskConfig, TaskHead, TaskId, TaskSpec};
-use burn::backend::ndarray::NdArrayDevice;
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::{DType, Tensor, TensorData};
 use serde_json::Value;
@@ -22,7 +21,7 @@ fn floats(value: &Value) -> Vec<f64> {
 
 fn tensor<const D: usize>(values: Vec<f64>, shape: [usize; D]) -> Tensor<B, D> {
     let data = TensorData::new(values, shape);
-    Tensor::from_data(data, (&NdArrayDevice::Cpu, DType::F64))
+    Tensor::from_data(data, (&super::ndarray_for_f64(), DType::F64))
 }
 
 fn config(case: &Value, classes: usize) -> TaskConfig {
@@ -72,7 +71,7 @@ fn every_loss_and_option() {
         let rows = shape[0] as usize;
         let columns = shape.get(1).map_or(1, |columns| *columns as usize);
         let config = config(case, columns);
-        let device = NdArrayDevice::Cpu;
+        let device = super::ndarray_for_f64();
         let inputs: Vec<Tensor<B, 2>> = (case["inputs"].as_array().expect("inputs").iter())
             .map(|input| tensor(floats(input), [rows, columns]).require_grad())
             .collect();

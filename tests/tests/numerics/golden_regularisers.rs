@@ -315,6 +315,7 @@ fn smart_case<B: AutodiffBackend>(
 #[test]
 fn smart_in_f64() {
     let sizes = ["real-size", "large"];
+    super::ndarray_for_f64();
     smart_matches::<Autodiff<NdArray<f64>>>("ndarray f64", DType::F64, &sizes, 1e-9);
 }
 
@@ -357,6 +358,7 @@ fn r_drop_matches<B: AutodiffBackend>(backend: &str, dtype: DType, tolerance: f6
 
 #[test]
 fn r_drop() {
+    super::ndarray_for_f64();
     r_drop_matches::<Autodiff<NdArray<f64>>>("ndarray f64", DType::F64, 1e-9);
     r_drop_matches::<Autodiff<Flex>>("flex", DType::F32, 1e-5);
     r_drop_matches::<Autodiff<NdArray>>("ndarray", DType::F32, 1e-5);

@@ -245,6 +245,7 @@ impl<B: TrainBackend> Case<B> {
         UpdateSettings {
             learning_rate: number(&section["rate"]),
             head_learning_rate: number(&section["head_rate"]),
+            module_rates: Default::default(),
             max_grad_norm: 0.0,
             weights: Default::default(),
             aggregator: AggregatorConfig::default(),

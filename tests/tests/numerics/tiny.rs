@@ -37,9 +37,14 @@ impl<B: Backend> ModuleMapper<B> for Fill {
             TensorData::new(fill, [shape.num_elements()]),
             &tensor.device(),
         );
-        // Vectors are norms and biases: they stay near what they are.
-        let value =
-            (tensor.detach() + fill.reshape(shape) * if D == 1 { 0.02 } else { 0.3 }).detach();
+        let fill = fill.reshape(shape);
+        // Vectors are norms and biases: they stay near what they are. Of matrices nothing stays: their random numbers, however
+        // small, would turn a gradient that is almost 0 to the other side, which SMART's linf ascent makes a whole step.
+        let value = match D {
+            1 => tensor.detach() + fill * 0.02,
+            _ => fill * 0.3,
+        };
+        let value = value.detach();
         Param::from_mapped_value(id, value.set_require_grad(true), mapper)
     }
 }
@@ -49,6 +54,7 @@ pub fn pcgrad(rate: f64, updates: usize, regularisers: RegulariserSettings) -> U
     UpdateSettings {
         learning_rate: rate,
         head_learning_rate: rate,
+        module_rates: Default::default(),
         max_grad_norm: 1.0,
         weights: HashMap::new(),
         aggregator: AggregatorConfig {

@@ -247,6 +247,7 @@ fn parameters_with<B: TrainBackend>(
     let settings = UpdateSettings {
         learning_rate: 1e-3,
         head_learning_rate: 1e-3,
+        module_rates: Default::default(),
         max_grad_norm: 0.0,
         weights: HashMap::new(),
         aggregator: AggregatorConfig::default(),

@@ -40,6 +40,17 @@ const AGGREGATOR_STREAM: u64 = 1;
 
 type Events<B> = SupervisedTrainingEventProcessor<Components<B>>;
 
+/// Why an epoch's updates were not all made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    /// Somebody asked to stop; the run can go on.
+    Stopped,
+    /// No evaluation was better for long enough.
+    NoBetter,
+    /// `train.max-updates` are made.
+    MaxUpdates,
+}
+
 pub(super) struct TrainLoop<B: AutodiffBackend> {
     settings: Settings,
     tasks: Arc<[TaskData]>,
@@ -54,7 +65,8 @@ pub(super) struct TrainLoop<B: AutodiffBackend> {
     clock: PhaseClock,
     stop: StopFlag,
     rates: LearningRateSchedule,
-    updates_per_epoch: usize,
+    /// Updates of the whole run, if nothing stops it early.
+    updates: usize,
     last_evaluation_seconds: f64,
     /// The model was just found the best so far, which the next checkpoint is to say.
     best_is_new: bool,
@@ -102,6 +114,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             UpdateSettings {
                 learning_rate: train.learning_rate,
                 head_learning_rate: train.head_learning_rate,
+                module_rates: settings.module_rates(),
                 max_grad_norm: train.max_grad_norm,
                 weights: settings
                     .tasks
@@ -110,7 +123,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                     .collect(),
                 aggregator: settings.aggregator,
                 regularisers: settings.regulariser.clone(),
-                updates: train.epochs * updates_per_epoch,
+                updates: train.updates(updates_per_epoch),
             },
             methods,
             update_state,
@@ -127,7 +140,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             rates: LearningRateSchedule::new(
                 train.lr_schedule,
                 train.warmup,
-                train.epochs * updates_per_epoch,
+                train.updates(updates_per_epoch),
             ),
             store: CheckpointStore::new(run.checkpoints(), train.keep_checkpoints)
                 .with_config(settings.to_toml()),
@@ -141,7 +154,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             watch,
             clock,
             stop,
-            updates_per_epoch,
+            updates: train.updates(updates_per_epoch),
             last_evaluation_seconds: 0.0,
             best_is_new: false,
             started: Instant::now(),
@@ -171,7 +184,7 @@ impl<B: TrainBackend> TrainLoop<B> {
         events: &mut Events<B>,
     ) -> Result<bool, TrainError> {
         let epochs = self.settings.train.epochs;
-        while self.state.epoch <= epochs {
+        while self.state.epoch <= epochs && !self.is_done() {
             // Before an epoch's first update, too: on a GPU the first of all takes as long as its kernels to compile.
             if self.stop.is_set() {
                 return Ok(true);
@@ -194,18 +207,28 @@ impl<B: TrainBackend> TrainLoop<B> {
             if self.encode_rows(model, events) {
                 return Ok(true);
             }
-            if self.updates(&epoch, model, events)? {
+            let paused = self.updates(&epoch, model, events)?;
+            if paused == Some(Pause::Stopped) {
                 return Ok(true);
             }
-            if self.state.epoch >= epochs && !self.updater.has_stepped() {
+            let ends = self.state.epoch >= epochs || self.state.updates >= self.updates;
+            if ends && !self.updater.has_stepped() {
                 return Err(TrainError::NothingLearnt {
                     updates: self.state.updates,
                 });
             }
+            if paused == Some(Pause::NoBetter) {
+                continue;
+            }
             events.process_train(LearnerEvent::EndEpoch(self.state.epoch));
             self.clock.enter(Phase::Evaluating);
-            self.evaluate(model, events)?;
+            self.evaluate_once(model, events)?;
             self.watch.look();
+            if paused == Some(Pause::MaxUpdates) {
+                // In the middle of an epoch: with more updates the run goes on from here.
+                self.checkpoint(model)?;
+                return Ok(false);
+            }
             self.score_training_rows(model, events)?;
             self.state.epoch += 1;
             self.state.updates_in_epoch = 0;
@@ -219,18 +242,23 @@ impl<B: TrainBackend> TrainLoop<B> {
         Ok(false)
     }
 
+    /// Whether all updates are made and the model after them is evaluated.
+    fn is_done(&self) -> bool {
+        self.state.updates >= self.updates && self.state.evaluated_at == Some(self.state.updates)
+    }
+
     fn early_stop(&self) -> bool {
         let patience = self.settings.train.early_stopping;
         patience > 0 && self.state.evaluations_since_best >= patience
     }
 
-    /// The updates of an epoch that are not yet made. Gives whether it was stopped.
+    /// The updates of an epoch that are not yet made. Gives why they were not all made, where they were not.
     fn updates(
         &mut self,
         epoch: &Epoch,
         model: &mut Option<MultitaskModel<B>>,
         events: &mut Events<B>,
-    ) -> Result<bool, TrainError> {
+    ) -> Result<Option<Pause>, TrainError> {
         let tasks = self.tasks.clone();
         std::thread::scope(|scope| {
             let batches = epoch.prefetch(scope, &tasks, self.state.updates_in_epoch);
@@ -245,16 +273,39 @@ impl<B: TrainBackend> TrainLoop<B> {
         batches: Receiver<Vec<HostPart>>,
         model: &mut Option<MultitaskModel<B>>,
         events: &mut Events<B>,
-    ) -> Result<bool, TrainError> {
+    ) -> Result<Option<Pause>, TrainError> {
         let train = self.settings.train.clone();
         // What was gathered since the last logged step of an epoch that goes on: its next line is to say the same.
         let mut window = match self.state.window.take() {
             Some(window) => Window::resumed(&window, &self.device),
             None => Window::new(),
         };
-        let begun = Instant::now();
+        let mut begun = Instant::now();
         let seconds_before = self.state.training_seconds;
         while self.state.updates_in_epoch < epoch.updates.len() {
+            if self.state.updates >= self.updates {
+                self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
+                self.state.window = window.state();
+                return Ok(Some(Pause::MaxUpdates));
+            }
+            if self.evaluation_is_due() {
+                self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
+                let evaluating = Instant::now();
+                self.state.window = window.state();
+                self.clock.enter(Phase::Evaluating);
+                self.evaluate_once(model, events)?;
+                self.checkpoint(model)?;
+                self.state.window = None;
+                self.clock.enter(Phase::Training);
+                if self.early_stop() {
+                    return Ok(Some(Pause::NoBetter));
+                }
+                if self.stop.is_set() {
+                    return Ok(Some(Pause::Stopped));
+                }
+                begun += evaluating.elapsed();
+                window.pause(evaluating.elapsed());
+            }
             // A thread that is gone before its last batches has panicked; the scope says so.
             let Ok(parts) = batches.recv() else {
                 break;
@@ -268,7 +319,8 @@ impl<B: TrainBackend> TrainLoop<B> {
             let update = &epoch.updates[self.state.updates_in_epoch];
             let parts = parts.into_iter().map(|part| self.to_device(part));
             let parts: Vec<TaskPart<B>> = parts.collect();
-            let last = self.state.updates_in_epoch + 1 == epoch.updates.len();
+            let last = self.state.updates_in_epoch + 1 == epoch.updates.len()
+                || number + 1 == self.updates;
             let shown = (number + 1).is_multiple_of(train.log_every) || last;
             let lr_factor = self.rates.factor(number);
             let plan = UpdatePlan {
@@ -319,16 +371,28 @@ impl<B: TrainBackend> TrainLoop<B> {
             if self.stop.is_set() {
                 self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
                 self.checkpoint_after(model, &parts, &window)?;
-                return Ok(true);
+                return Ok(Some(Pause::Stopped));
             }
             let due = train.checkpoint_every > 0
                 && self.state.updates.is_multiple_of(train.checkpoint_every);
-            if due && !last {
+            // An evaluation leaves a checkpoint of its own.
+            if due && !last && !self.evaluation_is_due() {
                 self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
                 self.checkpoint_after(model, &parts, &window)?;
             }
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    /// Whether an evaluation in the middle of an epoch is due and was not made yet: a run that was stopped before it makes
+    /// it when it goes on.
+    fn evaluation_is_due(&self) -> bool {
+        let every = self.settings.train.evaluate_every;
+        every.is_some_and(|every| {
+            self.state.updates_in_epoch > 0
+                && self.state.updates.is_multiple_of(every)
+                && self.state.evaluated_at != Some(self.state.updates)
+        })
     }
 
     /// A part on the device, with the vectors of a frozen encoder.
@@ -373,7 +437,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             "kind": "train",
             "epoch": self.state.epoch,
             "update": self.state.updates,
-            "updates": self.settings.train.epochs * self.updates_per_epoch,
+            "updates": self.updates,
         });
         if let Some(line) = line.as_object_mut() {
             line.extend(numbers.fields());
@@ -471,11 +535,18 @@ impl<B: TrainBackend> TrainLoop<B> {
 
     fn seconds_left(&self) -> f64 {
         let epochs = self.settings.train.epochs;
-        let updates_left = (epochs * self.updates_per_epoch).saturating_sub(self.state.updates);
-        let evaluations_left = (epochs + 1).saturating_sub(self.state.epoch);
+        let updates_left = self.updates.saturating_sub(self.state.updates);
+        let within_epochs = |updates: usize| {
+            let every = self.settings.train.evaluate_every;
+            every.map_or(0, |every| updates / every)
+        };
+        let evaluations_left =
+            (epochs + 1).saturating_sub(self.state.epoch) + within_epochs(updates_left);
         let made = self.state.updates.max(1) as f64;
         // Evaluations are in `seconds`, too; until the first one is made they are unknown.
-        let evaluations_made = self.state.epoch.saturating_sub(1) as f64;
+        let evaluations_made =
+            self.state.epoch.saturating_sub(1) + within_epochs(self.state.updates);
+        let evaluations_made = evaluations_made as f64;
         let training =
             (self.state.seconds - evaluations_made * self.last_evaluation_seconds).max(0.0);
         updates_left as f64 * training / made

@@ -15,14 +15,17 @@ use burn::train::{EventProcessorTraining, LearnerEvent, TrainingItem};
 use serde_json::{Value, json};
 
 use super::{Events, TrainLoop};
+use crate::average::Average;
+use crate::config::ExportedWeights;
 use crate::epoch::{Epoch, task_streams};
 use crate::evaluate::{EvaluationSet, evaluate_by, split_logits, task_without_finite_logits};
 use crate::finite::{NotFinite, NotFiniteValue};
 use crate::frozen::Rows;
 use crate::learner::series::SeriesItem;
 use crate::learner::session::{TrainError, dev_series_name};
-use crate::run_folder::BestSoFar;
+use crate::run_folder::{BestSoFar, CheckpointState};
 use crate::schedule::Order;
+use crate::selection::{EvaluatedParts, HALF, scores_of_parts};
 
 impl<B: TrainBackend> TrainLoop<B> {
     fn place(&self) -> Place {
@@ -138,7 +141,20 @@ impl<B: TrainBackend> TrainLoop<B> {
         false
     }
 
-    /// Scores the whole dev split of every task; keeps the model if it is the best so far.
+    /// [`evaluate`](Self::evaluate), where that was not done since the last update.
+    pub(super) fn evaluate_once(
+        &mut self,
+        model: &Option<MultitaskModel<B>>,
+        events: &mut Events<B>,
+    ) -> Result<(), TrainError> {
+        match self.state.evaluated_at == Some(self.state.updates) && self.state.best.is_some() {
+            true => Ok(()),
+            false => self.evaluate(model, events),
+        }
+    }
+
+    /// Scores the whole dev split of every task; keeps the model if it is the best so far. Where the weights are averaged, it
+    /// is their average that counts, and the weights themselves are scored beside it.
     pub(super) fn evaluate(
         &mut self,
         model: &Option<MultitaskModel<B>>,
@@ -149,8 +165,10 @@ impl<B: TrainBackend> TrainLoop<B> {
         };
         let begun = Instant::now();
         self.check_finite()?;
-        let valid = model.valid();
-        self.check_weights(&valid)?;
+        let last = model.valid();
+        self.check_weights(&last)?;
+        let average = self.updater.state().average.as_ref();
+        let average = average.and_then(Average::model).cloned();
         let tasks = self.tasks.clone();
         let sets: Vec<EvaluationSet<'_>> = tasks
             .iter()
@@ -158,6 +176,13 @@ impl<B: TrainBackend> TrainLoop<B> {
             .collect();
         let place = self.place();
         let total: usize = self.tasks.iter().map(|task| task.dev.len()).sum();
+        if average.is_some() {
+            let (scores, _) = self.scores(&last, &sets, events, Rows::Dev);
+            let line = self.dev_line("dev_last_weights", &scores);
+            self.log(&line)?;
+            self.state.last_weights = Some(scores);
+        }
+        let valid = average.unwrap_or(last);
         let (scores, logits) = self.scores(&valid, &sets, events, Rows::Dev);
         if let Some(task) = task_without_finite_logits(&logits) {
             return Err(self.diverged(NotFinite {
@@ -170,18 +195,15 @@ impl<B: TrainBackend> TrainLoop<B> {
         self.last_evaluation_seconds = begun.elapsed().as_secs_f64();
         self.state.seconds = self.seconds();
 
-        let mut line = json!({
-            "kind": "dev",
-            "epoch": self.state.epoch,
-            "update": self.state.updates,
-            "seconds": self.state.seconds,
-        });
-        if let (Some(line), Ok(Value::Object(scores))) =
-            (line.as_object_mut(), serde_json::to_value(&scores))
-        {
-            line.extend(scores);
-        }
+        let line = self.dev_line("dev", &scores);
         self.log(&line)?;
+        let share = self.settings.data.select_share;
+        let of_parts = scores_of_parts(&sets, &logits, share.unwrap_or(HALF));
+        // Of a run with two parts of dev, one chooses.
+        let chosen_by = self.settings.train.best_metric.of(match share {
+            Some(_) => &of_parts[0],
+            None => &scores,
+        });
         if let Some(tensorboard) = &mut self.tensorboard {
             for set in &sets {
                 let task = set.config.task;
@@ -201,22 +223,62 @@ impl<B: TrainBackend> TrainLoop<B> {
             scores.overall
         );
 
-        let watched = &self.settings.train.best_metric;
-        let best = self.state.best.as_ref();
         // Where no task has dev rows no epoch is better than another, and the last has learned most.
-        let better = scores.tasks.is_empty()
-            || best.is_none_or(|best| watched.of(&scores) > watched.of(&best.scores));
-        if better {
+        let better =
+            scores.tasks.is_empty() || self.best_score().is_none_or(|best| chosen_by > best);
+        self.state.evaluations_since_best = match better {
+            true => 0,
+            false => self.state.evaluations_since_best + 1,
+        };
+        if better || self.settings.train.export == ExportedWeights::Last {
             self.best_is_new = true;
             self.state.best = Some(BestSoFar {
                 epoch: self.state.epoch,
+                update: Some(self.state.updates),
                 scores,
             });
-            self.state.evaluations_since_best = 0;
-        } else {
-            self.state.evaluations_since_best += 1;
         }
+        self.state.parts.push(EvaluatedParts {
+            epoch: self.state.epoch,
+            update: self.state.updates,
+            chosen_by,
+            scores: of_parts,
+        });
+        self.state.evaluated_at = Some(self.state.updates);
         Ok(())
+    }
+
+    /// The best score so far of those by which evaluations are chosen.
+    fn best_score(&self) -> Option<f64> {
+        let CheckpointState { best, parts, .. } = &self.state;
+        let metric = self.settings.train.best_metric;
+        // The best of a run that an older version began is not among the evaluations that have parts.
+        let older = best.as_ref().filter(|best| {
+            let same = |it: &EvaluatedParts| Some(it.update) == best.update;
+            !parts.iter().any(same)
+        });
+        let older = older.map(|best| metric.of(&best.scores));
+        parts
+            .iter()
+            .map(|it| it.chosen_by)
+            .chain(older)
+            .reduce(f64::max)
+    }
+
+    /// A line of `metrics.jsonl` with the scores of an evaluation.
+    fn dev_line(&self, kind: &str, scores: &SplitScores) -> Value {
+        let mut line = json!({
+            "kind": kind,
+            "epoch": self.state.epoch,
+            "update": self.state.updates,
+            "seconds": self.state.seconds,
+        });
+        if let (Some(line), Ok(Value::Object(scores))) =
+            (line.as_object_mut(), serde_json::to_value(scores))
+        {
+            line.extend(scores);
+        }
+        line
     }
 }
 

@@ -14,7 +14,8 @@ use bertram_core::task::{
 };
 use serde::Serialize;
 
-use crate::config::Settings;
+use crate::average::AverageKind;
+use crate::config::{ExportedWeights, Settings};
 use crate::run_folder::RunInfo;
 
 /// What a card tells.
@@ -29,6 +30,10 @@ pub(super) struct CardFacts<'a> {
     /// Scores on dev.
     pub(super) scores: &'a SplitScores,
     pub(super) best_epoch: usize,
+    /// Whether these are the last weights of a run that exports an average of them.
+    pub(super) last_weights: bool,
+    /// The overall score on dev rows that did not choose the weights, where others did.
+    pub(super) unchosen: Option<f64>,
 }
 
 /// The card's text. No path of the machine that wrote it is in it.
@@ -204,6 +209,35 @@ fn front_matter(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     writeln!(card, "---\n")
 }
 
+/// Which weights they are, and how they were chosen.
+fn weights(facts: &CardFacts<'_>, epoch: usize) -> String {
+    let train = &facts.settings.train;
+    let what = match train.average {
+        Some(AverageKind::Ema) if !facts.last_weights => "an exponential moving average of those",
+        Some(AverageKind::Swa) if !facts.last_weights => "the mean of those of many updates, taken",
+        _ => "those",
+    };
+    let place = match train.evaluate_every {
+        Some(_) => format!("in epoch {epoch} of {}", train.epochs),
+        None => format!("after epoch {epoch} of {}", train.epochs),
+    };
+    let chosen = match train.export {
+        _ if facts.last_weights => "the last of the run".to_owned(),
+        ExportedWeights::Last => "the last of the run, whatever dev said".to_owned(),
+        ExportedWeights::Best => {
+            let rows = match facts.settings.data.select_share {
+                Some(share) => format!("{:.0} % of the dev rows", share * 100.0),
+                None => "dev".to_owned(),
+            };
+            format!(
+                "the best by the {} score on {rows}",
+                train.best_metric.name()
+            )
+        }
+    };
+    format!("Its weights are {what} {place}, {chosen}")
+}
+
 fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     let encode = &facts.encode;
     writeln!(card, "# {}\n", facts.run)?;
@@ -213,11 +247,7 @@ fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     );
     let best = match facts.best_epoch {
         0 => "It was not trained".to_owned(),
-        epoch => format!(
-            "Its weights are those after epoch {epoch} of {}, the best by the {} score on dev",
-            facts.settings.train.epochs,
-            facts.settings.train.best_metric.name()
-        ),
+        epoch => weights(facts, epoch),
     };
     writeln!(
         card,
@@ -347,10 +377,23 @@ fn training(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
 
 fn limits(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     writeln!(card, "\n## Limits\n")?;
-    writeln!(
-        card,
-        "- The scores are those of the dev rows that chose the epoch: rows never seen may score lower."
-    )?;
+    let chosen = facts.settings.train.export == ExportedWeights::Best && !facts.last_weights;
+    match (facts.unchosen, chosen) {
+        (Some(overall), _) => writeln!(
+            card,
+            "- The scores are those of the dev rows that chose the weights: rows never seen may score lower. Where some dev \
+             rows choose and others score, the overall score is {overall:.3} in place of {:.3}.",
+            facts.scores.overall
+        )?,
+        (None, true) => writeln!(
+            card,
+            "- The scores are those of the dev rows that chose the epoch: rows never seen may score lower."
+        )?,
+        (None, false) => writeln!(
+            card,
+            "- The weights were not chosen on dev; how they were trained may have been."
+        )?,
+    }
     writeln!(
         card,
         "- What it knows is what its training data shows: other domains, other languages and longer texts are untried."

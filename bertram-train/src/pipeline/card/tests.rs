@@ -84,6 +84,8 @@ fn card(config: &str) -> String {
         tasks: &tasks,
         scores: &scores(),
         best_epoch: 2,
+        last_weights: false,
+        unchosen: None,
     });
     assert!(!text.contains("/home"), "{text}");
     text

@@ -1,0 +1,45 @@
+"""Writes the reference values of the averages' golden test.
+
+    pip install torch
+    python tests/golden/averages/export.py
+
+Made with python 3.11, torch 2.9.1, in f64: `torch.optim.swa_utils.AveragedModel`, whose exponential average is
+`get_ema_multi_avg_fn(decay)` and whose plain mean is its default, over the weights of an SGD run. `start` is the first update
+that is averaged, counted from 1.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+HERE = Path(__file__).resolve().parent
+torch.set_default_dtype(torch.float64)
+UPDATES, WIDTH = 12, 3
+
+
+def run(start, **how):
+    torch.manual_seed(1)
+    model = torch.nn.Linear(WIDTH, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    average = AveragedModel(model, **how)
+    weights, averages = [], []
+    for update in range(1, UPDATES + 1):
+        loss = (model(torch.randn(5, WIDTH)) - torch.randn(5, 1)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if update >= start:
+            average.update_parameters(model)
+        weights.append(model.weight.detach().flatten().tolist())
+        averages.append(average.module.weight.detach().flatten().tolist() if update >= start else None)
+    return {"start": start, "weights": weights, "averages": averages}
+
+
+cases = {
+    "ema": {"decay": 0.9, **run(1, multi_avg_fn=get_ema_multi_avg_fn(0.9))},
+    "ema-late": {"decay": 0.75, **run(6, multi_avg_fn=get_ema_multi_avg_fn(0.75))},
+    "swa": run(9),
+}
+(HERE / "averages.json").write_text(json.dumps(cases) + "\n")
