@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::simd::vectorised;
 use super::tensor::{all_f32, contiguous, from_values, primitive, tensor, values, values_mut};
+use super::touched::Touched;
 use crate::{AdamWStep, Moments, composed};
 
 /// Elements that a thread takes at once: the pass is bound by memory, and small parameters stay on one thread.
@@ -38,6 +39,36 @@ impl Step {
             shrink: step.shrink as f32,
         }
     }
+}
+
+vectorised! {
+/// [`update`] of rows whose gradient is 0, which is not read.
+fn update_without_gradient(
+    parameter: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    width: usize,
+    step: Step,
+) {
+    let moments = first.chunks_mut(width).zip(second.chunks_mut(width));
+    for (parameter, (first, second)) in parameter.chunks_mut(width).zip(moments) {
+        if zero(first) && zero(second) {
+            if step.shrink != 1.0 {
+                for parameter in parameter {
+                    *parameter *= step.shrink;
+                }
+            }
+            continue;
+        }
+        let moments = first.iter_mut().zip(second);
+        for (parameter, (first, second)) in parameter.iter_mut().zip(moments) {
+            let (m, v) = (*first * step.beta1, *second * step.beta2);
+            *first = if m.abs() < f32::MIN_POSITIVE { 0.0 } else { m };
+            *second = if v < f32::MIN_POSITIVE { 0.0 } else { v };
+            *parameter = (*parameter - m / (v.sqrt() + step.eps) * step.rate) * step.shrink;
+        }
+    }
+}
 }
 
 vectorised! {
@@ -119,24 +150,53 @@ pub(super) fn step<const D: usize>(
             from_values(vec![0.0; shape.num_elements()], shape)
         }),
     };
-    if factor < 0.0 {
-        let moments = Moments {
-            first: tensor(first),
-            second: tensor(second),
-        };
-        return (tensor(parameter), moments);
+    if factor >= 0.0 {
+        let width = parameter.shape().iter().last().copied().unwrap_or(1).max(1);
+        let rows = (BLOCK / width).max(1);
+        let touched = Touched::of(&gradient).filter(|touched| touched.width() == width);
+        let blocks = values_mut(&mut parameter)
+            .par_chunks_mut(rows * width)
+            .zip(values(&gradient).par_chunks(rows * width))
+            .zip(values_mut(&mut first).par_chunks_mut(rows * width))
+            .zip(values_mut(&mut second).par_chunks_mut(rows * width));
+        let step = Step::new(step, factor);
+        blocks
+            .enumerate()
+            .for_each(|(block, (((parameter, gradient), first), second))| {
+                let Some(touched) = &touched else {
+                    return update(parameter, gradient, first, second, width, step);
+                };
+                let begin = block * rows;
+                let mut done = 0;
+                for row in touched.between(begin, begin + rows) {
+                    let from = (row - begin) * width;
+                    let (skipped, own) = (done..from, from..from + width);
+                    done = own.end;
+                    update_without_gradient(
+                        &mut parameter[skipped.clone()],
+                        &mut first[skipped.clone()],
+                        &mut second[skipped],
+                        width,
+                        step,
+                    );
+                    update(
+                        &mut parameter[own.clone()],
+                        &gradient[own.clone()],
+                        &mut first[own.clone()],
+                        &mut second[own],
+                        width,
+                        step,
+                    );
+                }
+                update_without_gradient(
+                    &mut parameter[done..],
+                    &mut first[done..],
+                    &mut second[done..],
+                    width,
+                    step,
+                );
+            });
     }
-    let step = Step::new(step, factor);
-    let width = parameter.shape().iter().last().copied().unwrap_or(1).max(1);
-    let block = (BLOCK / width).max(1) * width;
-    let blocks = values_mut(&mut parameter)
-        .par_chunks_mut(block)
-        .zip(values(&gradient).par_chunks(block))
-        .zip(values_mut(&mut first).par_chunks_mut(block))
-        .zip(values_mut(&mut second).par_chunks_mut(block));
-    blocks.for_each(|(((parameter, gradient), first), second)| {
-        update(parameter, gradient, first, second, width, step);
-    });
     let moments = Moments {
         first: tensor(first),
         second: tensor(second),

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::simd::{dot, mul_add, vectorised};
 use super::tensor::{all_f32, contiguous, from_values, primitive, tensor, values, values_mut};
+use super::touched::Touched;
 use crate::composed;
 
 /// Elements of a block: a block of each of several gradients fits into a thread's cache, where it is read once for every
@@ -79,7 +80,12 @@ pub(super) fn inner_products<const D: usize>(tensors: &[Tensor<Flex, D>]) -> Vec
         .collect();
     let slices: Vec<&[f32]> = tensors.iter().map(values).collect();
     let length = slices.first().map_or(0, |slice| slice.len());
-    let blocks: Vec<Vec<f64>> = (0..length.div_ceil(BLOCK))
+    // A block in which no gradient has touched a row adds 0.
+    let blocks: Vec<usize> = match Touched::of_all(&tensors) {
+        Some(touched) => touched.blocks(BLOCK),
+        None => (0..length.div_ceil(BLOCK)).collect(),
+    };
+    let blocks: Vec<Vec<f64>> = blocks
         .into_par_iter()
         .map(|block| {
             let range = block * BLOCK..length.min((block + 1) * BLOCK);
@@ -116,8 +122,19 @@ pub(super) fn weighted_sum<const D: usize>(
         return Some(tensor(sum));
     }
     let slices: Vec<&[f32]> = others.iter().map(values).collect();
+    let all: Vec<FlexTensor> = others.iter().cloned().chain([sum.clone()]).collect();
+    let touched = Touched::of_all(&all);
+    // What else holds the sum would have it copied.
+    drop(all);
+    let reads = touched.as_ref().map(|touched| touched.blocks(BLOCK));
     let blocks = values_mut(&mut sum).par_chunks_mut(BLOCK).enumerate();
     blocks.for_each(|(block, sum)| {
+        if reads
+            .as_ref()
+            .is_some_and(|reads| reads.binary_search(&block).is_err())
+        {
+            return;
+        }
         if *first != 1.0 {
             scale(sum, *first);
         }
@@ -125,6 +142,9 @@ pub(super) fn weighted_sum<const D: usize>(
             add_scaled(sum, &slice[block * BLOCK..][..sum.len()], *factor);
         }
     });
+    if let Some(touched) = touched {
+        touched.note(&sum);
+    }
     Some(tensor(sum))
 }
 

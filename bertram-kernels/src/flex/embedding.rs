@@ -9,6 +9,7 @@ use burn::tensor::{Int, Tensor, TensorMetadata};
 
 use super::graph::register;
 use super::tensor::{all_f32, contiguous, from_values, matrix_dims, primitive, tensor, values};
+use super::touched::Touched;
 use crate::composed;
 
 /// What the backward pass needs.
@@ -37,17 +38,15 @@ impl Backward<Flex, 1> for Embedding {
         let [_, width] = matrix_dims(&gradient);
         // Fresh zeros cost nothing until they are touched: most rows are not, here or in the optimiser.
         let mut of_table = vec![0.0; entries * width];
-        for (id, row) in ids.into_iter().zip(values(&gradient).chunks_exact(width)) {
+        for (&id, row) in ids.iter().zip(values(&gradient).chunks_exact(width)) {
             let sum = &mut of_table[id * width..][..width];
             for (sum, value) in sum.iter_mut().zip(row) {
                 *sum += value;
             }
         }
-        register(
-            gradients,
-            to_table,
-            Some(from_values(of_table, [entries, width].into())),
-        );
+        let of_table = from_values(of_table, [entries, width].into());
+        Touched::new(ids, width).note(&of_table);
+        register(gradients, to_table, Some(of_table));
     }
 }
 

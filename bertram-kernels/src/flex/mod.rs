@@ -20,6 +20,7 @@ mod simd;
 mod tensor;
 #[cfg(test)]
 mod tests;
+mod touched;
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::{Autodiff, Flex};

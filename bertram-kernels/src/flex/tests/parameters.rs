@@ -3,6 +3,8 @@
 use burn::backend::Flex;
 use burn::tensor::{Tensor, TensorData};
 
+use super::super::tensor::{from_values, primitive, tensor};
+use super::super::touched::Touched;
 use super::super::{adamw, combine};
 use super::{SIZES, assert_close, matrix};
 use crate::{AdamWStep, Moments, composed};
@@ -235,4 +237,76 @@ fn moving_averages() {
     let shared = matrix(1, [3, 200]).inner();
     combine::moving_average(shared.clone(), matrix(2, [3, 200]).inner(), 0.5);
     assert_eq!(host(shared), host(matrix(1, [3, 200]).inner()));
+}
+
+/// A gradient of a table, with the rows it has touched noted and not.
+fn table_gradient(seed: usize, rows: &[usize], shape: [usize; 2]) -> [Tensor<Flex, 2>; 2] {
+    let numbers: Vec<f32> = matrix(seed, shape)
+        .inner()
+        .into_data()
+        .to_vec()
+        .expect("f32");
+    let mut values = vec![0.0; shape[0] * shape[1]];
+    for &row in rows {
+        let own = row * shape[1]..(row + 1) * shape[1];
+        values[own.clone()].copy_from_slice(&numbers[own]);
+    }
+    let dense = from_values(values, shape.into());
+    let noted = from_values(super::super::tensor::values(&dense).to_vec(), shape.into());
+    Touched::new(rows.to_vec(), shape[1]).note(&noted);
+    [noted, dense].map(tensor)
+}
+
+fn bits<const D: usize>(tensor: &Tensor<Flex, D>) -> Vec<u32> {
+    let values: Vec<f32> = tensor.to_data().to_vec().expect("f32");
+    values.into_iter().map(f32::to_bits).collect()
+}
+
+/// Blocks of sums and of the optimiser have more rows than these tables, or less: both are tried.
+#[test]
+fn noted_rows_change_no_bit() {
+    for shape in [[900, 40], [37, 19], [2000, 33]] {
+        let last = shape[0] - 1;
+        let ones = table_gradient(1, &[0, 3, 4, last / 2], shape);
+        let others = table_gradient(2, &[3, last], shape);
+        let [noted, dense] = [0, 1].map(|way| {
+            let pair = [ones[way].clone(), others[way].clone()];
+            combine::inner_products(&pair)
+                .iter()
+                .map(bits)
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(noted, dense, "products of {shape:?}");
+        let [noted, dense] = [0, 1].map(|way| {
+            let terms = vec![(ones[way].clone(), 0.5), (others[way].clone(), 2.0)];
+            combine::weighted_sum(terms).expect("terms")
+        });
+        assert_eq!(bits(&noted), bits(&dense), "sum of {shape:?}");
+        // Of the sum, too, it is known what was touched.
+        assert!(Touched::of(&primitive(noted.clone())).is_some());
+        let norms = [&noted, &dense].map(|sum| bits(&combine::inner_products(&[sum.clone()])[0]));
+        assert_eq!(norms[0], norms[1]);
+
+        for shrink in [1.0, 0.9] {
+            let step = AdamWStep {
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-6,
+                rate: 1e-2,
+                shrink,
+            };
+            let after = [0, 1].map(|way| {
+                let (mut parameter, mut moments) = (matrix(5, shape).inner(), None);
+                // The second step finds moments in rows that it does not touch.
+                for gradient in [&ones[way], &others[way]] {
+                    let (next, its_moments) =
+                        adamw::step(parameter, gradient.clone(), None, moments, &step);
+                    (parameter, moments) = (next, Some(its_moments));
+                }
+                let moments = moments.expect("moments");
+                [parameter, moments.first, moments.second].map(|it| bits(&it))
+            });
+            assert_eq!(after[0], after[1], "AdamW of {shape:?}");
+        }
+    }
 }
