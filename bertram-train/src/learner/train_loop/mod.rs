@@ -54,7 +54,7 @@ pub(super) struct TrainLoop<B: AutodiffBackend> {
     clock: PhaseClock,
     stop: StopFlag,
     rates: LearningRateSchedule,
-    updates_per_epoch: usize,
+    updates_of_run: usize,
     last_evaluation_seconds: f64,
     /// The model was just found the best so far, which the next checkpoint is to say.
     best_is_new: bool,
@@ -92,10 +92,8 @@ impl<B: TrainBackend> TrainLoop<B> {
             Ok(tensorboard) => tensorboard,
             Err(error) => return (model, Err(error.into())),
         };
-        let updates_per_epoch = Epoch::plan_by(&*schedule, &settings, &tasks, 1, &TaskMap::new())
-            .updates
-            .len();
-        if updates_per_epoch == 0 && train.epochs > 0 {
+        let updates_of_run = Epoch::updates_of_run(&*schedule, &settings, &tasks);
+        if updates_of_run == 0 && train.epochs > 0 {
             return (model, Err(TrainError::NoBatches));
         }
         let mut updater = Updater::with_methods(
@@ -110,7 +108,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                     .collect(),
                 aggregator: settings.aggregator,
                 regularisers: settings.regulariser.clone(),
-                updates: train.epochs * updates_per_epoch,
+                updates: updates_of_run,
             },
             methods,
             update_state,
@@ -124,11 +122,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             FrozenVectors::new(kept, train.eval_batch_size, device.clone())
         });
         let mut training = Self {
-            rates: LearningRateSchedule::new(
-                train.lr_schedule,
-                train.warmup,
-                train.epochs * updates_per_epoch,
-            ),
+            rates: LearningRateSchedule::new(train.lr_schedule, train.warmup, updates_of_run),
             store: CheckpointStore::new(run.checkpoints(), train.keep_checkpoints)
                 .with_config(settings.to_toml()),
             updater,
@@ -141,7 +135,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             watch,
             clock,
             stop,
-            updates_per_epoch,
+            updates_of_run,
             last_evaluation_seconds: 0.0,
             best_is_new: false,
             started: Instant::now(),
@@ -333,11 +327,14 @@ impl<B: TrainBackend> TrainLoop<B> {
 
     /// A part on the device, with the vectors of a frozen encoder.
     fn to_device(&self, part: HostPart) -> TaskPart<B> {
-        let rows: Vec<Vec<usize>> = part.batches.iter().map(|it| it.rows.clone()).collect();
+        let batches = part.batches.iter();
+        let rows: Vec<_> = batches
+            .map(|it| (it.rows.clone(), it.swapped.clone()))
+            .collect();
         let mut part = part.to_device::<B>(&self.device);
         if let Some(frozen) = &self.frozen {
-            for (batch, rows) in part.batches.iter_mut().zip(rows) {
-                let pooled = frozen.of(part.task, Rows::Train, &rows);
+            for (batch, (rows, swapped)) in part.batches.iter_mut().zip(rows) {
+                let pooled = frozen.of(part.task, Rows::Train, &rows, &swapped);
                 batch.pooled = pooled.map(Tensor::from_inner);
             }
         }
@@ -373,7 +370,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             "kind": "train",
             "epoch": self.state.epoch,
             "update": self.state.updates,
-            "updates": self.settings.train.epochs * self.updates_per_epoch,
+            "updates": self.updates_of_run,
         });
         if let Some(line) = line.as_object_mut() {
             line.extend(numbers.fields());
@@ -471,7 +468,7 @@ impl<B: TrainBackend> TrainLoop<B> {
 
     fn seconds_left(&self) -> f64 {
         let epochs = self.settings.train.epochs;
-        let updates_left = (epochs * self.updates_per_epoch).saturating_sub(self.state.updates);
+        let updates_left = self.updates_of_run.saturating_sub(self.state.updates);
         let evaluations_left = (epochs + 1).saturating_sub(self.state.epoch);
         let made = self.state.updates.max(1) as f64;
         // Evaluations are in `seconds`, too; until the first one is made they are unknown.
