@@ -420,7 +420,11 @@ fn swapped_weighted_rows_in_batches_of_tokens_resume_to_the_same_bits() {
         ("of rows", "train.batch-tokens=0"),
         ("of all labels", "tasks.same.label-shares=[1, 1]"),
     ] {
-        finish(train_weighted(dir.path(), &path(name), &["train.epochs=1", set]));
+        finish(train_weighted(
+            dir.path(),
+            &path(name),
+            &["train.epochs=1", set],
+        ));
         let weights = bytes(&path(name), "model/model.safetensors");
         assert!(!runs.contains(&weights), "{name}");
         runs.push(weights);
