@@ -32,9 +32,8 @@ impl<B: Backend> Default for Vectors<B> {
 }
 
 impl<B: Kernels> Vectors<B> {
-    /// Sends those of the rows through the encoder that were not sent yet; each with whether its sentences change places.
-    /// `go_on` gets the number of them that are done,
-    /// and that of all, and says whether to go on.
+    /// Sends those of the rows through the encoder that were not sent yet; each comes with whether its sentences change places.
+    /// `go_on` gets the number of them that are done, and that of all, and says whether to go on.
     fn add(
         &mut self,
         model: &MultitaskModel<B>,
@@ -151,8 +150,8 @@ impl<B: Kernels> FrozenVectors<B> {
         self.tasks.get(&task).is_some()
     }
 
-    /// Computes what is not kept yet of the rows, each with whether its sentences change places. `go_on` gets the number of those that are done, and that of all, and says
-    /// whether to go on.
+    /// Computes what is not kept yet of the rows, each with whether its sentences change places. `go_on` gets the number of those
+    /// that are done, and that of all, and says whether to go on.
     pub(crate) fn add(
         &mut self,
         model: &MultitaskModel<B>,

@@ -4,9 +4,9 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use super::weighted_cosent;
 
-/// [`cosent`](super::cosent) of the similarity `|re + im|`, the sum of both parts of the normalised quotient of two complex vectors (Li & Li
-/// 2023, section 3.4, <https://arxiv.org/abs/2309.12871>; sentence-transformers' `AnglELoss`). Where a cosine nears 1 its
-/// gradient vanishes, that of the imaginary part does not.
+/// [`cosent`](super::cosent) of the similarity `|re + im|`, the sum of both parts of the normalised quotient of two complex
+/// vectors (Li & Li 2023, section 3.4, <https://arxiv.org/abs/2309.12871>; sentence-transformers' `AnglELoss`). Where a cosine
+/// nears 1 its gradient vanishes, that of the imaginary part does not.
 ///
 /// # Shapes
 ///

@@ -1093,7 +1093,7 @@ fn what_may_not_be_done_to_training_rows() {
         ),
         (
             "[tasks.para]\naugment = \"mixup\"\n",
-            "x.toml:2: tasks.para.augment: unknown variant `mixup`",
+            "x.toml:2: tasks.para.augment: unknown variant `mixup`, expected `swap`",
         ),
         (
             "[tasks.sts]\nlabel-shares = \"balanced\"\n",

@@ -1,5 +1,5 @@
-//! Losses and their gradients against PyTorch and sentence-transformers (`golden/losses/export.py` and `export_weights.py`), as a task's head
-//! computes them from its settings.
+//! Losses and their gradients against PyTorch and sentence-transformers (`golden/losses/export.py` and
+//! `export_weights.py`), as a task's head computes them from its settings.
 
 use std::sync::Arc;
 
