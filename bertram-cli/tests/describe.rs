@@ -203,3 +203,31 @@ fn what_a_run_would_refuse_is_refused() {
     );
     assert!(!stdout(&output).contains("90 %"), "{}", stdout(&output));
 }
+
+#[test]
+fn what_an_epoch_takes_of_each_label_is_said() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    write(dir.path());
+    let describe = |sets: &[&str]| {
+        let sets = sets.iter().flat_map(|set| ["--set", *set]);
+        let args: Vec<&str> = CONFIG.into_iter().chain(sets).collect();
+        let text = stdout(&works(dir.path(), &args));
+        let said = text.lines().find(|line| line.contains("an epoch takes"));
+        said.unwrap_or_default().to_owned()
+    };
+    let balanced = "tasks.same.label-shares=balanced";
+    assert_eq!(
+        describe(&[balanced]),
+        "same: an epoch takes 8 of 12 rows (no 4, yes 4)"
+    );
+    assert_eq!(
+        describe(&["tasks.same.label-shares=[0.5, 1]", "data.limit=6"]),
+        "same: an epoch takes 6 of 12 rows, drawn of the 8 that label-shares leave (no 4, yes 4)"
+    );
+    let args = [&CONFIG[..], &["--format", "json", "--set", balanced]].concat();
+    let tasks: Value = serde_json::from_str(&stdout(&works(dir.path(), &args))).expect("JSON");
+    let splits = &tasks[0]["splits"];
+    assert_eq!(splits[0]["epoch"]["rows"], 8);
+    assert_eq!(splits[0]["epoch"]["counts"]["no"], 4);
+    assert!(splits[1].get("epoch").is_none(), "of training rows alone");
+}

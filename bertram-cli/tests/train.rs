@@ -221,17 +221,41 @@ const FROZEN: &[&str] = &[
 
 #[test]
 fn a_frozen_encoder_is_run_once_a_row_and_nothing_else_changes() {
+    // Seven updates of each task make an epoch: this is in the second.
+    frozen_changes_nothing(&[], 30);
+}
+
+/// Packed pairs that change places are other sequences, those that are encoded apart are not.
+const SWAPPED: &[&str] = &[
+    "--set",
+    "tasks={ sst = {}, para = { head = \"cross-encoder\" }, sts = { head = \"concat\" } }",
+    "--set",
+    "tasks.para.augment=swap",
+    "--set",
+    "tasks.sts.augment=swap",
+    "--set",
+    "train.batch-tokens=80",
+];
+
+#[test]
+fn so_it_is_where_sentences_change_places_and_batches_are_of_tokens() {
+    // About thirty updates make an epoch.
+    frozen_changes_nothing(SWAPPED, 45);
+}
+
+/// `update` is one in the middle of a later epoch.
+fn frozen_changes_nothing(more: &[&str], update: u64) {
     let dir = tempfile::tempdir().expect("temp dir");
     let path = |name: &str| dir.path().join(name);
     finish({
         let mut once = train(&path("once"), "flex");
-        once.args(FROZEN);
+        once.args(FROZEN).args(more);
         once
     });
     // Without dropout, and still row by row in every epoch.
     finish({
         let mut again = train(&path("again"), "flex");
-        again.args(FROZEN).args([
+        again.args(FROZEN).args(more).args([
             "--set",
             "model.frozen-dropout=true",
             "--set",
@@ -249,12 +273,12 @@ fn a_frozen_encoder_is_run_once_a_row_and_nothing_else_changes() {
     let killed = path("killed");
     let mut child = train(&killed, "flex")
         .args(FROZEN)
+        .args(more)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("bertram-cli starts");
-    // Seven updates of each task make an epoch: this is in the second.
-    wait_for_update(&mut child, &killed, 30);
+    wait_for_update(&mut child, &killed, update);
     child.kill().expect("SIGKILL");
     child.wait().expect("child ends");
     let mut resume = bertram();
@@ -263,6 +287,180 @@ fn a_frozen_encoder_is_run_once_a_row_and_nothing_else_changes() {
     finish(resume);
     assert_same_result(&path("once"), &killed);
     assert_same_metrics(&path("once"), &killed);
+}
+
+/// Two tasks of pairs whose rows have weights, in one file that only training has; their sentences change places, labels are
+/// balanced afresh for each epoch, and batches are of tokens.
+fn write_weighted(dir: &Path) {
+    std::fs::write(
+        dir.join("weighted.toml"),
+        "[model.random]\nlayers = 1\nhidden-size = 32\nheads = 2\nintermediate-size = 64\nvocab-size = 200\n\
+         [data]\nlimit-draw = \"fresh\"\n\
+         [tasks.same]\ninputs = \"pair\"\nbinary = [\"no\", \"yes\"]\nhead = \"cross-encoder\"\nlimit = 100\n\
+         augment = \"swap\"\nlabel-shares = \"balanced\"\ntrain = \"same.csv\"\ndev = \"same-dev.csv\"\n\
+         columns = { weight = \"sure\" }\n\
+         [tasks.near]\ninputs = \"pair\"\nscore = [0, 4]\nhead = \"concat\"\naugment = \"swap\"\n\
+         train = \"near.csv\"\ndev = \"near-dev.csv\"\ncolumns = { weight = \"sure\" }\n\
+         [regulariser.r-drop]\ntasks = [\"same\"]\n\
+         [train]\nepochs = 3\nbatch-tokens = 96\nlearning-rate = 1e-3\nlr-schedule = \"linear\"\nlog-every = 5\ncheckpoint-every = 4\n",
+    )
+    .expect("written");
+    let words = ["cat", "dog", "fox", "hen", "cow"];
+    let table = |rows: usize, scores: bool, weights: bool| -> String {
+        let header = if weights { ",sure" } else { "" };
+        let mut text = format!("sentence1,sentence2,label{header}\n");
+        for row in 0..rows {
+            let (one, other) = (words[row % 5], words[row * 7 % 11 % 5]);
+            let more = "and so on ".repeat(row % 4);
+            let label = match (scores, one == other) {
+                (true, same) => {
+                    if same {
+                        "4"
+                    } else {
+                        "1"
+                    }
+                }
+                (false, true) => "yes",
+                (false, false) => "no",
+            };
+            let weight = if weights {
+                format!(",{}", [1.0, 0.25, 3.0, 0.5][row % 4])
+            } else {
+                String::new()
+            };
+            text.push_str(&format!(
+                "a {one} sleeps {more},here is a {other},{label}{weight}\n"
+            ));
+        }
+        text
+    };
+    for (name, scores) in [("same", false), ("near", true)] {
+        let write =
+            |file: String, text: String| std::fs::write(dir.join(file), text).expect("written");
+        write(format!("{name}.csv"), table(240, scores, true));
+        write(format!("{name}-dev.csv"), table(40, scores, false));
+    }
+}
+
+fn train_weighted(dir: &Path, out: &Path, more: &[&str]) -> Command {
+    let mut command = bertram();
+    command.args([
+        "train",
+        "--dashboard",
+        "plain",
+        "--backend",
+        "flex",
+        "--config",
+    ]);
+    command.arg(dir.join("weighted.toml")).arg("--out").arg(out);
+    for set in more {
+        command.args(["--set", set]);
+    }
+    command
+}
+
+#[test]
+fn swapped_weighted_rows_in_batches_of_tokens_resume_to_the_same_bits() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    write_weighted(dir.path());
+    let path = |name: &str| dir.path().join(name);
+    let (whole, killed) = (path("whole"), path("killed"));
+    finish(train_weighted(dir.path(), &whole, &[]));
+    let log = std::fs::read_to_string(whole.join("train.log")).expect("a log");
+    assert!(log.contains("same: label-shares leave"), "{log}");
+    let mut child = train_weighted(dir.path(), &killed, &[])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("bertram-cli starts");
+    let lines = metrics(&whole);
+    let of_kind = |kind: &'static str| lines.iter().filter(move |line| line["kind"] == kind);
+    let ends: Vec<u64> = of_kind("dev")
+        .filter_map(|line| line["update"].as_u64())
+        .collect();
+    let [first, second, last] = ends[..] else {
+        panic!("three epochs: {ends:?}");
+    };
+    // What the learning rate is planned over is what is made.
+    for line in of_kind("train") {
+        assert_eq!(line["updates"].as_u64(), Some(last), "{line}");
+    }
+    let rate = of_kind("train")
+        .last()
+        .and_then(|line| line["learning_rate"].as_f64());
+    assert!(
+        rate.is_some_and(|rate| rate > 0.0 && rate < 2e-3 / last as f64),
+        "{rate:?} of {last}"
+    );
+    wait_for_update(&mut child, &killed, first.midpoint(second));
+    child.kill().expect("SIGKILL");
+    child.wait().expect("child ends");
+    assert!(!killed.join("summary.json").exists());
+    let mut resume = bertram();
+    resume.args(["train", "--dashboard", "plain", "--resume"]);
+    resume.arg(&killed);
+    finish(resume);
+    let bytes = |run: &Path, file: &str| std::fs::read(run.join(file)).expect(file);
+    for file in ["model/model.safetensors", "model/heads.safetensors"] {
+        assert!(
+            bytes(&whole, file) == bytes(&killed, file),
+            "{file} differs"
+        );
+    }
+    assert_same_metrics(&whole, &killed);
+
+    // Weights, batches and shares each make another run.
+    let mut runs = Vec::new();
+    for (name, set) in [
+        ("as it is", "train.log-every=5"),
+        ("without weights", "tasks.same.columns={}"),
+        ("of rows", "train.batch-tokens=0"),
+        ("of all labels", "tasks.same.label-shares=[1, 1]"),
+    ] {
+        finish(train_weighted(
+            dir.path(),
+            &path(name),
+            &["train.epochs=1", set],
+        ));
+        let weights = bytes(&path(name), "model/model.safetensors");
+        assert!(!runs.contains(&weights), "{name}");
+        runs.push(weights);
+    }
+}
+
+#[test]
+fn weights_of_one_are_no_weights() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    write_weighted(dir.path());
+    let path = |name: &str| dir.path().join(name);
+    for name in ["same.csv", "near.csv"] {
+        let text = std::fs::read_to_string(path(name)).expect("rows");
+        let ones = text.lines().map(|line| match line.rsplit_once(',') {
+            Some((rest, "sure")) => format!("{rest},sure\n"),
+            Some((rest, _)) => format!("{rest},1.0\n"),
+            None => String::new(),
+        });
+        std::fs::write(path(name), ones.collect::<String>()).expect("written");
+    }
+    finish(train_weighted(
+        dir.path(),
+        &path("ones"),
+        &["train.epochs=1"],
+    ));
+    finish(train_weighted(
+        dir.path(),
+        &path("none"),
+        &[
+            "train.epochs=1",
+            "tasks.same.columns={}",
+            "tasks.near.columns={}",
+        ],
+    ));
+    for file in ["model/model.safetensors", "model/heads.safetensors"] {
+        let bytes = |run: &str| std::fs::read(path(run).join(file)).expect(file);
+        assert!(bytes("ones") == bytes("none"), "{file} differs");
+    }
+    assert_same_metrics(&path("ones"), &path("none"));
 }
 
 /// Losses are scaled, too.

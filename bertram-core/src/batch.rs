@@ -46,6 +46,8 @@ pub struct TaskBatch<B: Backend> {
     /// Numbers of the examples' labels, `[examples * width]`: a class index, 0/1, or score each, or of several labels at once
     /// 0 or 1 for each class. `None` where the split has none.
     pub labels: Option<Tensor<B, 1>>,
+    /// How much each example counts in the batch's loss, `[examples]`, above 0; `None` where all count the same.
+    pub weights: Option<Tensor<B, 1>>,
     /// Number of examples.
     pub examples: usize,
     /// Tokens without padding.

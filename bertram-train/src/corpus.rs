@@ -12,9 +12,10 @@ use bertram_core::data::{
 use bertram_core::task::{LabelKind, SecondFiles, TaskConfig, TaskId, TaskSpec};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ClassWeights, Limit, LimitDraw, Settings, TaskSettings};
+use crate::config::{ClassWeights, LabelShares, Limit, LimitDraw, Settings, TaskSettings};
 use crate::data_source::{fetched, is_url};
 use crate::evaluate::EvaluationSet;
+use crate::label_shares::{SharedRows, label_counts};
 
 /// What a run notes about a data file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -343,6 +344,7 @@ fn read_options<'a>(
         bad_rows: settings.data.bad_rows,
         preprocess: settings.data.preprocess,
         labels: LabelColumn::of(split),
+        weights: split == Split::Train,
         label_numbers: task.label_numbers,
     }
 }
@@ -437,12 +439,7 @@ fn take_weights(settings: &Settings, task: &mut TaskSettings) -> Result<(), Data
         // Nothing is trained, which others say.
         return Ok(());
     }
-    let mut counts = vec![0usize; task.spec.labels.len()];
-    for number in train.examples.iter().filter_map(|example| example.number()) {
-        if let Some(count) = counts.get_mut(number as usize) {
-            *count += 1;
-        }
-    }
+    let counts = label_counts(&train, task.spec.labels.len());
     if let Some(absent) = counts.iter().position(|count| *count == 0) {
         return Err(DataError::ClassWeights {
             path: train.path,
@@ -635,8 +632,8 @@ pub fn data_files(corpus: &[TaskCorpus]) -> Vec<DataFile> {
         .collect()
 }
 
-/// Training rows of a task in an epoch; all where `None`.
-fn limit(settings: &Settings, task: &TaskSettings, rows: usize) -> Option<usize> {
+/// Training rows of a task in an epoch, of as many as its shares of labels leave; all where `None`.
+pub(crate) fn limit(settings: &Settings, task: &TaskSettings, rows: usize) -> Option<usize> {
     let limit = match task.limit {
         Some(Limit::All) => None,
         Some(Limit::Rows(rows)) => Some(rows),
@@ -710,6 +707,10 @@ pub struct TaskData {
     pub limit: Option<usize>,
     /// Whether the rows of an epoch are drawn once or afresh.
     pub draw: LimitDraw,
+    /// How many rows of each label an epoch takes, before `limit`; all where `None`.
+    pub label_shares: Option<LabelShares>,
+    /// Whether sentences of training pairs change places.
+    pub swap: bool,
 }
 
 impl TaskData {
@@ -776,6 +777,9 @@ pub fn tokenize_for_training(
     let tasks = settings.tasks.iter().zip(corpus);
     tasks
         .map(|(task, corpus)| {
+            if let Some(shared) = SharedRows::of(task, &corpus.train) {
+                tracing::info!("{shared}");
+            }
             let dev = dev_rows(settings, &corpus.dev);
             let told = |rows| progress(done + rows, total);
             let tokenized = tokenize_task(settings, task, corpus, &dev, tokenizer, told);
@@ -833,6 +837,8 @@ fn tokenize_task(
     mut progress: impl FnMut(usize),
 ) -> Result<TaskData, TokenizerError> {
     let config = task.model_config();
+    let shared = SharedRows::of(task, &corpus.train);
+    let train_rows = corpus.train.examples.len();
     let train = TokenizedDataset::with_progress(&corpus.train, tokenizer, &mut progress)?;
     let dev = TokenizedDataset::with_progress(dev, tokenizer, |rows| progress(train.len() + rows))?;
     Ok(TaskData {
@@ -844,9 +850,11 @@ fn tokenize_task(
         bad_test_rows: Vec::new(),
         dev_texts: Vec::new(),
         second: None,
-        limit: limit(settings, task, corpus.train.examples.len()),
+        limit: limit(settings, task, shared.map_or(train_rows, |it| it.rows())),
         train_on: task.train_on,
         overall_weight: task.overall_weight.unwrap_or(1.0),
         draw: task.limit_draw.unwrap_or(settings.data.limit_draw),
+        label_shares: task.label_shares.clone(),
+        swap: task.swaps(),
     })
 }

@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::config::{Settings, TaskSettings};
-use crate::corpus::{TaskCorpus, batcher, uses_demo};
+use crate::corpus::{TaskCorpus, batcher, limit, uses_demo};
+use crate::label_shares::SharedRows;
 
 /// A task's data.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,6 +45,18 @@ pub struct SplitDescription {
     pub tokens: Option<TokenLengths>,
     /// What the labels are.
     pub labels: LabelDescription,
+    /// What an epoch takes of training rows whose labels have shares (`label-shares`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<EpochDescription>,
+}
+
+/// The training rows of an epoch.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EpochDescription {
+    /// How many there are: fewer than `counts` where a limit is drawn of these.
+    pub rows: usize,
+    /// What the shares leave of each label, by its name.
+    pub counts: Map<String, Value>,
 }
 
 /// A row that cannot be read.
@@ -148,12 +161,25 @@ fn describe_task(
             in_train: is_other.then(|| seen.count_in(dataset)),
             tokens: tokens.flatten(),
             labels: labels(&corpus.spec, dataset),
+            epoch: epoch(settings, task, dataset).filter(|_| split == Split::Train),
         });
     }
     Ok(TaskDescription {
         task: task.task,
         generated: uses_demo(settings, task),
         splits,
+    })
+}
+
+/// What an epoch takes of training rows, where their labels have shares.
+fn epoch(settings: &Settings, task: &TaskSettings, train: &Dataset) -> Option<EpochDescription> {
+    let shared = SharedRows::of(task, train)?;
+    let rows = shared.rows();
+    let limit = limit(settings, task, rows);
+    let labels = shared.labels.into_iter();
+    Some(EpochDescription {
+        rows: limit.map_or(rows, |limit| limit.min(rows)),
+        counts: labels.map(|(name, kept, _)| (name, kept.into())).collect(),
     })
 }
 
@@ -283,6 +309,7 @@ mod tests {
             a: (1..=most).map(|length| vec![7; length]).collect(),
             b: Vec::new(),
             labels: None,
+            weights: None,
         };
         let found = lengths(&batcher, &tokens(100)).expect("lengths");
         assert_eq!(

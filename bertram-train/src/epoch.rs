@@ -1,25 +1,30 @@
 //! The batches and updates of an epoch: a pure function of settings, seed and epoch.
 
+mod rows;
+
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
-use bertram_core::data::{HostBatch, epoch_batches, sample_rows};
+use bertram_core::data::{HostBatch, epoch_batches, epoch_token_batches};
 use bertram_core::seed::mix;
 use bertram_core::task::{TaskId, TaskMap};
 use burn::tensor::backend::Backend;
 
-use crate::config::{LimitDraw, Settings};
+use crate::config::Settings;
 use crate::corpus::TaskData;
 use crate::schedule::{
     Additive, Annealed, Combined, EpochContext, EpochEndSurgery, Sampled, Schedule, ScheduleKind,
     Sequential, Update,
 };
 use crate::step::TaskPart;
+use rows::{epoch_rows, is_swapped, swap_seed};
 
 /// The batches of each task and the updates that take them.
 pub struct Epoch {
     /// For each task, the rows of its batches.
     batches: Vec<Vec<Vec<usize>>>,
+    /// For each task whose pairs change places, the seed of that.
+    swaps: Vec<Option<u64>>,
     /// The updates, in order.
     pub updates: Vec<Update>,
 }
@@ -44,61 +49,53 @@ impl Epoch {
         epoch: usize,
         train_scores: &TaskMap<f64>,
     ) -> Self {
-        let train = &settings.train;
-        let batches: Vec<Vec<Vec<usize>>> = tasks
+        let batches = batches(settings, tasks, epoch);
+        let swaps = tasks
             .iter()
             .zip(task_streams(tasks))
             .map(|(task, stream)| {
-                if !task.train_on {
-                    return Vec::new();
-                }
-                let seed = mix(train.seed, stream);
-                let rows = match task.limit {
-                    Some(limit) if limit < task.train.len() => {
-                        let draw = match task.draw {
-                            LimitDraw::Fixed => 0,
-                            LimitDraw::Fresh => epoch as u64,
-                        };
-                        sample_rows(task.train.len(), limit, mix(seed, draw))
-                    }
-                    _ => (0..task.train.len()).collect(),
-                };
-                let lengths: Vec<usize> = rows
-                    .iter()
-                    .map(|&row| task.batcher.length(&task.train, row))
-                    .collect();
-                let positions = epoch_batches(
-                    &lengths,
-                    train.batch_size,
-                    seed,
-                    epoch,
-                    true,
-                    settings.data.length_buckets,
-                );
-                positions
-                    .into_iter()
-                    .map(|batch| batch.into_iter().map(|position| rows[position]).collect())
-                    .collect()
+                let seed = mix(settings.train.seed, stream);
+                task.swap.then(|| swap_seed(seed, epoch))
             })
             .collect();
-        let sizes: Vec<_> = tasks
-            .iter()
-            .zip(&batches)
-            .map(|(task, batches)| (task.config.task, batches.len()))
-            .collect();
-        let updates = schedule.epoch(&EpochContext {
-            sizes: &sizes,
-            epoch,
-            epochs: train.epochs,
-            seed: train.seed,
-            train_scores,
-        });
-        Self { batches, updates }
+        let updates = updates(schedule, settings, tasks, &batches, epoch, train_scores);
+        Self {
+            batches,
+            swaps,
+            updates,
+        }
+    }
+
+    /// Updates of a whole run of the settings' epochs, up to `train.max-updates`, those of surgery counted. (The order of tasks, which may follow from
+    /// their scores, changes no number.)
+    pub fn updates_of_run(
+        schedule: &dyn Schedule,
+        settings: &Settings,
+        tasks: &[TaskData],
+    ) -> usize {
+        let epochs = settings.train.epochs;
+        let count = |epoch: usize| {
+            let batches = batches(settings, tasks, epoch);
+            updates(schedule, settings, tasks, &batches, epoch, &TaskMap::new()).len()
+        };
+        let all = match settings.train.batch_tokens {
+            // Every epoch has as many rows, and as many batches of them.
+            None => epochs * count(1),
+            Some(_) => (1..=epochs).map(count).sum(),
+        };
+        settings.train.max_updates.map_or(all, |most| all.min(most))
     }
 
     /// The rows of a task's batches; `task` is its place among those that the epoch was planned for.
     pub fn rows(&self, task: usize) -> impl Iterator<Item = usize> + '_ {
         self.batches[task].iter().flatten().copied()
+    }
+
+    /// The same rows, each with whether its sentences change places in this epoch.
+    pub fn swapped_rows(&self, task: usize) -> impl Iterator<Item = (usize, bool)> + '_ {
+        let seed = self.swaps[task];
+        self.rows(task)
+            .map(move |row| (row, seed.is_some_and(|seed| is_swapped(seed, row))))
     }
 
     /// The batches of an update, padded, on the host.
@@ -110,7 +107,10 @@ impl Epoch {
             let task = &tasks[index];
             let batches = part.batches.iter().map(|&batch| {
                 let rows = &self.batches[index][batch];
-                task.batcher.batch(&task.train, rows)
+                let swapped = self.swaps[index].map_or(Vec::new(), |seed| {
+                    rows.iter().map(|&row| is_swapped(seed, row)).collect()
+                });
+                task.batcher.swapped_batch(&task.train, rows, swapped)
             });
             Some(HostPart {
                 task: part.task,
@@ -151,6 +151,61 @@ impl Epoch {
         });
         receiver
     }
+}
+
+/// For each task, the rows of its batches in an epoch.
+fn batches(settings: &Settings, tasks: &[TaskData], epoch: usize) -> Vec<Vec<Vec<usize>>> {
+    let train = &settings.train;
+    let buckets = settings.data.length_buckets;
+    tasks
+        .iter()
+        .zip(task_streams(tasks))
+        .map(|(task, stream)| {
+            if !task.train_on {
+                return Vec::new();
+            }
+            let seed = mix(train.seed, stream);
+            let rows = epoch_rows(task, seed, epoch);
+            let of_rows = |number: &dyn Fn(usize) -> usize| -> Vec<usize> {
+                rows.iter().map(|&row| number(row)).collect()
+            };
+            let lengths = of_rows(&|row| task.batcher.length(&task.train, row));
+            let positions = match train.batch_tokens {
+                None => epoch_batches(&lengths, train.batch_size, seed, epoch, true, buckets),
+                Some(budget) => {
+                    let tokens = of_rows(&|row| task.batcher.tokens(&task.train, row));
+                    epoch_token_batches(&lengths, &tokens, budget, seed, epoch, true, buckets)
+                }
+            };
+            positions
+                .into_iter()
+                .map(|batch| batch.into_iter().map(|position| rows[position]).collect())
+                .collect()
+        })
+        .collect()
+}
+
+/// The updates that a schedule makes of the batches.
+fn updates(
+    schedule: &dyn Schedule,
+    settings: &Settings,
+    tasks: &[TaskData],
+    batches: &[Vec<Vec<usize>>],
+    epoch: usize,
+    train_scores: &TaskMap<f64>,
+) -> Vec<Update> {
+    let sizes: Vec<_> = tasks
+        .iter()
+        .zip(batches)
+        .map(|(task, batches)| (task.config.task, batches.len()))
+        .collect();
+    schedule.epoch(&EpochContext {
+        sizes: &sizes,
+        epoch,
+        epochs: settings.train.epochs,
+        seed: settings.train.seed,
+        train_scores,
+    })
 }
 
 /// Updates whose batches wait for their step.
@@ -218,3 +273,6 @@ pub(crate) fn task_streams(tasks: &[TaskData]) -> Vec<u64> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use bertram_core::data::Packing;
 use bertram_core::task::{MultitaskModel, TaskId, TaskMap};
 use bertram_kernels::Kernels;
 use bertram_kernels::composed::pick_rows;
@@ -16,8 +17,9 @@ use crate::evaluate::{EvaluationSet, rows_on_host};
 struct Vectors<B: Backend> {
     /// `[vectors, hidden_size]`; `None` of no rows.
     matrix: Option<Tensor<B, 2>>,
-    /// Where a row's vectors are: its only one, or those of its first and its second sentence.
-    places: HashMap<usize, Vec<usize>>,
+    /// Where a row's vectors are: its only one, or those of its first and its second sentence. A packed pair whose sentences
+    /// have changed places is another sequence.
+    places: HashMap<(usize, bool), Vec<usize>>,
 }
 
 impl<B: Backend> Default for Vectors<B> {
@@ -30,13 +32,13 @@ impl<B: Backend> Default for Vectors<B> {
 }
 
 impl<B: Kernels> Vectors<B> {
-    /// Sends those of the rows through the encoder that were not sent yet. `go_on` gets the number of them that are done,
-    /// and that of all, and says whether to go on.
+    /// Sends those of the rows through the encoder that were not sent yet; each comes with whether its sentences change places.
+    /// `go_on` gets the number of them that are done, and that of all, and says whether to go on.
     fn add(
         &mut self,
         model: &MultitaskModel<B>,
         set: EvaluationSet<'_>,
-        rows: impl IntoIterator<Item = usize>,
+        rows: impl IntoIterator<Item = (usize, bool)>,
         batch_size: usize,
         device: &B::Device,
         go_on: &mut dyn FnMut(usize, usize) -> bool,
@@ -44,23 +46,28 @@ impl<B: Kernels> Vectors<B> {
         let Some(head) = model.head(set.config.task) else {
             return;
         };
+        let is_packed = set.batcher.packing == Packing::CrossEncoder;
         let missing = rows
             .into_iter()
-            .filter(|row| !self.places.contains_key(row));
-        let mut missing: Vec<usize> = missing.collect();
+            .map(|(row, swapped)| (row, swapped && is_packed))
+            .filter(|key| !self.places.contains_key(key));
+        // An epoch has a row once, in one order.
+        let swapped: HashMap<usize, bool> = missing.collect();
+        let mut missing: Vec<usize> = swapped.keys().copied().collect();
         missing.sort_unstable();
-        missing.dedup();
         let mut parts: Vec<Tensor<B, 2>> = self.matrix.take().into_iter().collect();
         let mut place = parts.first().map_or(0, |matrix| matrix.dims()[0]);
         let sequences = set.batcher.packing.sequences();
         let mut done = 0;
         for rows in (set.batcher).batches_of_rows(set.data, &missing, batch_size) {
-            let batch = set.batcher.batch(set.data, &rows).to_device::<B>(device);
+            let orders: Vec<bool> = rows.iter().map(|row| swapped[row]).collect();
+            let batch = (set.batcher).swapped_batch(set.data, &rows, orders.clone());
+            let batch = batch.to_device::<B>(device);
             parts.push(model.pooled(head, &batch));
-            for (index, row) in rows.iter().enumerate() {
+            for (index, key) in rows.iter().copied().zip(orders).enumerate() {
                 // All first sentences, then all second ones.
                 let own = (0..sequences).map(|side| place + side * rows.len() + index);
-                self.places.insert(*row, own.collect());
+                self.places.insert(key, own.collect());
             }
             place += sequences * rows.len();
             done += rows.len();
@@ -71,11 +78,25 @@ impl<B: Kernels> Vectors<B> {
         self.matrix = (!parts.is_empty()).then(|| Tensor::cat(parts, 0));
     }
 
-    /// The vectors of rows as a batch of them has them, `[sequences, hidden_size]`; `None` where one is not kept.
-    fn of(&self, rows: &[usize]) -> Option<Tensor<B, 2>> {
+    /// The vectors of rows as a batch of them has them, `[sequences, hidden_size]`; `None` where one is not kept. `swapped` says
+    /// of each whether its sentences have changed places; it is empty where none have.
+    fn of(&self, rows: &[usize], swapped: &[bool]) -> Option<Tensor<B, 2>> {
         let matrix = self.matrix.as_ref()?;
-        let places: Option<Vec<&Vec<usize>>> =
-            rows.iter().map(|row| self.places.get(row)).collect();
+        let rows = rows.iter().enumerate();
+        let places: Option<Vec<Vec<usize>>> = rows
+            .map(|(index, row)| {
+                let swapped = swapped.get(index).copied().unwrap_or(false);
+                if let Some(packed) = self.places.get(&(*row, swapped)) {
+                    return Some(packed.clone());
+                }
+                // Of sentences that are encoded apart it is the other's vector that comes first.
+                let own = self
+                    .places
+                    .get(&(*row, false))
+                    .filter(|own| own.len() == 2)?;
+                Some(vec![own[1], own[0]])
+            })
+            .collect();
         let places = places?;
         let sequences = places.first()?.len();
         let by_side = (0..sequences).flat_map(|side| places.iter().map(move |own| own[side]));
@@ -129,14 +150,14 @@ impl<B: Kernels> FrozenVectors<B> {
         self.tasks.get(&task).is_some()
     }
 
-    /// Computes what is not kept yet of the rows. `go_on` gets the number of those that are done, and that of all, and says
-    /// whether to go on.
+    /// Computes what is not kept yet of the rows, each with whether its sentences change places. `go_on` gets the number of those
+    /// that are done, and that of all, and says whether to go on.
     pub(crate) fn add(
         &mut self,
         model: &MultitaskModel<B>,
         set: EvaluationSet<'_>,
         which: Rows,
-        rows: impl IntoIterator<Item = usize>,
+        rows: impl IntoIterator<Item = (usize, bool)>,
         go_on: &mut dyn FnMut(usize, usize) -> bool,
     ) {
         if let Some(vectors) = self.tasks.get_mut(&set.config.task) {
@@ -145,9 +166,16 @@ impl<B: Kernels> FrozenVectors<B> {
         }
     }
 
-    /// The vectors of a batch of rows, `[sequences, hidden_size]`.
-    pub(crate) fn of(&self, task: TaskId, which: Rows, rows: &[usize]) -> Option<Tensor<B, 2>> {
-        self.tasks.get(&task)?[which as usize].of(rows)
+    /// The vectors of a batch of rows, `[sequences, hidden_size]`; `swapped` is empty, or says of each row whether its sentences
+    /// have changed places.
+    pub(crate) fn of(
+        &self,
+        task: TaskId,
+        which: Rows,
+        rows: &[usize],
+        swapped: &[bool],
+    ) -> Option<Tensor<B, 2>> {
+        self.tasks.get(&task)?[which as usize].of(rows, swapped)
     }
 
     /// Logits of all rows of a set, of vectors that are kept from then on; `None` for a task that has none.
@@ -161,11 +189,12 @@ impl<B: Kernels> FrozenVectors<B> {
         let rows: Vec<usize> = (0..set.data.len()).collect();
         let task = set.config.task;
         let head = model.head(task).filter(|_| self.keeps(task))?;
-        self.add(model, set, which, rows.iter().copied(), &mut |done, _| {
+        let in_order = rows.iter().map(|row| (*row, false));
+        self.add(model, set, which, in_order, &mut |done, _| {
             progress(done);
             true
         });
-        let Some(pooled) = self.of(task, which, &rows) else {
+        let Some(pooled) = self.of(task, which, &rows, &[]) else {
             return Some(Vec::new());
         };
         progress(rows.len());

@@ -13,6 +13,7 @@ pub mod epoch;
 pub mod evaluate;
 pub mod finite;
 mod frozen;
+mod label_shares;
 pub mod learner;
 pub mod loss_scale;
 pub mod measure;

@@ -55,7 +55,7 @@ pub fn objective<B: TrainBackend>(
         Some(forward) => forward.logits.clone(),
         None => model.forward(head, batch),
     };
-    let loss = head.loss(logits.clone(), labels);
+    let loss = head.weighted_loss(logits.clone(), labels, batch.weights.clone());
     let mut total = loss.clone();
     let mut measures = Vec::new();
     let mut add = |kind: MeasureKind, weight: f64, penalty: Penalty<B>| {
@@ -109,6 +109,7 @@ pub(crate) fn without_graph<B: AutodiffBackend>(
             attention_mask: batch.tokens.attention_mask.clone().inner(),
         },
         labels: None,
+        weights: None,
         examples: batch.examples,
         token_count: batch.token_count,
         pooled: batch.pooled.clone().map(Tensor::inner),

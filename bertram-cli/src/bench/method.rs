@@ -252,6 +252,7 @@ pub(super) fn part<B: Backend>(
                 attention_mask: Tensor::ones(sequences, device),
             },
             labels: Some(Tensor::ones([shape.examples], device)),
+            weights: None,
             examples: shape.examples,
             token_count: sequences[0] * sequences[1],
             pooled: None,

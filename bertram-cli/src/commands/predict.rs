@@ -131,6 +131,7 @@ fn tokenized(
         text_a: prepared(a),
         text_b: b.as_deref().map(prepared),
         label: None,
+        weight: 1.0,
     });
     let dataset = Dataset {
         task,

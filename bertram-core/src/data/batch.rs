@@ -47,6 +47,10 @@ pub struct HostBatch {
     pub tokens: usize,
     /// The data set's row that each example is.
     pub rows: Vec<usize>,
+    /// Whether the sentences of each example have changed places; empty where none have.
+    pub swapped: Vec<bool>,
+    /// Weight of each example in the batch's loss; empty where they weigh the same.
+    pub weights: Vec<f32>,
 }
 
 /// One sequence: token ids, and where its second segment starts.
@@ -118,20 +122,36 @@ impl Batcher {
 
     /// A batch of the rows named.
     pub fn batch(&self, data: &TokenizedDataset, rows: &[usize]) -> HostBatch {
+        self.swapped_batch(data, rows, Vec::new())
+    }
+
+    /// As [`batch`](Self::batch) of pairs. `swapped` says of each of the rows whether its second sentence comes first; it is
+    /// empty where none does. Of a packed pair segment 0 is then the second sentence's.
+    pub fn swapped_batch(
+        &self,
+        data: &TokenizedDataset,
+        rows: &[usize],
+        swapped: Vec<bool>,
+    ) -> HostBatch {
+        let pair = |index: usize| {
+            let (a, b) = (&data.a[rows[index]], &data.b[rows[index]]);
+            match swapped.get(index) {
+                Some(true) => [b, a],
+                Some(false) | None => [a, b],
+            }
+        };
+        let single = |tokens: &[u32]| Sequence::single(tokens, self.special, self.max_length);
         let sequences: Vec<Sequence> = match self.packing {
-            Packing::Single => rows
-                .iter()
-                .map(|&row| Sequence::single(&data.a[row], self.special, self.max_length))
-                .collect(),
-            Packing::BiEncoder => [&data.a, &data.b]
+            Packing::Single => rows.iter().map(|&row| single(&data.a[row])).collect(),
+            Packing::BiEncoder => [0, 1]
                 .into_iter()
-                .flat_map(|sentences| rows.iter().map(move |&row| &sentences[row]))
-                .map(|tokens| Sequence::single(tokens, self.special, self.max_length))
+                .flat_map(|side| (0..rows.len()).map(move |index| (side, index)))
+                .map(|(side, index)| single(pair(index)[side]))
                 .collect(),
-            Packing::CrossEncoder => rows
-                .iter()
-                .map(|&row| {
-                    Sequence::pair(&data.a[row], &data.b[row], self.special, self.max_length)
+            Packing::CrossEncoder => (0..rows.len())
+                .map(|index| {
+                    let [first, second] = pair(index);
+                    Sequence::pair(first, second, self.special, self.max_length)
                 })
                 .collect(),
         };
@@ -153,6 +173,8 @@ impl Batcher {
             lengths: padded.lengths,
             labels: data.labels_of(rows),
             rows: rows.to_vec(),
+            swapped,
+            weights: data.weights_of(rows),
         }
     }
 
@@ -191,6 +213,16 @@ impl Batcher {
             Packing::CrossEncoder => a + b + 3,
         };
         wanted.min(self.max_length)
+    }
+
+    /// Tokens that go through the encoder for a row: those of its sequence or of both, after truncation and with special
+    /// tokens.
+    pub fn tokens(&self, data: &TokenizedDataset, row: usize) -> usize {
+        let single = |tokens: usize| (tokens + 2).min(self.max_length);
+        match self.packing {
+            Packing::Single | Packing::CrossEncoder => self.length(data, row),
+            Packing::BiEncoder => single(data.a[row].len()) + single(data.b[row].len()),
+        }
     }
 }
 
@@ -271,6 +303,8 @@ impl HostBatch {
         let numbers = self.labels.len();
         let labels = (numbers > 0)
             .then(|| Tensor::from_data(TensorData::new(self.labels, [numbers]), device));
+        let weights = (!self.weights.is_empty())
+            .then(|| Tensor::from_data(TensorData::new(self.weights, [self.examples]), device));
         TaskBatch {
             task: self.task,
             tokens: token_batch(
@@ -281,6 +315,7 @@ impl HostBatch {
                 device,
             ),
             labels,
+            weights,
             examples: self.examples,
             token_count: self.tokens,
             pooled: None,
@@ -326,6 +361,7 @@ mod tests {
             task: TaskId::PARA,
             ids: (0..a.len()).map(|row| row.to_string()).collect(),
             labels: Some(vec![1.0; a.len()]),
+            weights: None,
             a,
             b,
         }

@@ -59,6 +59,7 @@ pub fn read_columns(path: &Path, format: Format, task: TaskId) -> Result<FileCol
             bad_rows: BadRows::Error,
             preprocess: Preprocess::None,
             labels: LabelColumn::Optional,
+            weights: false,
             label_numbers: None,
         };
         raw_rows(path, &whole, &options)

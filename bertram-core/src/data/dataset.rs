@@ -18,6 +18,7 @@ use super::table::{self, Dialect};
 use super::unpack::unpacked;
 use super::{Example, Format, Label, json_lines};
 use crate::fs::read_file;
+use crate::loss::LossOptions;
 use crate::spec::{Inputs, LabelKind, TaskId, TaskSpec};
 
 /// Parts of a data set.
@@ -71,6 +72,16 @@ impl Dataset {
         )
     }
 
+    /// The weights of all rows; `None` where each weighs 1.
+    pub fn weights(&self) -> Option<Vec<f32>> {
+        let weights = self.examples.iter().map(|row| row.weight);
+        let weights: Vec<f32> = weights.collect();
+        weights
+            .iter()
+            .any(|weight| *weight != 1.0)
+            .then_some(weights)
+    }
+
     /// `limit` distinct rows drawn by `seed`, or all.
     pub fn subsample(&self, limit: usize, seed: u64) -> Vec<usize> {
         sample_rows(self.examples.len(), limit, seed)
@@ -98,6 +109,8 @@ pub(super) struct RawFields {
     pub text_a: Option<String>,
     pub text_b: Option<String>,
     pub label: Option<String>,
+    /// As it is written, of files whose rows have weights.
+    pub weight: Option<String>,
 }
 
 /// Rows left out that a warning names; the others are counted.
@@ -334,6 +347,21 @@ fn read_rows(
             path: path.to_owned(),
         });
     }
+    let all = examples.len();
+    examples.retain(|row: &Example| row.weight > 0.0);
+    if examples.is_empty() {
+        return Err(DataError::Weightless {
+            path: path.to_owned(),
+            task: options.task,
+            column: options.weight_column().unwrap_or_default().to_owned(),
+        });
+    }
+    if examples.len() < all {
+        let weightless = all - examples.len();
+        notes.push(format!(
+            "{weightless} of {all} rows weigh 0, and are left out"
+        ));
+    }
     notes.extend(labels.note(options.task, spec));
     notes.extend(rows_note(&examples, &skipped, options));
     let notes = notes
@@ -419,6 +447,10 @@ fn example(
         }
         _ => Err(format!("no {name}")),
     };
+    let weight = match options.weight_column() {
+        Some(_) => row_weight(fields.weight.as_deref())?,
+        None => 1.0,
+    };
     let (text_a, text_b) = match spec.inputs {
         Inputs::Single => (text(fields.text_a, "sentence")?, None),
         Inputs::Pair => (
@@ -431,5 +463,25 @@ fn example(
         text_a,
         text_b,
         label: label?,
+        weight,
     })
+}
+
+/// A row's weight: 0, or a number that sums of f32 have room for.
+fn row_weight(written: Option<&str>) -> Result<f32, String> {
+    let written = written.unwrap_or_default().trim();
+    if written.is_empty() {
+        return Err("no weight".to_owned());
+    }
+    let weight = written.parse::<f64>().ok();
+    weight
+        .filter(|weight| *weight == 0.0 || LossOptions::is_weight(*weight))
+        .map(|weight| weight as f32)
+        .ok_or_else(|| {
+            format!(
+                "weight {written:?} is not a number from {:e} to {:e}, or 0",
+                1.0 / LossOptions::MOST_WEIGHT,
+                LossOptions::MOST_WEIGHT
+            )
+        })
 }

@@ -166,6 +166,18 @@ pub enum DataError {
         /// The label without a row.
         label: String,
     },
+    /// No row has a weight above 0.
+    #[error(
+        "{path}: column {column:?} (tasks.{task}.columns.weight) is 0 in every row: nothing would be learnt from the file"
+    )]
+    Weightless {
+        /// Path of the file that the message is about.
+        path: PathBuf,
+        /// Name of the task that the message is about.
+        task: TaskId,
+        /// The column of the weights.
+        column: String,
+    },
     /// There are no rows.
     #[error("{path}: there are no rows in it")]
     Empty {

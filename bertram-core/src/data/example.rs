@@ -11,6 +11,8 @@ pub struct Example {
     pub text_b: Option<String>,
     /// Its label; `None` in a split without labels.
     pub label: Option<Label>,
+    /// How much the row counts in the loss of its batch, above 0; 1 where its file says nothing of it.
+    pub weight: f32,
 }
 
 impl Example {

@@ -17,6 +17,8 @@ pub(super) struct Names {
     text_a: Vec<String>,
     text_b: Option<Vec<String>>,
     label: Vec<String>,
+    /// Empty where rows have no weights.
+    weight: Vec<String>,
 }
 
 impl Names {
@@ -35,13 +37,18 @@ impl Names {
             text_b: (options.spec.inputs == Inputs::Pair)
                 .then(|| named(&columns.text_b, &standard.text_b)),
             label: named(&columns.label, &standard.label),
+            weight: options
+                .weight_column()
+                .map(str::to_owned)
+                .into_iter()
+                .collect(),
         }
     }
 
     /// Every name that may be read.
     #[cfg(feature = "parquet")]
     pub fn all(&self) -> impl Iterator<Item = &str> {
-        [&self.id, &self.text_a, &self.label]
+        [&self.id, &self.text_a, &self.label, &self.weight]
             .into_iter()
             .chain(&self.text_b)
             .flatten()
@@ -81,6 +88,10 @@ impl Names {
             (table::text_key(options.spec), Some(&self.text_a)),
             ("text-b", self.text_b.as_ref()),
             ("label", Some(&self.label).filter(|_| options.labelled())),
+            (
+                "weight",
+                Some(&self.weight).filter(|names| !names.is_empty()),
+            ),
         ]
         .into_iter()
         .filter_map(|(key, names)| Some((key, names?)))
@@ -141,6 +152,7 @@ impl Names {
             text_a: sentence(&self.text_a)?,
             text_b: self.text_b.as_ref().map(sentence).transpose()?.flatten(),
             label,
+            weight: plain(&self.weight, "a weight")?,
         })
     }
 }

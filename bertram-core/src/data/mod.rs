@@ -38,7 +38,9 @@ pub use label_numbers::LabelNumbers;
 pub use label_sets::split_labels;
 pub use lines::{TextError, TextLines, TextLinesError};
 pub use options::{BadRows, Columns, LabelColumn, ReadOptions};
-pub use order::{batches_by_length, epoch_batches, in_order_of_rows, sample_rows};
+pub use order::{
+    batches_by_length, epoch_batches, epoch_token_batches, in_order_of_rows, sample_rows,
+};
 pub use predictions::{
     PredictionRow, PredictionTableError, WrittenPrediction, neutral_prediction,
     read_prediction_table, with_bad_rows, write_glue_predictions, write_prediction_table,

@@ -23,6 +23,9 @@ pub struct Columns {
     /// Label.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// Weight of a training row; there is none by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
 }
 
 /// What to do with a bad row.
@@ -75,6 +78,8 @@ pub struct ReadOptions<'a> {
     pub preprocess: Preprocess,
     /// What the file must have of labels.
     pub labels: LabelColumn,
+    /// Whether rows have weights, where [`Columns::weight`] names a column: those to learn from do.
+    pub weights: bool,
     /// What numbers mean where labels have names; where it is `None`, the numbers of the file must leave no doubt.
     pub label_numbers: Option<LabelNumbers>,
 }
@@ -83,6 +88,12 @@ impl ReadOptions<'_> {
     /// Whether every row must have a label.
     pub(super) fn labelled(&self) -> bool {
         self.labels == LabelColumn::Required
+    }
+
+    /// The column of weights, where it is to be read.
+    pub(super) fn weight_column(&self) -> Option<&str> {
+        let named = self.columns.weight.as_deref();
+        named.filter(|_| self.weights)
     }
 
     /// How a user says that the file has another format, one of these.

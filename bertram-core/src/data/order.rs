@@ -34,13 +34,7 @@ pub fn epoch_batches(
     buckets: bool,
 ) -> Vec<Vec<usize>> {
     let batch_size = batch_size.max(1);
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    // An epoch is a stream of its own: neighbouring epochs share nothing.
-    rng.set_stream(epoch as u64);
-    let mut rows: Vec<usize> = (0..lengths.len()).collect();
-    if shuffle {
-        rows.shuffle(&mut rng);
-    }
+    let (mut rows, mut rng) = ordered(lengths.len(), seed, epoch, shuffle);
     if buckets {
         for pool in rows.chunks_mut(batch_size * POOL) {
             pool.sort_by_key(|&row| lengths[row]);
@@ -51,6 +45,71 @@ pub fn epoch_batches(
         batches.shuffle(&mut rng);
     }
     batches
+}
+
+/// As [`epoch_batches`], with at most `budget` tokens in a batch in place of a number of rows: a batch takes rows in the epoch's
+/// order until the next would be too much. A row of more tokens is a batch of its own. `tokens` are what each row has of them,
+/// `lengths` what rows are sorted by in `buckets`.
+///
+/// Every other pool is sorted the other way round, so that the rows of a batch that goes over the end of a pool are alike, too:
+/// padding is not counted, and a batch of short rows beside a long one would be much larger than its budget.
+pub fn epoch_token_batches(
+    lengths: &[usize],
+    tokens: &[usize],
+    budget: usize,
+    seed: u64,
+    epoch: usize,
+    shuffle: bool,
+    buckets: bool,
+) -> Vec<Vec<usize>> {
+    let (mut rows, mut rng) = ordered(lengths.len(), seed, epoch, shuffle);
+    if buckets {
+        let pools = cut(&rows, tokens, budget.saturating_mul(POOL)).into_iter();
+        rows = pools
+            .enumerate()
+            .flat_map(|(number, mut pool)| {
+                pool.sort_by_key(|&row| lengths[row]);
+                if number % 2 == 1 {
+                    pool.reverse();
+                }
+                pool
+            })
+            .collect();
+    }
+    let mut batches = cut(&rows, tokens, budget);
+    if shuffle && buckets {
+        batches.shuffle(&mut rng);
+    }
+    batches
+}
+
+/// The rows of an epoch in its order, and the generator that made it.
+fn ordered(rows: usize, seed: u64, epoch: usize, shuffle: bool) -> (Vec<usize>, ChaCha8Rng) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // An epoch is a stream of its own: neighbouring epochs share nothing.
+    rng.set_stream(epoch as u64);
+    let mut rows: Vec<usize> = (0..rows).collect();
+    if shuffle {
+        rows.shuffle(&mut rng);
+    }
+    (rows, rng)
+}
+
+/// Rows in their order, in pieces of as many as have `budget` tokens together, one at the least.
+fn cut(rows: &[usize], tokens: &[usize], budget: usize) -> Vec<Vec<usize>> {
+    let mut pieces: Vec<Vec<usize>> = Vec::new();
+    let mut room = 0;
+    for &row in rows {
+        match pieces.last_mut() {
+            Some(piece) if tokens[row] <= room => piece.push(row),
+            _ => {
+                pieces.push(vec![row]);
+                room = budget;
+            }
+        }
+        room = room.saturating_sub(tokens[row]);
+    }
+    pieces
 }
 
 /// Cuts the rows whose lengths are given into batches for a pass over all of them, without an order to learn in: rows are
@@ -127,6 +186,36 @@ mod tests {
         }
 
         #[test]
+        fn token_batches_have_every_row_once_and_keep_the_budget(
+            rows in prop::collection::vec((2usize..60, 0usize..60), 0..300),
+            budget in 1usize..400,
+            seed: u64,
+            epoch in 1usize..9,
+            shuffle: bool,
+            buckets: bool,
+        ) {
+            let lengths: Vec<usize> = rows.iter().map(|(length, _)| *length).collect();
+            // A second sentence that is no longer than the first, or none.
+            let tokens: Vec<usize> = rows.iter().map(|(length, more)| length + more.min(length)).collect();
+            let plan = || epoch_token_batches(&lengths, &tokens, budget, seed, epoch, shuffle, buckets);
+            let batches = plan();
+            prop_assert_eq!(&batches, &plan());
+            let mut all: Vec<usize> = batches.concat();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..rows.len()).collect::<Vec<_>>());
+            let size = |batch: &[usize]| -> usize { batch.iter().map(|&row| tokens[row]).sum() };
+            for batch in &batches {
+                prop_assert!(size(batch) <= budget || batch.len() == 1, "{} in {:?}", size(batch), batch);
+            }
+            // In the order in which they were cut, no batch had room for the next one's first row.
+            if !(shuffle && buckets) {
+                for pair in batches.windows(2) {
+                    prop_assert!(size(&pair[0]) + tokens[pair[1][0]] > budget);
+                }
+            }
+        }
+
+        #[test]
         fn batches_by_length_have_every_row_once_and_keep_the_budget(
             lengths in prop::collection::vec(2usize..600, 0..400),
             batch_size in 1usize..40,
@@ -178,6 +267,28 @@ mod tests {
         // Of the short ones 128 are as many tokens as 16 of the long ones.
         assert_eq!(sizes(false), [128, 128, 32, 16, 16]);
         assert_eq!(sizes(true), [16; 20]);
+    }
+
+    #[test]
+    fn token_batches_of_like_length_have_little_padding() {
+        let lengths: Vec<usize> = (0..5000).map(|row| 5 + (row * 7919) % 60).collect();
+        let budget = 256;
+        let batches = epoch_token_batches(&lengths, &lengths, budget, 1, 1, true, true);
+        assert_ne!(
+            batches,
+            epoch_token_batches(&lengths, &lengths, budget, 1, 2, true, true)
+        );
+        let padded = |batch: &Vec<usize>| {
+            let longest = batch.iter().map(|&row| lengths[row]).max();
+            batch.len() * longest.unwrap_or(0)
+        };
+        let most = batches.iter().map(padded).max().unwrap_or(0);
+        assert!(most < 2 * budget, "{most}");
+        let all: usize = batches.iter().map(padded).sum();
+        let tokens: usize = lengths.iter().sum();
+        assert!(all * 100 < tokens * 110, "{all} for {tokens}");
+        // Hardly a batch is much smaller than its budget.
+        assert!(batches.len() <= tokens.div_ceil(budget - 64));
     }
 
     #[test]

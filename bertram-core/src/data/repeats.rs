@@ -51,6 +51,7 @@ mod tests {
             text_a: (*a).to_owned(),
             text_b: b.map(str::to_owned),
             label: None,
+            weight: 1.0,
         };
         Dataset {
             task: TaskId::STS,

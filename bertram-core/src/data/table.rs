@@ -166,6 +166,7 @@ struct Places {
     text_a: usize,
     text_b: Option<usize>,
     label: Option<usize>,
+    weight: Option<usize>,
     /// Number of columns.
     width: usize,
 }
@@ -368,12 +369,17 @@ fn places(
         LabelColumn::Optional => place(&columns.label, &names.label),
         LabelColumn::Ignored => None,
     };
+    let weight = match options.weight_column() {
+        Some(name) => required("weight", &columns.weight, &[name]),
+        None => None,
+    };
     match text_a {
         Some(text_a) if missing.is_empty() => Ok(Places {
             id,
             text_a,
             text_b,
             label,
+            weight,
             width: header.len(),
         }),
         _ => Err(missing),
@@ -383,7 +389,8 @@ fn places(
 impl Places {
     /// Whether a column is read.
     fn reads(&self, column: usize) -> bool {
-        let columns = [self.id, Some(self.text_a), self.text_b, self.label];
+        let texts = [Some(self.text_a), self.text_b];
+        let columns = [texts[0], texts[1], self.id, self.label, self.weight];
         columns.contains(&Some(column))
     }
 
@@ -413,6 +420,7 @@ impl Places {
             text_a: take(Some(self.text_a))?,
             text_b: take(self.text_b)?,
             label: take(self.label)?,
+            weight: take(self.weight)?,
         })
     }
 

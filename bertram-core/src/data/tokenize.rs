@@ -18,6 +18,8 @@ pub struct TokenizedDataset {
     /// The numbers of the rows' labels one after the other, each row's
     /// [`LabelKind::width`](crate::spec::LabelKind::width); where every row has one.
     pub labels: Option<Vec<f32>>,
+    /// How much each row counts in the losses, above 0; `None` where all weigh 1.
+    pub weights: Option<Vec<f32>>,
 }
 
 /// Rows after which progress is told.
@@ -50,6 +52,7 @@ impl TokenizedDataset {
             a,
             b,
             labels: dataset.labels(),
+            weights: dataset.weights(),
         })
     }
 
@@ -69,7 +72,19 @@ impl TokenizedDataset {
                 sentences(&self.b)
             },
             labels: self.labels.as_ref().map(|_| self.labels_of(rows)),
+            weights: self.weights.as_ref().map(|_| self.weights_of(rows)),
         }
+    }
+
+    /// The weights of some rows; none where all rows weigh 1.
+    ///
+    /// # Panics
+    /// If a number of a row is not below [`len`](Self::len).
+    pub fn weights_of(&self, rows: &[usize]) -> Vec<f32> {
+        let weights = self.weights.iter();
+        weights
+            .flat_map(|weights| rows.iter().map(|&row| weights[row]))
+            .collect()
     }
 
     /// The numbers of some rows' labels; none where rows lack labels.

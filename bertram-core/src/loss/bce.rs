@@ -2,6 +2,8 @@
 
 use burn::tensor::{Tensor, activation, backend::Backend};
 
+use super::ExampleLosses;
+
 /// `mean(max(z, 0) - z*y + log(1 + exp(-|z|)))`: the stable form of
 /// `-y log sigmoid(z) - (1-y) log(1 - sigmoid(z))`.
 ///
@@ -14,9 +16,14 @@ pub fn binary_cross_entropy_with_logits<B: Backend>(
     logits: Tensor<B, 1>,
     targets: Tensor<B, 1>,
 ) -> Tensor<B, 1> {
+    plain_losses(logits, targets).mean()
+}
+
+/// Shapes: `[examples]`, all of them.
+fn plain_losses<B: Backend>(logits: Tensor<B, 1>, targets: Tensor<B, 1>) -> Tensor<B, 1> {
     let linear = activation::relu(logits.clone()) - logits.clone() * targets;
     let log_term = logits.abs().neg().exp().log1p();
-    (linear + log_term).mean()
+    linear + log_term
 }
 
 /// Binary cross-entropy of hard targets with class weights `[w_no, w_yes]` and label smoothing `e`: what
@@ -39,14 +46,27 @@ pub fn weighted_binary_cross_entropy_with_logits<B: Backend>(
     weights: &[f64],
     label_smoothing: f64,
 ) -> Tensor<B, 1> {
+    binary_cross_entropy_losses(logits, targets, weights, label_smoothing).mean()
+}
+
+/// What [`weighted_binary_cross_entropy_with_logits`] is the mean of, with its shapes. Without weights and smoothing targets
+/// may be soft.
+pub fn binary_cross_entropy_losses<B: Backend>(
+    logits: Tensor<B, 1>,
+    targets: Tensor<B, 1>,
+    weights: &[f64],
+    label_smoothing: f64,
+) -> ExampleLosses<B> {
     let smoothed = targets.clone() * (1.0 - label_smoothing) + 0.5 * label_smoothing;
     let [no, yes] = *weights else {
-        return binary_cross_entropy_with_logits(logits, smoothed);
+        return ExampleLosses::plain(plain_losses(logits, smoothed));
     };
     let of_yes = softplus(logits.clone().neg()) * smoothed.clone() * yes;
     let of_no = softplus(logits) * (smoothed.neg() + 1.0) * no;
-    let total = (targets * (yes - no) + no).sum();
-    (of_yes + of_no).sum() / total
+    ExampleLosses {
+        terms: of_yes + of_no,
+        counts: Some(targets * (yes - no) + no),
+    }
 }
 
 /// `log(1 + exp(x))`, which does not overflow: `-log sigmoid(-x)`.

@@ -1,6 +1,9 @@
-//! Means over the examples of a batch in which each class counts by a weight of its own.
+//! Losses of examples in which each class counts by a weight of its own, as PyTorch's `CrossEntropyLoss(weight=w)` has it:
+//! their mean is `sum_i w[target_i] loss_i / sum_i w[target_i]`.
 
 use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
+
+use super::ExampleLosses;
 
 /// Weights on the device of a batch. Shape `[classes]`.
 pub(super) fn on_device<B: Backend>(
@@ -12,42 +15,38 @@ pub(super) fn on_device<B: Backend>(
     Tensor::from_data(data, (device, dtype))
 }
 
-/// `sum_i w[target_i] loss_i / sum_i w[target_i]`, as PyTorch's `CrossEntropyLoss(weight=w)` has it; the mean where there
-/// are no weights.
+/// Losses with the weights of their classes.
 ///
 /// # Shapes
 ///
 /// - `losses`: `[examples]`
 /// - `targets`: `[examples]`, class indices
-/// - `weights`: `[classes]`, or empty
-/// - output: `[1]`
-pub(super) fn weighted_mean<B: Backend>(
+/// - `weights`: `[classes]`, or empty for 1 each
+pub(super) fn of_classes<B: Backend>(
     losses: Tensor<B, 1>,
     targets: Tensor<B, 1, Int>,
     weights: &[f64],
-) -> Tensor<B, 1> {
+) -> ExampleLosses<B> {
     if weights.is_empty() {
-        return losses.mean();
+        return ExampleLosses::plain(losses);
     }
     let weights = on_device(weights, &losses.device(), losses.dtype()).select(0, targets);
-    (losses * weights.clone()).sum() / weights.sum()
+    ExampleLosses::with_class_weights(losses, weights)
 }
 
-/// As [`weighted_mean`], of yes-or-no targets.
+/// As [`of_classes`], of yes-or-no targets.
 ///
 /// # Shapes
 ///
 /// - `losses`, `targets`: `[examples]`, targets 0 or 1
 /// - `weights`: `[2]`, those of no and of yes; or empty
-/// - output: `[1]`
-pub(super) fn weighted_mean_of_binary<B: Backend>(
+pub(super) fn of_binary<B: Backend>(
     losses: Tensor<B, 1>,
     targets: Tensor<B, 1>,
     weights: &[f64],
-) -> Tensor<B, 1> {
+) -> ExampleLosses<B> {
     let [no, yes] = *weights else {
-        return losses.mean();
+        return ExampleLosses::plain(losses);
     };
-    let weights = targets * (yes - no) + no;
-    (losses * weights.clone()).sum() / weights.sum()
+    ExampleLosses::with_class_weights(losses, targets * (yes - no) + no)
 }

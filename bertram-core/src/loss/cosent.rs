@@ -19,10 +19,33 @@ pub fn cosent<B: Backend>(
     labels: Tensor<B, 1>,
     scale: f64,
 ) -> Tensor<B, 1> {
+    weighted_cosent(similarities, labels, scale, None)
+}
+
+/// As [`cosent`], of examples with weights `w`: `log(1 + sum w_i w_j exp(scale (s_i - s_j)))`. An example of weight 2 counts as
+/// if it were there twice.
+///
+/// # Shapes
+///
+/// - `similarities`, `labels`: `[examples]`
+/// - `weights`: `[examples]`, above 0
+/// - output: `[1]`
+pub fn weighted_cosent<B: Backend>(
+    similarities: Tensor<B, 1>,
+    labels: Tensor<B, 1>,
+    scale: f64,
+    weights: Option<Tensor<B, 1>>,
+) -> Tensor<B, 1> {
     let scaled = at_least_f32(similarities) * scale;
     let [examples] = scaled.dims();
     let both = [examples, examples];
-    let gaps = scaled.clone().unsqueeze_dim::<2>(1) - scaled.unsqueeze_dim::<2>(0);
+    let dtype = scaled.dtype();
+    let mut gaps = scaled.clone().unsqueeze_dim::<2>(1) - scaled.unsqueeze_dim::<2>(0);
+    if let Some(weights) = weights {
+        // As exponents: then the largest can be taken out of all.
+        let logs = weights.cast(dtype).log();
+        gaps = gaps + logs.clone().unsqueeze_dim::<2>(1) + logs.unsqueeze_dim::<2>(0);
+    }
     let first = labels.clone().unsqueeze_dim::<2>(1).expand(both);
     let second = labels.unsqueeze_dim::<2>(0).expand(both);
     let gaps = gaps.mask_fill(first.greater_equal(second), MASKED);

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor, activation, backend::Backend};
 
-use super::class_weights;
+use super::{ExampleLosses, class_weights};
 
 /// `-mean_i log softmax(logits_i)[target_i]`.
 ///
@@ -54,5 +54,29 @@ pub fn weighted_cross_entropy<B: Backend>(
         Some(total) => sum.neg() / total,
         // A product: Burn's gradient of a division by a number is in f32, whatever comes in.
         None => sum * (-1.0 / examples as f64),
+    }
+}
+
+/// What [`weighted_cross_entropy`] is the mean of, with its shapes.
+pub fn cross_entropy_losses<B: Backend>(
+    logits: Tensor<B, 2>,
+    targets: Tensor<B, 1, Int>,
+    weights: &[f64],
+    label_smoothing: f64,
+) -> ExampleLosses<B> {
+    let [_, classes] = logits.dims();
+    let mut terms = activation::log_softmax(logits, 1);
+    let mut counts = None;
+    if !weights.is_empty() {
+        let weights = class_weights::on_device(weights, &terms.device(), terms.dtype());
+        counts = Some(weights.clone().select(0, targets.clone()));
+        terms = terms * weights.unsqueeze::<2>();
+    }
+    let of_targets = terms.clone().gather(1, targets.unsqueeze_dim(1));
+    let sums = of_targets * (label_smoothing - 1.0)
+        - terms.sum_dim(1) * (label_smoothing / classes as f64);
+    ExampleLosses {
+        terms: sums.squeeze_dim(1),
+        counts,
     }
 }

@@ -4,8 +4,8 @@ use bertram_kernels::at_least_f32;
 use burn::tensor::{Int, Tensor, activation, backend::Backend};
 
 use super::bce::softplus;
-use super::class_weights::{weighted_mean, weighted_mean_of_binary};
-use super::{MASKED, is_class};
+use super::class_weights::{of_binary, of_classes};
+use super::{ExampleLosses, MASKED, is_class};
 
 /// `-(1 - p)^gamma log p` for the probability `p` that the softmax gives the target (Lin et al. 2017, equation 4,
 /// <https://arxiv.org/abs/1708.02002>). Class weights are the paper's `alpha` (equation 5); the mean is weighted by them, so
@@ -23,6 +23,16 @@ pub fn focal<B: Backend>(
     gamma: f64,
     weights: &[f64],
 ) -> Tensor<B, 1> {
+    focal_losses(logits, targets, gamma, weights).mean()
+}
+
+/// What [`focal`] is the mean of, with its shapes.
+pub fn focal_losses<B: Backend>(
+    logits: Tensor<B, 2>,
+    targets: Tensor<B, 1, Int>,
+    gamma: f64,
+    weights: &[f64],
+) -> ExampleLosses<B> {
     let logits = at_least_f32(logits);
     let index = targets.clone().unsqueeze_dim::<2>(1);
     let log_p = activation::log_softmax(logits.clone(), 1).gather(1, index.clone());
@@ -36,7 +46,7 @@ pub fn focal<B: Backend>(
     let log_others = (others - largest.clone()).exp().sum_dim(1).log() + largest;
     let log_rest = log_others - target + log_p.clone();
     let losses = ((log_rest * gamma).exp() * log_p).neg().squeeze_dim(1);
-    weighted_mean(losses, targets, weights)
+    of_classes(losses, targets, weights)
 }
 
 /// As [`focal`], for the probability that the sigmoid gives a yes-or-no target.
@@ -53,11 +63,21 @@ pub fn binary_focal<B: Backend>(
     gamma: f64,
     weights: &[f64],
 ) -> Tensor<B, 1> {
+    binary_focal_losses(logits, targets, gamma, weights).mean()
+}
+
+/// What [`binary_focal`] is the mean of, with its shapes.
+pub fn binary_focal_losses<B: Backend>(
+    logits: Tensor<B, 1>,
+    targets: Tensor<B, 1>,
+    gamma: f64,
+    weights: &[f64],
+) -> ExampleLosses<B> {
     // The logit of the target: p = sigmoid(s), 1 - p = sigmoid(-s).
     let s = at_least_f32(logits) * (targets.clone() * 2.0 - 1.0);
     let cross_entropy = softplus(s.clone().neg());
     // softplus(s) = softplus(-s) + s
     let log_rest = (cross_entropy.clone() + s).neg();
     let losses = (log_rest * gamma).exp() * cross_entropy;
-    weighted_mean_of_binary(losses, targets, weights)
+    of_binary(losses, targets, weights)
 }

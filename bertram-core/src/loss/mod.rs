@@ -1,4 +1,5 @@
-//! Losses: a file a loss, each a mean over the examples of a batch, or, of CoSENT and AnglE, a number of all pairs of them.
+//! Losses: a file a loss, each a mean over the examples of a batch ([`ExampleLosses`]), or, of CoSENT and AnglE, a number of all
+//! pairs of them.
 
 mod angle;
 mod bce;
@@ -11,17 +12,22 @@ mod focal;
 mod mse;
 mod options;
 mod ordinal;
+mod rows;
 
-pub use angle::angle;
-pub use bce::{binary_cross_entropy_with_logits, weighted_binary_cross_entropy_with_logits};
-pub use cosent::cosent;
-pub use cosine_embedding::cosine_embedding;
-pub use cross_entropy::{cross_entropy, weighted_cross_entropy};
+pub use angle::{angle, weighted_angle};
+pub use bce::{
+    binary_cross_entropy_losses, binary_cross_entropy_with_logits,
+    weighted_binary_cross_entropy_with_logits,
+};
+pub use cosent::{cosent, weighted_cosent};
+pub use cosine_embedding::{cosine_embedding, cosine_embedding_losses};
+pub use cross_entropy::{cross_entropy, cross_entropy_losses, weighted_cross_entropy};
 pub use divergence::{OutputKind, divergence};
-pub use focal::{binary_focal, focal};
-pub use mse::mean_squared_error;
+pub use focal::{binary_focal, binary_focal_losses, focal, focal_losses};
+pub use mse::{mean_squared_error, squared_errors};
 pub use options::LossOptions;
-pub use ordinal::ordinal;
+pub use ordinal::{ordinal, ordinal_losses};
+pub use rows::ExampleLosses;
 
 use burn::tensor::{Bool, Int, Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};

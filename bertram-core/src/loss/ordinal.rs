@@ -3,7 +3,8 @@
 use bertram_kernels::at_least_f32;
 use burn::tensor::{Int, Tensor, activation, backend::Backend};
 
-use super::class_weights::weighted_mean;
+use super::ExampleLosses;
+use super::class_weights::of_classes;
 
 /// `-sum_c t_c log softmax(logits)_c` with `t = softmax(-|c - y|)` over the classes `c`, whose order is that of their
 /// numbers: SORD with the absolute difference as its metric (Díaz & Marathe 2019, equation 1,
@@ -22,6 +23,15 @@ pub fn ordinal<B: Backend>(
     targets: Tensor<B, 1, Int>,
     weights: &[f64],
 ) -> Tensor<B, 1> {
+    ordinal_losses(logits, targets, weights).mean()
+}
+
+/// What [`ordinal`] is the mean of, with its shapes.
+pub fn ordinal_losses<B: Backend>(
+    logits: Tensor<B, 2>,
+    targets: Tensor<B, 1, Int>,
+    weights: &[f64],
+) -> ExampleLosses<B> {
     let log_probabilities = activation::log_softmax(at_least_f32(logits), 1);
     let [_, classes] = log_probabilities.dims();
     let (device, dtype) = (log_probabilities.device(), log_probabilities.dtype());
@@ -30,5 +40,5 @@ pub fn ordinal<B: Backend>(
         - targets.clone().float().cast(dtype).unsqueeze_dim::<2>(1);
     let soft = activation::softmax(distances.abs().neg(), 1);
     let losses = (soft * log_probabilities).sum_dim(1).neg().squeeze_dim(1);
-    weighted_mean(losses, targets, weights)
+    of_classes(losses, targets, weights)
 }

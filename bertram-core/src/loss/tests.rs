@@ -366,4 +366,90 @@ proptest! {
         let spread: Vec<f64> = targets.iter().map(|label| label * label + 3.0).collect();
         prop_assert!((order(&moved, &spread) - first).abs() < 1e-9);
     }
+
+    /// An example of weight `k` is as good as `k` of it, in the value and in the gradient.
+    #[test]
+    fn a_weight_is_a_number_of_rows(
+        rows in prop::collection::vec((-6.0..6.0f64, -6.0..6.0f64, -6.0..6.0f64, 0..3usize, 1..5usize), 1..6),
+        class_weights in prop::collection::vec(0.01..100.0f64, 3),
+        smoothing in 0.0..0.9f64,
+        plain: bool,
+    ) {
+        let repeated = |each: &dyn Fn(&(f64, f64, f64, usize, usize)) -> Vec<f64>| -> Vec<f64> {
+            rows.iter().flat_map(|row| each(row).repeat(row.4)).collect()
+        };
+        let once = |each: &dyn Fn(&(f64, f64, f64, usize, usize)) -> Vec<f64>| -> Vec<f64> {
+            rows.iter().flat_map(each).collect()
+        };
+        let of_weights = vector(&rows.iter().map(|row| row.4 as f64).collect::<Vec<_>>());
+        let logits = |row: &(f64, f64, f64, usize, usize)| vec![row.0, row.1, row.2];
+        let class = |row: &(f64, f64, f64, usize, usize)| vec![row.3 as f64];
+        let yes = |row: &(f64, f64, f64, usize, usize)| vec![f64::from(u8::from(row.3 == 1))];
+        let first = |row: &(f64, f64, f64, usize, usize)| vec![row.0];
+        let three = if plain { &[][..] } else { &class_weights };
+        let two = if plain { &[][..] } else { &class_weights[..2] };
+        let of_classes = |kind: usize, z: Tensor<B, 1>, y: Vec<f64>| {
+            let (z, y) = (z.reshape([-1, 3]), vector(&y).int());
+            match kind {
+                0 => cross_entropy_losses(z, y, three, smoothing),
+                1 => focal_losses(z, y, 2.0, three),
+                _ => ordinal_losses(z, y, three),
+            }
+        };
+        let of_numbers = |kind: usize, z: Tensor<B, 1>, y: Vec<f64>| {
+            let y = vector(&y);
+            match kind {
+                0 => binary_cross_entropy_losses(z, y, two, smoothing),
+                1 => binary_focal_losses(z, y, 2.0, two),
+                2 => squared_errors(z, y),
+                _ => cosine_embedding_losses(z, y, 0.1),
+            }
+        };
+        let mut pairs: Vec<(f64, f64)> = Vec::new();
+        for kind in 0..3 {
+            let weighted = of_classes(kind, vector(&once(&logits)), once(&class));
+            let many = of_classes(kind, vector(&repeated(&logits)), repeated(&class));
+            pairs.push((weighted.weighted_mean(of_weights.clone()).into_scalar(), many.mean().into_scalar()));
+        }
+        for kind in 0..4 {
+            let weighted = of_numbers(kind, vector(&once(&first)), once(&yes));
+            let many = of_numbers(kind, vector(&repeated(&first)), repeated(&yes));
+            pairs.push((weighted.weighted_mean(of_weights.clone()).into_scalar(), many.mean().into_scalar()));
+        }
+        let parts = |row: &(f64, f64, f64, usize, usize)| vec![row.0, row.1];
+        let (one, all) = (matrix(&once(&parts), 2), matrix(&repeated(&parts), 2));
+        let (y, of_all) = (vector(&once(&class)), vector(&repeated(&class)));
+        pairs.push((
+            weighted_angle(one, y.clone(), 2.0, Some(of_weights.clone())).into_scalar(),
+            angle(all, of_all.clone(), 2.0).into_scalar(),
+        ));
+        let (one, all) = (vector(&once(&first)), vector(&repeated(&first)));
+        pairs.push((
+            weighted_cosent(one, y, 2.0, Some(of_weights.clone())).into_scalar(),
+            cosent(all, of_all, 2.0).into_scalar(),
+        ));
+        for (number, (weighted, many)) in pairs.into_iter().enumerate() {
+            prop_assert!((weighted - many).abs() < 1e-9 * (1.0 + many.abs()), "{}: {} {}", number, weighted, many);
+        }
+        // Where all weigh 1 nothing is weighed.
+        let ones = vector(&vec![1.0; rows.len()]);
+        for kind in 0..3 {
+            let losses = of_classes(kind, vector(&once(&logits)), once(&class));
+            let mean: f64 = losses.clone().mean().into_scalar();
+            prop_assert!((losses.weighted_mean(ones.clone()).into_scalar() - mean).abs() < 1e-12 * (1.0 + mean));
+        }
+    }
+}
+
+#[test]
+fn gradients_of_weighted_rows() {
+    let weights = || vector(&[0.5, 3.0]);
+    check_gradient(&LOGITS, |x| {
+        let targets = vector(&[2.0, 0.0]).int();
+        cross_entropy_losses(x.reshape([2, 3]), targets, &WEIGHTS, 0.2).weighted_mean(weights())
+    });
+    check_gradient(&[0.5, 0.25, 0.75], |x| {
+        let weights = vector(&[0.5, 3.0, 1.5]);
+        weighted_cosent(x, vector(&[1.0, 3.0, 2.0]), 4.0, Some(weights))
+    });
 }

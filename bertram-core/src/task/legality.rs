@@ -155,6 +155,7 @@ mod tests {
                         a: vec![vec![7, 8], vec![9]],
                         b: vec![vec![10], vec![11, 12]],
                         labels: Some(vec![1.0; 2 * label.width()]),
+                        weights: None,
                     };
                     let batcher = crate::data::Batcher {
                         packing: task.packing(),

@@ -12,9 +12,10 @@ use crate::batch::{Packing, TaskBatch};
 use crate::encoder::{Bert, Pooling};
 use crate::head::{Head, HeadConfig, HeadKind, Threshold};
 use crate::loss::{
-    LossKind, LossOptions, OutputKind, angle, binary_cross_entropy_with_logits, binary_focal,
-    cosent, cosine_embedding, cross_entropy, focal, mean_squared_error, ordinal,
-    weighted_binary_cross_entropy_with_logits, weighted_cross_entropy,
+    LossKind, LossOptions, OutputKind, binary_cross_entropy_losses,
+    binary_cross_entropy_with_logits, binary_focal_losses, cosine_embedding_losses, cross_entropy,
+    cross_entropy_losses, focal_losses, ordinal_losses, squared_errors, weighted_angle,
+    weighted_cosent, weighted_cross_entropy,
 };
 
 /// How a task is modelled. Saved beside the weights: with it a head can be rebuilt and its logits be read.
@@ -134,6 +135,22 @@ impl<B: Backend> TaskHead<B> {
     ///   `[examples * outputs]`, 0 or 1 for each class
     /// - output: `[1]`
     pub fn loss(&self, logits: Tensor<B, 2>, labels: Tensor<B, 1>) -> Tensor<B, 1> {
+        self.weighted_loss(logits, labels, None)
+    }
+
+    /// As [`loss`](Self::loss), of examples that count by weights `w` of their own: `sum_i w_i loss_i / sum_i w_i`, or of pairs
+    /// of examples as [`weighted_cosent`] has it. Class weights come on top.
+    ///
+    /// # Shapes
+    ///
+    /// - `logits`, `labels`, output: as in [`loss`](Self::loss)
+    /// - `rows`: `[examples]`, above 0; `None` for 1 each
+    pub fn weighted_loss(
+        &self,
+        logits: Tensor<B, 2>,
+        labels: Tensor<B, 1>,
+        rows: Option<Tensor<B, 1>>,
+    ) -> Tensor<B, 1> {
         let unit = self.config.unit_labels(labels);
         let LossOptions {
             label_smoothing: smoothing,
@@ -142,35 +159,49 @@ impl<B: Backend> TaskHead<B> {
             scale,
         } = &self.config.loss_options;
         let is_plain = *smoothing == 0.0 && weights.is_empty();
-        let numbers: usize = logits.dims().iter().product();
+        let [examples, outputs] = logits.dims();
+        let numbers = examples * outputs;
+        // Of several labels at once the mean goes over examples and classes, as in `BCEWithLogitsLoss`: each class counts as an
+        // example of the row's weight.
+        let of_numbers = |rows: Option<Tensor<B, 1>>| {
+            rows.map(|rows| {
+                let each = rows.unsqueeze_dim::<2>(1).expand([examples, outputs]);
+                each.reshape([numbers])
+            })
+        };
         match self.config.loss {
+            LossKind::CrossEntropy if rows.is_some() => {
+                cross_entropy_losses(logits, unit.int(), weights, *smoothing).mean_by(rows)
+            }
             LossKind::CrossEntropy if is_plain => cross_entropy(logits, unit.int()),
             LossKind::CrossEntropy => {
                 weighted_cross_entropy(logits, unit.int(), weights, *smoothing)
             }
-            // Of several labels at once the mean goes over examples and classes, as in `BCEWithLogitsLoss`.
-            LossKind::Bce if is_plain => {
+            LossKind::Bce if is_plain && rows.is_none() => {
                 binary_cross_entropy_with_logits(logits.reshape([numbers]), unit)
             }
-            LossKind::Bce => weighted_binary_cross_entropy_with_logits(
-                logits.reshape([numbers]),
-                unit,
-                weights,
-                *smoothing,
-            ),
+            LossKind::Bce => {
+                let logits = logits.reshape([numbers]);
+                binary_cross_entropy_losses(logits, unit, weights, *smoothing)
+                    .mean_by(of_numbers(rows))
+            }
             LossKind::Focal => match self.output() {
-                OutputKind::Categorical => focal(logits, unit.int(), *gamma, weights),
+                OutputKind::Categorical => {
+                    focal_losses(logits, unit.int(), *gamma, weights).mean_by(rows)
+                }
                 OutputKind::Bernoulli | OutputKind::Real => {
-                    binary_focal(logits.reshape([numbers]), unit, *gamma, weights)
+                    let logits = logits.reshape([numbers]);
+                    binary_focal_losses(logits, unit, *gamma, weights).mean_by(of_numbers(rows))
                 }
             },
-            LossKind::Ordinal => ordinal(logits, unit.int(), weights),
-            LossKind::Cosent => cosent(logits.squeeze_dim(1), unit, *scale),
-            LossKind::Angle => angle(logits, unit, *scale),
-            LossKind::Mse => mean_squared_error(logits.squeeze_dim(1), unit),
+            LossKind::Ordinal => ordinal_losses(logits, unit.int(), weights).mean_by(rows),
+            LossKind::Cosent => weighted_cosent(logits.squeeze_dim(1), unit, *scale, rows),
+            LossKind::Angle => weighted_angle(logits, unit, *scale, rows),
+            LossKind::Mse => squared_errors(logits.squeeze_dim(1), unit).mean_by(rows),
             LossKind::CosineEmbedding => {
                 let alike = unit.greater_equal_elem(0.5).float();
-                cosine_embedding(logits.squeeze_dim(1), alike, self.config.margin)
+                let cosines = logits.squeeze_dim(1);
+                cosine_embedding_losses(cosines, alike, self.config.margin).mean_by(rows)
             }
         }
     }

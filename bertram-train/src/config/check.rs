@@ -254,6 +254,10 @@ fn train(s: &mut Source, tasks: &[TaskSettings]) -> TrainSettings {
             .map_or(10, |count| count as usize),
         seed: s.count("train.seed", 0).unwrap_or(DEFAULT_SEED),
         batch_size: size_up_to(s, "train.batch-size", 8, MOST),
+        batch_tokens: s
+            .count_up_to("train.batch-tokens", 0, MOST as u64)
+            .filter(|tokens| *tokens > 0)
+            .map(|tokens| tokens as usize),
         eval_batch_size: size_up_to(s, "train.eval-batch-size", 32, MOST),
         learning_rate,
         head_learning_rate: s

@@ -12,6 +12,7 @@ mod one_file;
 mod overrides;
 mod paths;
 mod regulariser;
+mod rows;
 mod shadow;
 mod source;
 mod task;
@@ -23,6 +24,7 @@ pub use extends::BuiltIn;
 pub use loss::{ClassWeights, LossSettings};
 pub use one_file::{built_in_in_one_file, file_in_one_file};
 pub use overrides::{Override, quoted};
+pub use rows::{Augment, LabelShares};
 pub use source::{ConfigError, Problem};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -280,6 +282,12 @@ pub struct TaskSettings {
     pub limit: Option<Limit>,
     /// When they are drawn; `data.limit-draw` where absent.
     pub limit_draw: Option<LimitDraw>,
+    /// What is done to training rows, anew in each epoch; nothing where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augment>,
+    /// How many rows of each label an epoch takes, before its limit; all where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_shares: Option<LabelShares>,
     /// Training file, where it is not the data folder's.
     pub train: Option<PathBuf>,
     /// Dev file.
@@ -307,6 +315,11 @@ impl TaskSettings {
     /// Whether the settings name any file of the task.
     pub fn names_files(&self) -> bool {
         self.train.is_some() || self.dev.is_some() || self.test.is_some()
+    }
+
+    /// Whether sentences of training pairs change places. With a head for which both orders are the same they need not.
+    pub fn swaps(&self) -> bool {
+        self.augment == Some(Augment::Swap) && !rows::is_symmetric(self.head, self.loss)
     }
 
     /// How the task is modelled.
@@ -392,12 +405,6 @@ impl TrainSettings {
                 .unwrap_or(AverageConfig::default_start(kind)),
         })
     }
-
-    /// Updates of a run whose epochs have so many each.
-    pub fn updates(&self, updates_per_epoch: usize) -> usize {
-        let all = self.epochs * updates_per_epoch;
-        self.max_updates.map_or(all, |most| all.min(most))
-    }
 }
 
 /// `[train]`.
@@ -410,6 +417,9 @@ pub struct TrainSettings {
     pub seed: u64,
     /// Examples of a batch.
     pub batch_size: usize,
+    /// Most tokens of a batch, padding not counted, of all of its sequences; then `batch_size` means nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_tokens: Option<usize>,
     /// Examples of a batch in evaluation, at the least: of short ones there are more
     /// ([`batches_by_length`](bertram_core::data::batches_by_length)).
     pub eval_batch_size: usize,

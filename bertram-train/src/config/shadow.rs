@@ -1,7 +1,7 @@
 //! Keys that are said and change nothing, because another goes over them: each gets a warning that names the winner.
 
 use super::source::{Place, Source};
-use super::{Settings, TaskSettings, loss};
+use super::{Settings, TaskSettings, loss, rows};
 use crate::schedule::{Order, ScheduleKind};
 use crate::weighting::LossWeighting;
 
@@ -46,7 +46,7 @@ pub(super) fn warn(s: &mut Source, settings: &Settings, resolved: bool) {
         ));
     }
     for task in settings.tasks.iter().filter(|task| !task.train_on) {
-        for name in loss::KEYS {
+        for name in loss::KEYS.into_iter().chain(rows::KEYS) {
             let key = format!("tasks.{}.{name}", task.task);
             if let Some(said) = said(s, &key) {
                 without_use(s, &key, &said, &format!("tasks.{}.train-on", task.task));
@@ -123,7 +123,7 @@ fn switched_off(s: &Source, settings: &Settings) -> Vec<(&'static str, &'static 
     let demo = settings.data.dir.is_none() && !settings.tasks.iter().all(own_files);
     let limited = settings.data.limit.is_some()
         || settings.data.rows_scale.is_some()
-        || settings.tasks.iter().any(|task| task.limit.is_some());
+        || (settings.tasks.iter()).any(|task| task.limit.is_some() || task.label_shares.is_some());
     let takes_several = matches!(
         train.schedule,
         ScheduleKind::Combined | ScheduleKind::Additive
@@ -138,6 +138,11 @@ fn switched_off(s: &Source, settings: &Settings) -> Vec<(&'static str, &'static 
         ("data.demo.sts", demo, "data.dir"),
         ("data.demo.dev", demo, "data.dir"),
         ("data.limit-draw", limited, "data.limit"),
+        (
+            "train.batch-size",
+            train.batch_tokens.is_none(),
+            "train.batch-tokens",
+        ),
         ("train.combined-stop", takes_several, "train.schedule"),
         (
             "train.score-rows",

@@ -10,7 +10,7 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 use toml_edit::{Item, Value};
 
 use super::extends::{self, File, Lines, Origin};
-use super::{ClassWeights, Limit, Override, names};
+use super::{ClassWeights, LabelShares, Limit, Override, names};
 
 /// Most of anything that is counted through or multiplied with others: more than a run can have, and few enough that
 /// products are numbers.
@@ -546,6 +546,30 @@ impl Source {
                     })
             });
             weights.collect::<Result<_, _>>().map(ClassWeights::Each)
+        })
+    }
+
+    /// A list of shares of labels' rows, or `"balanced"`.
+    pub(super) fn label_shares(&mut self, key: &str) -> Option<LabelShares> {
+        self.read(key, |value| {
+            if value.as_str() == Some(LabelShares::BALANCED) {
+                return Ok(LabelShares::Balanced);
+            }
+            let list = value.as_array().filter(|list| !list.is_empty());
+            let list = list.ok_or_else(|| {
+                format!(
+                    "{} is neither a list of shares nor {:?}",
+                    show(value),
+                    LabelShares::BALANCED
+                )
+            })?;
+            let shares = list.iter().map(|item| {
+                item.as_float()
+                    .or_else(|| item.as_integer().map(|number| number as f64))
+                    .filter(|share| *share > 0.0 && *share <= 1.0)
+                    .ok_or_else(|| format!("{} is not a share above 0, up to 1", show(item)))
+            });
+            shares.collect::<Result<_, _>>().map(LabelShares::Each)
         })
     }
 

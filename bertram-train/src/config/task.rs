@@ -11,7 +11,7 @@ use bertram_core::task::{
 
 use super::check::{PROBABILITY, is_probability, not_negative, positive};
 use super::source::Source;
-use super::{DataSettings, ModelSettings, TaskSettings, loss as loss_keys, paths};
+use super::{DataSettings, ModelSettings, TaskSettings, loss as loss_keys, paths, rows};
 
 /// The tasks whose sections are there; the paper's where there is none.
 pub(super) fn tasks(
@@ -275,6 +275,8 @@ fn task(
         );
     }
     let loss_settings = loss_keys::settings(s, task, &spec, loss);
+    let augment = rows::augment(s, task, &spec, head, loss);
+    let label_shares = rows::label_shares(s, task, &spec);
     let columns = columns(s, task, &spec);
     let label_numbers = label_numbers(s, task, &spec);
     let path = |s: &mut Source, name: &str| paths::path(s, &key(name));
@@ -302,6 +304,8 @@ fn task(
         train_on: s.flag(&key("train-on")).unwrap_or(true),
         limit: s.limit(&key("limit")),
         limit_draw: s.choice(&key("limit-draw")),
+        augment,
+        label_shares,
         train: path(s, "train"),
         dev: path(s, "dev"),
         test: path(s, "test"),
@@ -322,12 +326,14 @@ fn columns(s: &mut Source, task: TaskId, spec: &TaskSpec) -> Columns {
         id: s.text(&key("id")),
         text_b: s.text(&key("text-b")),
         label: s.text(&key("label")),
+        weight: s.text(&key("weight")),
         text_a: text.clone().or(text_a.clone()),
     };
     let names = [
         ("id", &columns.id),
         ("text-b", &columns.text_b),
         ("label", &columns.label),
+        ("weight", &columns.weight),
         ("text", &text),
         ("text-a", &text_a),
     ];
@@ -368,6 +374,13 @@ fn label_numbers(s: &mut Source, task: TaskId, spec: &TaskSpec) -> Option<LabelN
 fn check_files(s: &mut Source, task: &TaskSettings, data: &DataSettings) {
     let name = task.task;
     if TaskId::PAPER.contains(&name) && task.spec.preset.is_some() {
+        let generated = data.dir.is_none() && !task.names_files();
+        if generated && task.columns.weight.is_some() {
+            s.problem(
+                &format!("tasks.{name}.columns.weight"),
+                "names a column, and generated rows have none: name the data",
+            );
+        }
         return;
     }
     let auto = task.spec.labels.is_empty();

@@ -8,7 +8,8 @@ use bertram_core::task::TaskId;
 use proptest::prelude::*;
 
 use super::{
-    ClassWeights, ConfigError, Limit, Loaded, LossSettings, Override, PaperSplit, Settings, loss,
+    ClassWeights, ConfigError, LabelShares, Limit, Loaded, LossSettings, Override, PaperSplit,
+    Settings, loss,
 };
 use crate::regulariser::{RegulariserSettings, SmartConfig};
 use crate::schedule::ScheduleKind;
@@ -1016,4 +1017,113 @@ fn load(text: &str) -> Loaded {
     let folder = tempfile::tempdir().expect("temp dir");
     let path = write_in(folder.path(), "x.toml", text);
     Settings::load_with(&path, &[]).expect("valid")
+}
+
+#[test]
+fn what_is_done_to_training_rows() {
+    let text = "\
+[tasks.sst]
+label-shares = [1, 0.5, 1, 1, 0.25]
+[tasks.para]
+head = \"cross-encoder\"
+augment = \"swap\"
+label-shares = \"balanced\"
+[tasks.sts]
+[train]
+batch-tokens = 512
+";
+    let settings = parse(text, &[]).expect("valid");
+    assert!(settings.tasks[1].swaps() && !settings.tasks[2].swaps());
+    assert_eq!(settings.tasks[1].label_shares, Some(LabelShares::Balanced));
+    assert_eq!(settings.train.batch_tokens, Some(512));
+    let resolved = settings.to_toml();
+    assert_eq!(
+        parse(&resolved, &[]).expect("reads back"),
+        settings,
+        "{resolved}"
+    );
+    assert_eq!(warnings(text, "", &[]), [""; 0]);
+    // Where nothing is said nothing is written: plans and hashes of older runs are what they were.
+    let plain = parse("", &[]).expect("valid").to_toml();
+    for key in ["augment", "label-shares", "batch-tokens", "weight = \""] {
+        assert!(!plain.contains(key), "{key} in {plain}");
+    }
+    let off = parse(text, &["train.batch-tokens=0"]).expect("valid");
+    assert_eq!(off.train.batch_tokens, None);
+
+    let swap = |more: &str| format!("[tasks.sts]\naugment = \"swap\"\n{more}");
+    assert_eq!(
+        warnings(&swap(""), "", &[]),
+        [
+            "tasks.sts.augment (x.toml:2) has no effect: a cosine is the same for both orders of a pair; heads \"cross-encoder\" and \"concat\" learn from it"
+        ]
+    );
+    assert_eq!(warnings(&swap("head = \"concat\"\n"), "", &[]), [""; 0]);
+    let angle = swap("loss = \"angle\"\n");
+    assert_eq!(
+        warnings(&angle, "", &[]),
+        [""; 0],
+        "its imaginary part has a sign"
+    );
+    assert!(parse(&angle, &[]).expect("valid").tasks[0].swaps());
+    assert_eq!(
+        warnings("[train]\nbatch-size = 16\nbatch-tokens = 512\n", "", &[]),
+        [
+            "train.batch-size (x.toml:2) has no effect: train.batch-tokens (x.toml:3) leaves no use for it"
+        ]
+    );
+    assert_eq!(
+        warnings(
+            "[tasks.para]\ntrain-on = false\nlabel-shares = \"balanced\"\n[tasks.sts]\n",
+            "",
+            &[]
+        ),
+        [
+            "tasks.para.label-shares (x.toml:3) has no effect: tasks.para.train-on (x.toml:2) leaves no use for it"
+        ]
+    );
+}
+
+#[test]
+fn what_may_not_be_done_to_training_rows() {
+    for (text, expected) in [
+        (
+            "[tasks.sst]\naugment = \"swap\"\n",
+            "x.toml:2: tasks.sst.augment: \"swap\" is of pairs, and the task has single sentences",
+        ),
+        (
+            "[tasks.para]\naugment = \"mixup\"\n",
+            "x.toml:2: tasks.para.augment: unknown variant `mixup`, expected `swap`",
+        ),
+        (
+            "[tasks.sts]\nlabel-shares = \"balanced\"\n",
+            "x.toml:2: tasks.sts.label-shares: means something only where a row has one label of several",
+        ),
+        (
+            "[tasks.sst]\nlabel-shares = [1, 0.5]\n",
+            "x.toml:2: tasks.sst.label-shares: lists 2 shares for 5 labels: there must be one for each, in their order",
+        ),
+        (
+            "[tasks.para]\nlabel-shares = [1, 2]\n",
+            "x.toml:2: tasks.para.label-shares: 2 is not a share above 0, up to 1",
+        ),
+        (
+            "[tasks.para]\nlabel-shares = [1, 0]\n",
+            "x.toml:2: tasks.para.label-shares: 0 is not a share above 0, up to 1",
+        ),
+        (
+            "[tasks.para]\nlabel-shares = \"even\"\n",
+            "x.toml:2: tasks.para.label-shares: \"even\" is neither a list of shares nor \"balanced\"",
+        ),
+        (
+            "[tasks.para]\ncolumns = { weight = \"w\" }\n",
+            "x.toml:2: tasks.para.columns.weight: names a column, and generated rows have none: name the data",
+        ),
+        (
+            "[tasks.para]\ntrain = \"x.csv\"\ncolumns = { weight = \"\" }\n",
+            "x.toml:3: tasks.para.columns.weight: is empty, and names no column",
+        ),
+    ] {
+        only_problem(text, &[], expected);
+    }
 }

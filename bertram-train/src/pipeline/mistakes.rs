@@ -156,6 +156,7 @@ mod tests {
             a: vec![Vec::new(); rows],
             b: Vec::new(),
             labels: Some(labels.to_vec()),
+            weights: None,
         };
         let texts: Vec<Texts> = (0..rows).map(|row| (format!("text {row}"), None)).collect();
         let predictions: Vec<Prediction> = said

@@ -28,6 +28,7 @@ fn rows(task: TaskId, count: usize) -> TokenizedDataset {
             _ => sentences(1000),
         },
         labels: None,
+        weights: None,
     }
 }
 

@@ -1,5 +1,5 @@
-//! Losses and their gradients against PyTorch and sentence-transformers (`golden/losses/export.py`), as a task's head
-//! computes them from its settings.
+//! Losses and their gradients against PyTorch and sentence-transformers (`golden/losses/export.py` and
+//! `export_weights.py`), as a task's head computes them from its settings.
 
 use std::sync::Arc;
 
@@ -62,7 +62,19 @@ fn config(case: &Value, classes: usize) -> TaskConfig {
 
 #[test]
 fn every_loss_and_option() {
-    let text = include_str!("../../golden/losses/losses.json");
+    let cases = check(include_str!("../../golden/losses/losses.json"));
+    assert_eq!(cases, 38);
+}
+
+/// Of `golden/losses/export_weights.py`: examples have weights.
+#[test]
+fn every_loss_of_weighted_rows() {
+    let cases = check(include_str!("../../golden/losses/weights.json"));
+    assert_eq!(cases, 16);
+}
+
+/// Gives the number of cases.
+fn check(text: &str) -> usize {
     let golden: Value = serde_json::from_str(text).expect("JSON");
     let cases = golden["cases"].as_array().expect("cases");
     for case in cases {
@@ -93,7 +105,8 @@ fn every_loss_and_option() {
         let labels = floats(&case["labels"]);
         let count = labels.len();
         let head = TaskHead::<B>::new(config, columns, 0.1, &device);
-        let loss = head.loss(logits, tensor(labels, [count]));
+        let weights = case.get("weights").map(|it| tensor(floats(it), [rows]));
+        let loss = head.weighted_loss(logits, tensor(labels, [count]), weights);
         let gradients = loss.backward();
         let value: f64 = loss.into_scalar();
         let expected = case["value"].as_f64().expect("a number");
@@ -112,5 +125,5 @@ fn every_loss_and_option() {
             }
         }
     }
-    assert_eq!(cases.len(), 38);
+    cases.len()
 }

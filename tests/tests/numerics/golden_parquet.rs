@@ -47,6 +47,7 @@ fn options<'a>(spec: &'a TaskSpec, columns: &'a Columns) -> ReadOptions<'a> {
         bad_rows: BadRows::Error,
         preprocess: Preprocess::None,
         labels: LabelColumn::Required,
+        weights: true,
         label_numbers: None,
     }
 }

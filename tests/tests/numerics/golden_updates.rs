@@ -214,6 +214,7 @@ impl<B: TrainBackend> Case<B> {
             examples: labels.len(),
             token_count: real("mask").iter().sum::<f64>() as usize,
             pooled: None,
+            weights: None,
             tokens: TokenBatch {
                 token_type_ids: Tensor::zeros(shape, &device),
                 input_ids: Tensor::from_data(TensorData::new(ids, shape), &device),

@@ -146,6 +146,7 @@ pub fn part<B: Backend>(task: TaskId, update: usize, device: &B::Device) -> Task
                 TensorData::new(labels, [examples]),
                 device,
             )),
+            weights: None,
             examples,
             token_count: 1,
             pooled: None,

@@ -3,7 +3,9 @@
 use bertram_core::data::{BadRows, BertTokenizer, Split};
 use bertram_train::config::Settings;
 use bertram_train::corpus::{TaskCorpus, read_corpus_again, with_labels};
-use bertram_train::describe::{SplitDescription, TaskDescription, describe, leak_warning};
+use bertram_train::describe::{
+    EpochDescription, SplitDescription, TaskDescription, describe, leak_warning,
+};
 use bertram_train::pipeline::{PipelineError, tokenizer};
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -84,6 +86,12 @@ fn show(tasks: &[TaskDescription]) -> CliResult {
         out::line(&labels_table(task).to_string())?;
     }
     for task in tasks {
+        for (split, epoch) in (task.splits.iter()).filter_map(|it| Some((it, it.epoch.as_ref()?))) {
+            out::line("")?;
+            out::line(&epoch_line(task, split, epoch))?;
+        }
+    }
+    for task in tasks {
         for split in task.splits.iter().filter(|it| !it.bad_rows.is_empty()) {
             let bad = &split.bad_rows;
             out::line("")?;
@@ -97,6 +105,30 @@ fn show(tasks: &[TaskDescription]) -> CliResult {
         }
     }
     Ok(())
+}
+
+/// What an epoch takes of training rows whose labels have shares.
+fn epoch_line(
+    task: &TaskDescription,
+    split: &SplitDescription,
+    epoch: &EpochDescription,
+) -> String {
+    let counts = epoch.counts.iter().take(NAMED_LABELS);
+    let counts: Vec<String> = counts
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    let left: u64 = epoch.counts.values().filter_map(|it| it.as_u64()).sum();
+    let limit = match epoch.rows as u64 == left {
+        true => String::new(),
+        false => format!(", drawn of the {left} that label-shares leave"),
+    };
+    format!(
+        "{}: an epoch takes {} of {} rows{limit} ({})",
+        task.task,
+        epoch.rows,
+        split.rows,
+        counts.join(", ")
+    )
 }
 
 /// A row a split: how many rows, and how long they are.

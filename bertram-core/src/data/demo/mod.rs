@@ -207,6 +207,7 @@ fn sentiment(rng: &mut ChaCha8Rng) -> Example {
         text_a: format!("{text} {}", pick(ENDINGS, rng)),
         text_b: None,
         label: Some((class as f32).into()),
+        weight: 1.0,
     }
 }
 
@@ -280,6 +281,7 @@ fn paraphrase(rng: &mut ChaCha8Rng) -> Example {
         text_a: meaning.say(pick(QUESTIONS, rng), 0, rng),
         text_b: Some(other.say(pick(QUESTIONS, rng), 0, rng)),
         label: Some(f32::from(u8::from(label)).into()),
+        weight: 1.0,
     }
 }
 
@@ -299,6 +301,7 @@ fn similarity(rng: &mut ChaCha8Rng) -> Example {
         text_a: meaning.say(pick(STATEMENTS, rng), 1, rng),
         text_b: Some(other.say(pick(STATEMENTS, rng), 1, rng)),
         label: Some((((score * 10.0).round() / 10.0) as f32).into()),
+        weight: 1.0,
     }
 }
 
@@ -335,6 +338,7 @@ mod tests {
                         bad_rows: BadRows::Error,
                         preprocess: Preprocess::Cs224n,
                         labels: LabelColumn::of(split),
+                        weights: false,
                         label_numbers: None,
                     },
                 )

@@ -56,6 +56,7 @@ impl Case {
                     true => LabelColumn::Optional,
                     false => LabelColumn::Required,
                 },
+                weights: false,
                 label_numbers: None,
             },
         )

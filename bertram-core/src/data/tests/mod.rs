@@ -43,6 +43,7 @@ fn read_at(
             bad_rows,
             preprocess: Preprocess::None,
             labels: LabelColumn::Required,
+            weights: false,
             label_numbers: None,
         },
     )
@@ -74,6 +75,7 @@ fn every_format_gives_the_same_rows() {
                 text_a: "a \"b\"".into(),
                 text_b: Some("c".into()),
                 label: Some(1.0.into()),
+                weight: 1.0,
             }],
             "{format:?}"
         );
@@ -83,10 +85,10 @@ fn every_format_gives_the_same_rows() {
 #[test]
 fn columns_have_other_names_on_request() {
     let columns = Columns {
-        id: None,
         text_a: Some("left".into()),
         text_b: Some("right".into()),
         label: Some("same".into()),
+        ..Columns::default()
     };
     let json = br#"{"left": "a", "right": "b", "same": 0}"#;
     let dataset = read(
@@ -161,6 +163,7 @@ fn files_that_are_not_there_or_empty_are_named() {
         bad_rows: BadRows::Skip,
         preprocess: Preprocess::None,
         labels: LabelColumn::Required,
+        weights: false,
         label_numbers: None,
     };
     let error = read_dataset(Path::new("no/such/file.csv"), &options).expect_err("not there");

@@ -30,6 +30,7 @@ fn read_own(name: &str, bytes: &[u8], columns: &Columns) -> Result<Dataset, Data
             bad_rows: BadRows::Error,
             preprocess: Preprocess::None,
             labels: LabelColumn::Required,
+            weights: true,
             label_numbers: None,
         },
     )
@@ -54,6 +55,7 @@ fn read_single(
         bad_rows: BadRows::Error,
         preprocess: Preprocess::None,
         labels: LabelColumn::Required,
+        weights: true,
         label_numbers: None,
     };
     read_dataset_noting(&path, &change(options))
@@ -91,7 +93,7 @@ fn every_format_and_delimiter_gives_the_same_rows() {
         text_a: Some("premise".into()),
         text_b: Some("hypothesis".into()),
         label: Some("gold".into()),
-        id: None,
+        ..Columns::default()
     };
     let comma = b"premise,hypothesis,gold\n\"a, b\",c,maybe\n";
     let semicolon = b"premise;hypothesis;gold\r\na, b;c;maybe\r\n";
@@ -419,6 +421,82 @@ fn a_wrong_format_is_named_with_the_key_that_helps() {
         error
             .to_string()
             .contains("tasks.mine.labels = [\"x\", \"y\", \"z\", \"new\"]"),
+        "{error}"
+    );
+}
+
+fn weighted() -> Columns {
+    Columns {
+        weight: Some("sure".into()),
+        ..Columns::default()
+    }
+}
+
+#[test]
+fn rows_have_weights_where_a_column_is_named() {
+    let table = "sentence1,sentence2,label,sure\na,b,no,0.5\nc,d,yes,0\ne,f,maybe, 2 \n";
+    let json = "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": \"no\", \"sure\": 0.5}\n\
+        {\"sentence1\": \"c\", \"sentence2\": \"d\", \"label\": \"yes\", \"sure\": \"0\"}\n\
+        {\"sentence1\": \"e\", \"sentence2\": \"f\", \"label\": \"maybe\", \"sure\": 2}\n";
+    for (name, text) in [("a.csv", table), ("b.jsonl", json)] {
+        let read = read_own(name, text.as_bytes(), &weighted()).expect("read");
+        let weights: Vec<f32> = read.examples.iter().map(|row| row.weight).collect();
+        assert_eq!(weights, [0.5, 2.0], "{name}: a row of weight 0 is left out");
+        assert_eq!(read.weights(), Some(weights));
+        assert_eq!(read.examples[1].text_a, "e");
+        // Who names no column has no weights.
+        let read = read_own(name, text.as_bytes(), &Columns::default()).expect("read");
+        assert_eq!((read.examples.len(), read.weights()), (3, None), "{name}");
+    }
+    // Weights of 1 are none.
+    let ones = "sentence1,sentence2,label,sure\na,b,no,1\nc,d,yes,1.0\n";
+    let read = read_own("a.csv", ones.as_bytes(), &weighted()).expect("read");
+    assert_eq!(read.weights(), None);
+}
+
+#[test]
+fn bad_weights_are_named_with_their_lines() {
+    for (weight, reason) in [
+        ("-1", "weight \"-1\" is not a number from 1e-9 to 1e9, or 0"),
+        ("nan", "weight \"nan\" is not a number"),
+        ("inf", "weight \"inf\" is not a number"),
+        ("1e30", "weight \"1e30\" is not a number"),
+        ("1e-30", "weight \"1e-30\" is not a number"),
+        ("much", "weight \"much\" is not a number"),
+        ("", "no weight"),
+    ] {
+        let text = format!("sentence1,sentence2,label,sure\na,b,no,1\nc,d,yes,{weight}\n");
+        let error = read_own("a.csv", text.as_bytes(), &weighted()).expect_err(weight);
+        let error = error.to_string();
+        assert!(error.contains(&format!("line 3: {reason}")), "{error}");
+        assert!(error.contains("a.csv: 1 bad row"), "{error}");
+    }
+    let zeros = "sentence1,sentence2,label,sure\na,b,no,0\nc,d,yes,0.0\n";
+    let error = read_own("a.csv", zeros.as_bytes(), &weighted()).expect_err("zeros");
+    let error = error.to_string();
+    assert!(
+        error.contains("column \"sure\" (tasks.nli.columns.weight) is 0 in every row"),
+        "{error}"
+    );
+    for (name, text) in [
+        ("a.csv", "sentence1,sentence2,label\na,b,no\n"),
+        (
+            "a.jsonl",
+            "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": \"no\"}\n",
+        ),
+    ] {
+        let error = read_own(name, text.as_bytes(), &weighted()).expect_err("no column");
+        let error = error.to_string();
+        assert!(
+            error.contains("\"sure\"")
+                && error.contains("tasks.nli.columns = { weight = \"...\" }"),
+            "{error}"
+        );
+    }
+    let list = "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": \"no\", \"sure\": [1]}\n";
+    let error = read_own("a.jsonl", list.as_bytes(), &weighted()).expect_err("a list");
+    assert!(
+        error.to_string().contains("is a list and not a weight"),
         "{error}"
     );
 }

@@ -566,6 +566,7 @@ fn own_logits(
         task: head.config().task,
         tokens,
         labels: None,
+        weights: None,
         examples: texts.len(),
         token_count: 0,
         pooled: None,

@@ -130,7 +130,10 @@ impl View {
         self.evaluation = None;
         self.place(item);
         if let Some(progress) = &item.progress {
-            self.updates = self.epochs * progress.items_total;
+            // Epochs may differ in their updates: those that were made are known, those to come are taken to be like this one.
+            let before = self.update.saturating_sub(progress.items_processed);
+            let left = (self.epochs + 1).saturating_sub(self.epoch);
+            self.updates = before + left * progress.items_total;
         }
         self.take()
     }

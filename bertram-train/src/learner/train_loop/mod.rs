@@ -104,10 +104,8 @@ impl<B: TrainBackend> TrainLoop<B> {
             Ok(tensorboard) => tensorboard,
             Err(error) => return (model, Err(error.into())),
         };
-        let updates_per_epoch = Epoch::plan_by(&*schedule, &settings, &tasks, 1, &TaskMap::new())
-            .updates
-            .len();
-        if updates_per_epoch == 0 && train.epochs > 0 {
+        let updates = Epoch::updates_of_run(&*schedule, &settings, &tasks);
+        if updates == 0 && train.epochs > 0 {
             return (model, Err(TrainError::NoBatches));
         }
         let mut updater = Updater::with_methods(
@@ -123,7 +121,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                     .collect(),
                 aggregator: settings.aggregator,
                 regularisers: settings.regulariser.clone(),
-                updates: train.updates(updates_per_epoch),
+                updates,
             },
             methods,
             update_state,
@@ -137,11 +135,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             FrozenVectors::new(kept, train.eval_batch_size, device.clone())
         });
         let mut training = Self {
-            rates: LearningRateSchedule::new(
-                train.lr_schedule,
-                train.warmup,
-                train.updates(updates_per_epoch),
-            ),
+            rates: LearningRateSchedule::new(train.lr_schedule, train.warmup, updates),
             store: CheckpointStore::new(run.checkpoints(), train.keep_checkpoints)
                 .with_config(settings.to_toml()),
             updater,
@@ -154,7 +148,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             watch,
             clock,
             stop,
-            updates: train.updates(updates_per_epoch),
+            updates,
             last_evaluation_seconds: 0.0,
             best_is_new: false,
             started: Instant::now(),
@@ -397,11 +391,14 @@ impl<B: TrainBackend> TrainLoop<B> {
 
     /// A part on the device, with the vectors of a frozen encoder.
     fn to_device(&self, part: HostPart) -> TaskPart<B> {
-        let rows: Vec<Vec<usize>> = part.batches.iter().map(|it| it.rows.clone()).collect();
+        let batches = part.batches.iter();
+        let rows: Vec<_> = batches
+            .map(|it| (it.rows.clone(), it.swapped.clone()))
+            .collect();
         let mut part = part.to_device::<B>(&self.device);
         if let Some(frozen) = &self.frozen {
-            for (batch, rows) in part.batches.iter_mut().zip(rows) {
-                let pooled = frozen.of(part.task, Rows::Train, &rows);
+            for (batch, (rows, swapped)) in part.batches.iter_mut().zip(rows) {
+                let pooled = frozen.of(part.task, Rows::Train, &rows, &swapped);
                 batch.pooled = pooled.map(Tensor::from_inner);
             }
         }

@@ -126,7 +126,7 @@ impl<B: TrainBackend> TrainLoop<B> {
                     &model,
                     set,
                     Rows::Train,
-                    epoch.rows(index),
+                    epoch.swapped_rows(index),
                     &mut |done, total| {
                         events.process_valid(item(place, SeriesItem::default(), done, total));
                         !self.stop.is_set()

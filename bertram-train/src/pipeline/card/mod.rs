@@ -340,7 +340,10 @@ fn training(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
         row(&format!("data of {}", task.task), rows.join(", "))?;
     }
     row("epochs", train.epochs.to_string())?;
-    row("batch size", train.batch_size.to_string())?;
+    match train.batch_tokens {
+        Some(tokens) => row("tokens of a batch", format!("at most {tokens}"))?,
+        None => row("batch size", train.batch_size.to_string())?,
+    }
     row("learning rate", format!("{:e}", train.learning_rate))?;
     row(
         "learning rate of the heads",
