@@ -15,7 +15,9 @@ use super::card::{CardFacts, model_card};
 use super::finish::Summary;
 use super::fit::check_fit;
 use super::{PipelineError, load_trained};
+use crate::calibration::Calibration;
 use crate::config::{LossSettings, Settings};
+use crate::made_of::MadeOf;
 use crate::run_folder::{RunFolder, RunInfo, read_json};
 
 /// A trained model and what its card tells.
@@ -36,6 +38,8 @@ pub struct TrainedModel<'a, B: Backend> {
     pub scores: &'a SplitScores,
     /// The epoch after which the model was best; 0 for one that was not trained.
     pub best_epoch: usize,
+    /// Of which runs it is the mean, where it is a soup.
+    pub made_of: Option<&'a MadeOf>,
 }
 
 impl Settings {
@@ -69,6 +73,7 @@ pub fn export_model<B: Backend>(
         tasks: &tasks,
         scores: trained.scores,
         best_epoch: trained.best_epoch,
+        made_of: trained.made_of,
     });
     save_model_folder(
         dir,
@@ -146,6 +151,11 @@ pub fn export_run<B: Backend>(
             model: &folder.model,
             scores: &summary.dev,
             best_epoch: summary.best_epoch,
+            made_of: summary.made_of.as_ref(),
         },
-    )
+    )?;
+    if let Some(calibration) = Calibration::read(&run.model())? {
+        calibration.write(dir)?;
+    }
+    Ok(())
 }

@@ -15,6 +15,7 @@ use bertram_core::task::{
 use serde::Serialize;
 
 use crate::config::Settings;
+use crate::made_of::MadeOf;
 use crate::run_folder::RunInfo;
 
 /// What a card tells.
@@ -29,6 +30,7 @@ pub(super) struct CardFacts<'a> {
     /// Scores on dev.
     pub(super) scores: &'a SplitScores,
     pub(super) best_epoch: usize,
+    pub(super) made_of: Option<&'a MadeOf>,
 }
 
 /// The card's text. No path of the machine that wrote it is in it.
@@ -212,6 +214,7 @@ fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
         |base| format!("`{base}`"),
     );
     let best = match facts.best_epoch {
+        _ if facts.made_of.is_some() => facts.made_of.map_or_else(String::new, MadeOf::sentence),
         0 => "It was not trained".to_owned(),
         epoch => format!(
             "Its weights are those after epoch {epoch} of {}, the best by the {} score on dev",

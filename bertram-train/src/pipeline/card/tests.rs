@@ -84,6 +84,7 @@ fn card(config: &str) -> String {
         tasks: &tasks,
         scores: &scores(),
         best_epoch: 2,
+        made_of: None,
     });
     assert!(!text.contains("/home"), "{text}");
     text
