@@ -313,7 +313,7 @@ fn what_has_no_mean_is_said() {
     train(dir, "a", &[]);
     train(dir, "wide", &["model.random.hidden-size=32"]);
     train(dir, "corpus", &["data.demo.seed=8"]);
-    train(dir, "head", &["tasks.para.pooling=mean"]);
+    train(dir, "head", &["tasks.para.pooling=pooler"]);
     let mut messages = Vec::new();
     let mut refuse = |args: &[&str]| {
         let message = refused(dir, &[args, &["--out", "out"]].concat());

@@ -395,7 +395,7 @@ mod tests {
         write_prediction_table(&path, &topics, &rows).expect("written");
         let text = std::fs::read_to_string(&path).expect("there");
         assert!(
-            text.ends_with("a,sport|law,art,0.100000,0.900000,0.200000\n"),
+            text.ends_with("a,sport|law,art,0.100000000,0.900000000,0.200000000\n"),
             "{text}"
         );
         let read = read_prediction_table(&path, &topics).expect("a table");

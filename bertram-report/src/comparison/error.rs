@@ -69,8 +69,10 @@ pub enum CompareError {
         run: PathBuf,
     },
     /// A table of predictions that is none.
-    #[error("{error}; write it anew with: bertram-cli evaluate --run {run}", run = run.display())]
+    #[error("{error}; write it anew with: bertram-cli evaluate --run {run}{}", of_split(split), run = run.display())]
     Predictions {
+        /// `dev` or `test`.
+        split: &'static str,
         /// What is wrong.
         error: PredictionTableError,
         /// The run.

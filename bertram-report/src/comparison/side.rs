@@ -125,6 +125,7 @@ pub(super) fn predictions(
     }
     let mut rows =
         read_prediction_table(&path, spec).map_err(|error| CompareError::Predictions {
+            split: split.name(),
             error,
             run: run.path.clone(),
         })?;

@@ -13,7 +13,6 @@ use crate::config::Settings;
 
 /// A run folder that has predicted some rows of `para` and `sts`.
 struct Run<'a> {
-    config: &'a str,
     seed: u64,
     hash: &'a str,
     /// By row, the probability of yes.
@@ -27,7 +26,6 @@ const GOLD_STS: [f32; 4] = [0.0, 2.0, 5.0, 4.0];
 
 impl Run<'_> {
     const PLAIN: Run<'static> = Run {
-        config: "",
         seed: 1,
         hash: "5f0c",
         para: &[0.4, 0.9, 0.2, 0.7],
@@ -37,7 +35,7 @@ impl Run<'_> {
     fn write(&self, folder: &Path) -> Member {
         std::fs::create_dir_all(folder.join("predictions")).expect("folder");
         let seed = format!("train.seed={}", self.seed);
-        let settings = Settings::from_text("x.toml", self.config, &[seed]).expect("settings");
+        let settings = Settings::from_text("x.toml", "", &[seed]).expect("settings");
         std::fs::write(folder.join("config.toml"), settings.to_toml()).expect("config");
         let mut scores = serde_json::Map::new();
         let mut data = Vec::new();
@@ -238,20 +236,18 @@ fn runs_that_do_not_go_together_are_named() {
     std::fs::create_dir(at("ids/model")).expect("folder");
     assert!(other.lacks(&[TaskId::STS], Split::Dev).expect("a model"));
 
-    let labels = Run {
-        config: "[tasks.para]\ninputs = \"pair\"\nlabels = [\"no\", \"yes\"]\n[tasks.sts]\n",
-        ..Run::PLAIN
-    };
-    let settings = Settings::from_text("x.toml", labels.config, &[]);
-    if settings.is_ok() {
-        let mut other = Run::PLAIN.write(&at("labels"));
-        other.settings = settings.expect("settings");
-        let text = with(other, "6");
-        assert!(
-            text.contains("labels: para has other labels than in"),
-            "{text}"
-        );
-    }
+    let mut labels = Run::PLAIN.write(&at("labels"));
+    let mut tasks = labels.settings.tasks.iter_mut();
+    let para = tasks.find(|it| it.task == TaskId::PARA).expect("a task");
+    para.spec = std::sync::Arc::new(TaskSpec {
+        labels: ["no", "yes"].map(str::to_owned).into(),
+        ..TaskSpec::clone(&para.spec)
+    });
+    let text = with(labels, "6");
+    assert!(
+        text.contains("labels: para has other labels than in"),
+        "{text}"
+    );
     let text = refused(std::slice::from_ref(&one), &at("7"));
     assert!(text.contains("two runs or more, and 1 was found"), "{text}");
     std::fs::remove_file(at("one/summary.json")).expect("removed");
