@@ -23,7 +23,15 @@ fn run_in(dir: &Path, args: &[&str]) -> Output {
 fn help() {
     insta::assert_snapshot!("help", shown(&run(&["--help"])));
     for command in [
-        "train", "evaluate", "predict", "encode", "report", "compare",
+        "train",
+        "evaluate",
+        "predict",
+        "encode",
+        "report",
+        "compare",
+        "ensemble",
+        "average",
+        "calibrate",
     ] {
         insta::assert_snapshot!(format!("help_{command}"), shown(&run(&[command, "--help"])));
     }
@@ -65,6 +73,9 @@ fn examples_are_not_wrapped() {
         &["encode"],
         &["report"],
         &["compare"],
+        &["ensemble"],
+        &["average"],
+        &["calibrate"],
         &["experiments", "run"],
         &["experiments", "ablate"],
         &["bench", "train-step"],

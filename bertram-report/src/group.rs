@@ -111,10 +111,15 @@ impl Group {
         self.experiment()?.title.as_deref()
     }
 
-    /// Dotted keys and values of the config, without the seed and without what only names it.
+    /// Dotted keys and values of the config, without the seed and without what only names it. What was made of runs has one
+    /// key more, that says so.
     pub(super) fn keys(&self) -> BTreeMap<String, String> {
         let first = self.runs.first();
-        first.map_or_else(BTreeMap::new, |run| keys(&run.settings))
+        let mut all = first.map_or_else(BTreeMap::new, |run| keys(&run.settings));
+        if let Some(made_of) = first.and_then(|run| run.summary.made_of.as_ref()) {
+            all.insert("made-of".to_owned(), made_of.describe());
+        }
+        all
     }
 
     /// Keys in which another group's config differs from this one's: the key, its value here, and its value there.
@@ -212,6 +217,13 @@ fn key(run: &RunRecord) -> String {
     for file in &run.summary.data {
         key.push_str(&format!("{} {} {}\n", file.task, file.split, file.sha256));
     }
+    // An ensemble has the config of its first run, and is no other seed of it.
+    if let Some(made_of) = &run.summary.made_of {
+        for part in &made_of.runs {
+            key.push_str(&format!("{} of {}\n", made_of.method, part.run.display()));
+        }
+        key.push_str(&made_of.describe());
+    }
     if let Some(hash) = run
         .info
         .as_ref()
@@ -261,7 +273,12 @@ fn name(groups: &mut [Group]) {
             .first()
             .map_or_else(String::new, |run| run.name.clone())
     };
-    let config = |group: &Group| group.runs.first()?.info.as_ref()?.config_name();
+    // What was made of runs has a name of its own, and the config of one of them.
+    let config = |group: &Group| {
+        let first = group.runs.first()?;
+        let trained = first.summary.made_of.is_none();
+        first.info.as_ref().filter(|_| trained)?.config_name()
+    };
     let id = |group: &Group| {
         let id = group.id().map(str::to_owned);
         id.or_else(|| config(group)).unwrap_or_else(|| first(group))

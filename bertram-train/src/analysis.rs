@@ -1,7 +1,7 @@
 //! Where a model is right and wrong on a split: `analysis.json`.
 
 use bertram_core::metric::{LabelCounts, label_counts};
-use bertram_core::task::{LabelKind, TaskConfig, TaskMap, are_there};
+use bertram_core::task::{LabelKind, Prediction, TaskConfig, TaskMap, are_there};
 use serde::{Deserialize, Serialize};
 
 /// Bins of a calibration table.
@@ -126,12 +126,18 @@ impl TaskAnalysis {
 
     /// Looks at `logits` of each row of a split, and at the numbers of their labels one row after the other.
     pub fn new(config: &TaskConfig, logits: &[Vec<f32>], labels: &[f32]) -> Self {
-        let rows = logits.iter().zip(labels);
-        match config.spec.label {
+        let predictions: Vec<Prediction> = logits.iter().map(|row| config.predict(row)).collect();
+        Self::of_predictions(config.spec.label, &predictions, labels)
+    }
+
+    /// As [`new`](Self::new), of what was made of the logits.
+    pub fn of_predictions(label: LabelKind, predictions: &[Prediction], labels: &[f32]) -> Self {
+        let rows = predictions.iter().zip(labels);
+        match label {
             LabelKind::Classes { classes } => {
                 let mut counts = vec![vec![0; classes]; classes];
-                for (logits, &label) in rows {
-                    let predicted = config.predict(logits).value as usize;
+                for (prediction, &label) in rows {
+                    let predicted = prediction.value as usize;
                     if let Some(count) = counts
                         .get_mut(label as usize)
                         .and_then(|row: &mut Vec<u64>| row.get_mut(predicted))
@@ -142,10 +148,7 @@ impl TaskAnalysis {
                 TaskAnalysis::Confusion { counts }
             }
             LabelKind::MultiLabel { classes } => {
-                let said: Vec<Vec<bool>> = logits
-                    .iter()
-                    .map(|row| config.predict(row).said())
-                    .collect();
+                let said: Vec<Vec<bool>> = predictions.iter().map(Prediction::said).collect();
                 let there: Vec<Vec<bool>> = labels.chunks(classes).map(are_there).collect();
                 TaskAnalysis::Labels {
                     counts: label_counts(&said, &there),
@@ -154,8 +157,8 @@ impl TaskAnalysis {
             }
             LabelKind::Binary => {
                 let rows: Vec<(f64, bool)> = rows
-                    .map(|(logits, &label)| {
-                        let yes = config.predict(logits).probabilities.get(1).copied();
+                    .map(|(prediction, &label)| {
+                        let yes = prediction.probabilities.get(1).copied();
                         (yes.unwrap_or(f64::NAN), label > 0.5)
                     })
                     .filter(|(yes, _)| yes.is_finite())
@@ -164,7 +167,7 @@ impl TaskAnalysis {
             }
             LabelKind::Score { .. } => {
                 let points: Vec<[f64; 2]> = rows
-                    .map(|(logits, &label)| [f64::from(label), config.predict(logits).value])
+                    .map(|(prediction, &label)| [f64::from(label), prediction.value])
                     .collect();
                 TaskAnalysis::Scatter {
                     rows: points.len() as u64,
@@ -215,6 +218,20 @@ pub fn evenly<T: Copy>(items: &[T], most: usize) -> Vec<T> {
 }
 
 fn calibration(rows: &[(f64, bool)]) -> TaskAnalysis {
+    let bins = bins(rows);
+    TaskAnalysis::Calibration {
+        ece: expected_calibration_error(&bins),
+        rows: rows.len() as u64,
+        bins,
+    }
+}
+
+/// [`expected_calibration_error`] of rows, each with a probability and whether that came true.
+pub fn calibration_error(rows: &[(f64, bool)]) -> f64 {
+    expected_calibration_error(&bins(rows))
+}
+
+fn bins(rows: &[(f64, bool)]) -> Vec<CalibrationBin> {
     let mut sums = [(0u64, 0.0, 0u64); BINS];
     for &(yes, positive) in rows {
         let (count, probability, positives) =
@@ -223,8 +240,7 @@ fn calibration(rows: &[(f64, bool)]) -> TaskAnalysis {
         *probability += yes;
         *positives += u64::from(positive);
     }
-    let bins: Vec<CalibrationBin> = sums
-        .iter()
+    sums.iter()
         .enumerate()
         .map(|(index, &(count, probability, positives))| CalibrationBin {
             from: index as f64 / BINS as f64,
@@ -233,12 +249,7 @@ fn calibration(rows: &[(f64, bool)]) -> TaskAnalysis {
             mean_probability: (count > 0).then(|| probability / count as f64),
             positives: (count > 0).then(|| positives as f64 / count as f64),
         })
-        .collect();
-    TaskAnalysis::Calibration {
-        ece: expected_calibration_error(&bins),
-        rows: rows.len() as u64,
-        bins,
-    }
+        .collect()
 }
 
 /// The mean over rows of their bin's distance between mean probability and share of positives; 0 for no rows.

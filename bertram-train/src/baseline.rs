@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bertram_core::data::{BadRow, Dataset, Split};
 use bertram_core::metric::{SplitScores, TaskScores};
 use bertram_core::seed::mix;
-use bertram_core::task::{LabelKind, Prediction, TaskMap, TaskSpec, are_there};
+use bertram_core::task::{LabelKind, Prediction, TaskMap, TaskSpec, score_predictions};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -119,6 +119,7 @@ pub fn run_baseline(
         peak_memory_bytes: peak_memory_bytes(),
         first_update_seconds: None,
         device: None,
+        made_of: None,
         parameters: 0,
         backend: info.backend,
         seed: info.seed,
@@ -137,12 +138,14 @@ fn certain(spec: &TaskSpec, value: f64) -> Prediction {
     match spec.label {
         LabelKind::MultiLabel { .. } => Prediction {
             value: 1.0,
+            unclamped: 1.0,
             probabilities: (0..spec.labels.len())
                 .map(|class| f64::from(u8::from(class == value as usize)))
                 .collect(),
         },
         LabelKind::Classes { .. } | LabelKind::Binary | LabelKind::Score { .. } => Prediction {
             value,
+            unclamped: value,
             probabilities: Vec::new(),
         },
     }
@@ -165,21 +168,5 @@ fn answers(spec: &TaskSpec, baseline: BaselineSettings, rows: usize, seed: u64) 
 /// `None` where rows lack labels.
 fn score(spec: &TaskSpec, answers: &[Prediction], rows: &Dataset) -> Option<TaskScores> {
     let labels = rows.labels()?;
-    let values = answers.iter().map(|answer| answer.value);
-    Some(match spec.label {
-        LabelKind::Classes { .. } | LabelKind::Binary => {
-            let answers: Vec<usize> = values.map(|value| value as usize).collect();
-            let labels: Vec<usize> = labels.into_iter().map(|label| label as usize).collect();
-            TaskScores::classification(spec, &answers, &labels)
-        }
-        LabelKind::MultiLabel { classes } => {
-            let answers: Vec<Vec<bool>> = answers.iter().map(Prediction::said).collect();
-            let labels: Vec<Vec<bool>> = labels.chunks(classes).map(are_there).collect();
-            TaskScores::multi_label(spec, &answers, &labels)
-        }
-        LabelKind::Score { .. } => {
-            let labels: Vec<f64> = labels.into_iter().map(f64::from).collect();
-            TaskScores::regression(spec, &values.collect::<Vec<f64>>(), &labels)
-        }
-    })
+    Some(score_predictions(spec, answers, &labels))
 }

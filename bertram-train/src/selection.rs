@@ -3,7 +3,7 @@
 //! The score of an epoch that was chosen for that score is too high by what chance gave it. So each evaluation scores two
 //! parts of the dev rows apart: what one part chooses, the other scores.
 
-use bertram_core::data::sample_rows;
+use bertram_core::data::{PARTS_SEED, two_parts};
 use bertram_core::metric::SplitScores;
 use bertram_core::task::{TaskId, TaskMap, score};
 use serde::{Deserialize, Serialize};
@@ -11,20 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::config::BestMetric;
 use crate::evaluate::EvaluationSet;
 
-/// Seed of the parts. It is no setting, so that runs of any seed have the same parts and can be compared and combined.
-const PARTS_SEED: u64 = 0x5e1e_c7ed;
-
 /// The share of the first part where `data.select-share` says nothing.
 pub const HALF: f64 = 0.5;
 
 /// The rows of the two parts of a split of `rows` rows, each in ascending order. The first has `share` of them, rounded; the
 /// draw follows from the number of rows alone.
 pub fn parts(rows: usize, share: f64) -> [Vec<usize>; 2] {
-    let mut first = sample_rows(rows, (rows as f64 * share).round() as usize, PARTS_SEED);
-    first.sort_unstable();
-    let second = (0..rows).filter(|row| first.binary_search(row).is_err());
-    let second = second.collect();
-    [first, second]
+    two_parts(rows, (rows as f64 * share).round() as usize, PARTS_SEED)
 }
 
 /// What one evaluation said of the two [`parts`] of dev.

@@ -3,7 +3,7 @@
 use bertram_core::task::TaskId;
 use clap::Args;
 
-use super::parse_task;
+use super::{SplitArg, parse_task};
 
 /// Arguments of `compare`.
 #[derive(Clone, Debug, Args)]
@@ -16,7 +16,7 @@ use super::parse_task;
       the same; the quotes keep the shell from taking the stars
   bertram-cli compare runs/base runs/smart --tasks sst,sts --json
 
-Nothing is computed anew: what the runs have predicted on dev when they ended is compared row by row.")]
+Nothing is computed anew: what the runs have predicted when they ended is compared row by row.")]
 pub struct CompareArgs {
     /// Finished runs of one side: a run folder, a folder of some, or several with commas between them; * stands for any text.
     #[arg(value_name = "A")]
@@ -27,6 +27,9 @@ pub struct CompareArgs {
     /// Compare these tasks only. Without it: all that both sides have.
     #[arg(long, value_delimiter = ',', value_parser = parse_task, value_name = "NAME,...")]
     pub tasks: Vec<TaskId>,
+    /// Which rows. Those of test need labels, and predictions: `evaluate --split test` writes them where a run has not.
+    #[arg(long, value_enum, default_value = "dev")]
+    pub split: SplitArg,
     /// Print a JSON object.
     #[arg(long)]
     pub json: bool,

@@ -1,10 +1,12 @@
 //! The command line.
 
 mod bench;
+mod calibrate;
 mod compare;
 mod encode;
 mod experiments;
 mod export;
+mod mixture;
 mod runs;
 mod tune;
 
@@ -17,6 +19,7 @@ use bertram_train::learner::Dashboard;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, BenchCommand, BenchCommonArgs, BenchMethodsArgs, BenchTrainStepArgs};
+pub use calibrate::CalibrateArgs;
 pub use compare::CompareArgs;
 pub use encode::EncodeArgs;
 pub use experiments::{
@@ -24,6 +27,7 @@ pub use experiments::{
     ExperimentsRunArgs, RunsArgs,
 };
 pub use export::ExportArgs;
+pub use mixture::{AverageArgs, EnsembleArgs};
 pub use runs::{RunFoldersArgs, RunFoldersCommand, RunsCleanArgs, RunsListArgs};
 pub use tune::TuneArgs;
 
@@ -79,6 +83,20 @@ pub enum Command {
     Export(ExportArgs),
     /// Put finished runs side by side: one page, a page for each, Markdown or CSV.
     Report(ReportArgs),
+    /// Average what finished runs say: probabilities and scores of the same rows.
+    ///
+    /// The folder that comes of it has predictions and scores like a run's, for `report`, `compare` and leaderboards, and no
+    /// model.
+    Ensemble(EnsembleArgs),
+    /// Average the weights of finished runs into one model, a soup.
+    ///
+    /// The folder that comes of it is that of a finished run: its model is used like any other.
+    Average(AverageArgs),
+    /// Fit a temperature to a run's probabilities on dev, so that they are meant as they are.
+    ///
+    /// Of each task with classes or yes and no: the temperature, and how good probabilities are before and after (mean
+    /// negative log-likelihood, expected calibration error). `predict` uses it from then on.
+    Calibrate(CalibrateArgs),
     /// Say whether two finished runs differ by more than chance.
     ///
     /// Of each task that both have: the scores on dev, their difference, its 95 % interval, and the p-value of a test of
@@ -250,7 +268,7 @@ pub struct PredictArgs {
     /// How the sentences are given. Without it: as the ending of FILE says (.csv, .tsv, .jsonl, .parquet; a table as in the task's training), else lines.
     #[arg(long, value_enum)]
     pub format: Option<TextFormat>,
-    /// Predictions, a JSON object a line (label, confidence and the probability of each label); standard output without it.
+    /// Predictions, a JSON object a line (label, confidence and the probability of each label, by the temperature that `calibrate` has fitted); standard output without it.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Where to compute.

@@ -15,13 +15,17 @@ use crate::out;
 /// Runs the command.
 pub fn run(args: &CompareArgs) -> CliResult {
     let (a, b) = (folders(&args.a), folders(&args.b));
-    let found =
-        Comparison::new(&a, &b, &args.tasks, &Resampling::default()).map_err(compare_error)?;
+    let split = args.split.into();
+    let found = Comparison::new(&a, &b, &args.tasks, split, &Resampling::default())
+        .map_err(compare_error)?;
     for warning in &found.warnings {
         tracing::warn!("{warning}");
     }
     if args.json {
         return out::line(&serde_json::to_string_pretty(&found).map_err(work)?);
+    }
+    if found.split != "dev" {
+        out::line(&format!("on the {} rows", found.split))?;
     }
     out::line(&side("A", &found.a))?;
     out::line(&side("B", &found.b))?;

@@ -10,10 +10,11 @@ use bertram_core::data::{
 };
 use bertram_core::task::{Inputs, LabelKind, ModelFolder, Prediction, TaskId, TaskSpec};
 use bertram_kernels::TrainBackend;
+use bertram_train::calibration::{Calibration, predict_calibrated};
 use bertram_train::config::{Settings, TaskSettings};
 use bertram_train::corpus::options_to_predict;
 use bertram_train::evaluate::{EvaluationSet, split_logits};
-use bertram_train::pipeline::open_trained;
+use bertram_train::pipeline::{PipelineError, open_trained};
 use bertram_train::run_folder::RunFolder;
 use serde_json::{Value, json};
 
@@ -61,6 +62,9 @@ impl BackendJob for Predict {
             )));
         };
         let config = head.config().clone();
+        let calibration = Calibration::read(&run.model()).map_err(PipelineError::from);
+        let calibration = calibration.map_err(pipeline_error)?;
+        let temperature = calibration.map_or(1.0, |all| all.temperature(&config));
         let inputs = config.spec.inputs;
         let own = settings.tasks.iter().find(|own| own.task == task);
         let own = own.ok_or_else(|| {
@@ -102,7 +106,8 @@ impl BackendJob for Predict {
                 let said = Some(text).filter(|text| is_said(text));
                 let said = said.and_then(|_| logits.next());
                 let line = said.map_or(Value::Null, |logits| {
-                    line(&config.spec, text, &config.predict(logits))
+                    let prediction = predict_calibrated(&config, logits, temperature);
+                    line(&config.spec, text, &prediction)
                 });
                 // Writing to a string does not fail.
                 let _ = writeln!(lines, "{line}");

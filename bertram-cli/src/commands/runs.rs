@@ -276,6 +276,10 @@ fn next(run: &Run) -> Vec<String> {
             let files = run.summary["data"].as_array().into_iter().flatten();
             let has_test = files.clone().any(|file| file["split"] == "test");
             let mut lines = finished::commands(run.folder.path(), task, has_test);
+            // A baseline and an ensemble have predictions, and no model to do more with.
+            if !run.folder.model().is_dir() {
+                lines.retain(|line| line.contains(" report "));
+            }
             let freed = run.removable_bytes();
             if freed > 0 {
                 lines.push(format!(

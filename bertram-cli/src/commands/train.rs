@@ -101,6 +101,10 @@ pub fn check_data_folder(settings: &Settings) -> CliResult {
 pub fn check_exported(run: &RunFolder) -> CliResult {
     match run.model().is_dir() {
         true => Ok(()),
+        false if run.summary().is_file() => Err(input(anyhow::anyhow!(
+            "{} is finished and has no model: it is a baseline or an ensemble, whose answers are in its predictions/",
+            run.path().display()
+        ))),
         false => Err(input(anyhow::anyhow!(
             "{0} has no exported model yet; finish it with: bertram-cli train --resume {0}",
             run.path().display()
@@ -290,7 +294,8 @@ fn overrides(args: &TrainArgs) -> Vec<Override> {
 }
 
 /// What was typed. Arguments that are no UTF-8 are shown with replacement characters.
-fn command_line() -> Vec<String> {
+/// The words that this process was started with.
+pub fn command_line() -> Vec<String> {
     std::env::args_os()
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect()

@@ -62,7 +62,8 @@ pub fn with_bad_rows<T>(
 }
 
 /// Writes a task's predictions as CSV: id, gold label where there is one, prediction, and the probability of each label.
-/// Labels are written by their names.
+/// Labels are written by their names. A score that is put into the label's range stands beside what it was before
+/// (`unclamped`), where rows have that.
 pub fn write_prediction_table(
     path: &Path,
     spec: &TaskSpec,
@@ -80,7 +81,10 @@ pub fn write_prediction_table(
         LabelKind::Score { .. } => &[],
     };
     let header = ["id", "gold", "prediction"].map(str::to_owned).into_iter();
-    let header = header.chain(classes.iter().map(|name| format!("probability of {name}")));
+    let header = header.chain(classes.iter().map(|name| format!("{PROBABILITY}{name}")));
+    let is_score = matches!(spec.label, LabelKind::Score { .. });
+    let unclamped = is_score && rows.iter().any(|row| row.unclamped.is_some());
+    let header = header.chain(unclamped.then(|| UNCLAMPED.to_owned()));
     table.write_record(header).map_err(|error| failed(&error))?;
     for row in rows {
         let gold = row.gold.map(|gold| spec.labels_text(gold));
@@ -92,10 +96,12 @@ pub fn write_prediction_table(
         // A row that could not be read has an answer, and nothing is probable.
         let probabilities = (0..classes.len()).map(|class| {
             let probability = row.probabilities.get(class);
-            probability.map_or_else(String::new, |probability| format!("{probability:.6}"))
+            probability.map_or_else(String::new, |probability| format!("{probability:.9}"))
         });
+        let number = |number: Option<f64>| number.map_or_else(String::new, |it| it.to_string());
+        let unclamped = unclamped.then(|| number(row.unclamped));
         table
-            .write_record(cells.into_iter().chain(probabilities))
+            .write_record(cells.into_iter().chain(probabilities).chain(unclamped))
             .map_err(|error| failed(&error))?;
     }
     let bytes = table.into_inner().map_err(|error| failed(&error))?;
@@ -134,9 +140,16 @@ pub struct PredictionRow<'a> {
     pub answer: String,
     /// Class index, 0/1, or score; of several labels at once how many are said.
     pub prediction: f64,
+    /// A score before it was put into the label's range; `None` for other labels, and where that is not known.
+    pub unclamped: Option<f64>,
     /// Probability of each label; empty for scores.
     pub probabilities: &'a [f64],
 }
+
+/// Column of a label's probability, without the label's name.
+const PROBABILITY: &str = "probability of ";
+/// Column of scores that are not put into the label's range.
+const UNCLAMPED: &str = "unclamped";
 
 /// A row of a table that [`write_prediction_table`] wrote.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,6 +161,8 @@ pub struct WrittenPrediction {
     pub gold: Option<Vec<f64>>,
     /// Those of the prediction.
     pub prediction: Vec<f64>,
+    /// Probability of each label, or the score before it was put into the label's range; `None` where the table does not say.
+    pub numbers: Option<Vec<f64>>,
 }
 
 /// What is wrong with a table of predictions.
@@ -173,7 +188,7 @@ pub enum PredictionTableError {
     },
 }
 
-/// Reads the ids, labels and predictions of a table that [`write_prediction_table`] wrote.
+/// Reads the ids, labels, predictions and probabilities of a table that [`write_prediction_table`] wrote.
 ///
 /// # Errors
 /// A file that cannot be read, is no such table, or has labels that the task has not.
@@ -205,6 +220,15 @@ pub fn read_prediction_table(
             "the first columns are not id, gold and prediction".into(),
         ));
     }
+    let wanted: Vec<String> = match spec.label {
+        LabelKind::Score { .. } => vec![UNCLAMPED.to_owned()],
+        _ => spec
+            .labels
+            .iter()
+            .map(|name| format!("{PROBABILITY}{name}"))
+            .collect(),
+    };
+    let has_numbers = header.iter().skip(3).take(wanted.len()).eq(&wanted);
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(of_csv)?;
@@ -220,9 +244,34 @@ pub fn read_prediction_table(
                 .map(labels)
                 .transpose()?,
             prediction: labels(&record[2])?,
+            numbers: match has_numbers {
+                true => {
+                    let cells: Vec<&str> = record.iter().skip(3).take(wanted.len()).collect();
+                    numbers(spec, &cells).map_err(|message| malformed(line, message))?
+                }
+                false => None,
+            },
         });
     }
     Ok(rows)
+}
+
+/// The numbers in a row's cells; `None` where all are empty, as those of a row that could not be read.
+fn numbers(spec: &TaskSpec, cells: &[&str]) -> Result<Option<Vec<f64>>, String> {
+    if cells.iter().all(|cell| cell.is_empty()) {
+        return Ok(None);
+    }
+    let is_score = matches!(spec.label, LabelKind::Score { .. });
+    let number = |cell: &&str| {
+        let number: f64 = cell.parse().unwrap_or(f64::NAN);
+        match is_score {
+            true if number.is_finite() => Ok(number),
+            true => Err(format!("{cell:?} is no score")),
+            false if (0.0..=1.0).contains(&number) => Ok(number),
+            false => Err(format!("{cell:?} is no probability")),
+        }
+    };
+    cells.iter().map(number).collect::<Result<_, _>>().map(Some)
 }
 
 #[cfg(test)]
@@ -280,6 +329,7 @@ mod tests {
             gold,
             answer: answer.into(),
             prediction: 0.0,
+            unclamped: None,
             probabilities,
         };
         let rows = [
@@ -290,7 +340,7 @@ mod tests {
         assert_eq!(
             std::fs::read_to_string(&path).expect("there"),
             "id,gold,prediction,probability of not a paraphrase,probability of paraphrase\n\
-             a,paraphrase,not a paraphrase,0.750000,0.250000\n\"b,c\",,paraphrase,,\n"
+             a,paraphrase,not a paraphrase,0.750000000,0.250000000\n\"b,c\",,paraphrase,,\n"
         );
         let read = read_prediction_table(&path, &spec(TaskId::PARA)).expect("a table");
         let [first, second] = &read[..] else {
@@ -298,6 +348,10 @@ mod tests {
         };
         assert_eq!((first.id.as_str(), second.id.as_str()), ("a", "b,c"));
         assert_eq!((&first.gold, &second.gold), (&Some(vec![1.0]), &None));
+        assert_eq!(
+            (&first.numbers, &second.numbers),
+            (&Some(vec![0.75, 0.25]), &None)
+        );
         assert_eq!(
             (&first.prediction, &second.prediction),
             (&vec![0.0], &vec![1.0])
@@ -320,6 +374,17 @@ mod tests {
             std::fs::read_to_string(&path).expect("there"),
             "id,gold,prediction\na,5,2.5\n"
         );
+        let rows = [PredictionRow {
+            unclamped: Some(-0.125),
+            ..row("a", Some(&[5.0]), "0", &[])
+        }];
+        write_prediction_table(&path, &spec(TaskId::STS), &rows).expect("written");
+        assert_eq!(
+            std::fs::read_to_string(&path).expect("there"),
+            "id,gold,prediction,unclamped\na,5,0,-0.125\n"
+        );
+        let read = read_prediction_table(&path, &spec(TaskId::STS)).expect("a table");
+        assert_eq!(read[0].numbers, Some(vec![-0.125]));
         let topics = TaskSpec {
             label: LabelKind::MultiLabel { classes: 3 },
             labels: ["sport", "art", "law"].map(str::to_owned).into(),
@@ -330,7 +395,7 @@ mod tests {
         write_prediction_table(&path, &topics, &rows).expect("written");
         let text = std::fs::read_to_string(&path).expect("there");
         assert!(
-            text.ends_with("a,sport|law,art,0.100000,0.900000,0.200000\n"),
+            text.ends_with("a,sport|law,art,0.100000000,0.900000000,0.200000000\n"),
             "{text}"
         );
         let read = read_prediction_table(&path, &topics).expect("a table");
@@ -350,5 +415,17 @@ mod tests {
         assert!(error("").contains("line 1: the first columns"));
         assert!(error("id,gold,prediction\na,1\n").contains("line 2: the line has another"));
         assert!(error("id,gold,prediction\na,1,NaN\n").contains("line 2: \"NaN\" is no label"));
+        let scored =
+            |number: &str| format!("id,gold,prediction,unclamped\na,1,2,2\nb,1,2,{number}\n");
+        assert!(error(&scored("inf")).contains("line 3: \"inf\" is no score"));
+        let table =
+            "id,gold,prediction,probability of not a paraphrase,probability of paraphrase\n";
+        for cells in ["1.5,0.5", "NaN,1", ",1", "-0.1,1"] {
+            std::fs::write(&path, format!("{table}a,paraphrase,paraphrase,{cells}\n"))
+                .expect("write");
+            let read = read_prediction_table(&path, &spec(TaskId::PARA));
+            let message = read.expect_err("no probability").to_string();
+            assert!(message.contains("is no probability"), "{message}");
+        }
     }
 }

@@ -23,8 +23,8 @@ pub use embeddings::BertEmbeddings;
 pub use layer::BertLayer;
 pub use pooler::{BertPooler, Pooling, first_token, masked_mean};
 pub use weights::{
-    Imported, WeightsError, check_encoder, load_dense_pooler, load_encoder, load_tensors,
-    read_config, save_encoder, save_tensors,
+    Imported, TensorDifference, WeightSum, WeightsError, check_encoder, load_dense_pooler,
+    load_encoder, load_tensors, read_config, save_encoder, save_tensors,
 };
 
 use bertram_kernels::composed::pick_rows;

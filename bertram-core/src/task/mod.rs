@@ -13,7 +13,7 @@ pub use folder::{
 };
 pub use legality::{Legal, names};
 pub use model::{MultitaskModel, TaskConfig, TaskHead};
-pub use predict::{Prediction, score};
+pub use predict::{Prediction, score, score_predictions};
 
 pub use crate::spec::{
     Inputs, LABEL_SEPARATOR, LabelKind, Metric, Preset, SecondFiles, TaskId, TaskMap,

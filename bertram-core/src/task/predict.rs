@@ -9,6 +9,8 @@ use crate::metric::TaskScores;
 pub struct Prediction {
     /// Class index, 0/1, or score on the label's scale; of several labels at once how many are said.
     pub value: f64,
+    /// The same before a score is put into the label's range: what correlations are taken of.
+    pub unclamped: f64,
     /// Probability of each class (`[no, yes]` for a binary task; of several labels at once they do not sum to 1); empty for
     /// scores.
     pub probabilities: Vec<f64>,
@@ -26,44 +28,25 @@ impl TaskConfig {
     ///   scored on the unclamped number (see [`score`]). `cosent` and `angle` train the order of scores alone: the cosine
     ///   itself stands for the place on the scale.
     pub fn predict(&self, logits: &[f32]) -> Prediction {
+        Prediction::of_numbers(self.spec.label, &self.numbers(logits))
+    }
+
+    /// What [`predict`](Self::predict) reads from logits: the probability of each class (of a binary task no's and yes's), or
+    /// the score before it is clamped. Numbers of several models have a mean.
+    pub fn numbers(&self, logits: &[f32]) -> Vec<f64> {
         match self.spec.label {
-            LabelKind::Classes { .. } => {
-                let probabilities = softmax(logits);
-                let mut best = 0;
-                for (class, probability) in probabilities.iter().enumerate() {
-                    if *probability > probabilities[best] {
-                        best = class;
-                    }
-                }
-                Prediction {
-                    value: best as f64,
-                    probabilities,
-                }
-            }
-            LabelKind::MultiLabel { .. } => {
-                let probabilities: Vec<f64> = logits
-                    .iter()
-                    .map(|&logit| sigmoid(f64::from(logit)))
-                    .collect();
-                let said = are_there(&probabilities);
-                Prediction {
-                    value: said.into_iter().filter(|said| *said).count() as f64,
-                    probabilities,
-                }
-            }
+            LabelKind::Classes { .. } => softmax(logits),
+            LabelKind::MultiLabel { .. } => logits
+                .iter()
+                .map(|&logit| sigmoid(f64::from(logit)))
+                .collect(),
             LabelKind::Binary => {
                 let yes = self.unit_score(logits).clamp(0.0, 1.0);
-                Prediction {
-                    value: f64::from(u8::from(yes >= 0.5)),
-                    probabilities: vec![1.0 - yes, yes],
-                }
+                vec![1.0 - yes, yes]
             }
             LabelKind::Score { min, max } => {
                 let (min, max) = (f64::from(min), f64::from(max));
-                Prediction {
-                    value: (min + (max - min) * self.unit_score(logits)).clamp(min, max),
-                    probabilities: Vec::new(),
-                }
+                vec![min + (max - min) * self.unit_score(logits)]
             }
         }
     }
@@ -83,6 +66,43 @@ impl TaskConfig {
 }
 
 impl Prediction {
+    /// The prediction that the probability of each class makes, or an unclamped score ([`TaskConfig::numbers`]).
+    pub fn of_numbers(label: LabelKind, numbers: &[f64]) -> Self {
+        let (value, unclamped) = match label {
+            LabelKind::Classes { .. } => {
+                let mut best = 0;
+                for (class, probability) in numbers.iter().enumerate() {
+                    if *probability > numbers[best] {
+                        best = class;
+                    }
+                }
+                (best as f64, best as f64)
+            }
+            LabelKind::MultiLabel { .. } => {
+                let said = are_there(numbers);
+                let said = said.into_iter().filter(|said| *said).count() as f64;
+                (said, said)
+            }
+            LabelKind::Binary => {
+                let yes = numbers.get(1).copied().unwrap_or(f64::NAN);
+                let yes = f64::from(u8::from(yes >= 0.5));
+                (yes, yes)
+            }
+            LabelKind::Score { min, max } => {
+                let score = numbers.first().copied().unwrap_or(f64::NAN);
+                (score.clamp(f64::from(min), f64::from(max)), score)
+            }
+        };
+        Self {
+            value,
+            unclamped,
+            probabilities: match label {
+                LabelKind::Score { .. } => Vec::new(),
+                _ => numbers.to_vec(),
+            },
+        }
+    }
+
     /// Of several labels at once, whether each is said.
     pub fn said(&self) -> Vec<bool> {
         are_there(&self.probabilities)
@@ -122,6 +142,31 @@ pub fn score(config: &TaskConfig, logits: &[Vec<f32>], labels: &[f32]) -> TaskSc
             let predictions: Vec<f64> = logits.iter().map(|row| config.unit_score(row)).collect();
             let labels: Vec<f64> = labels.iter().map(|&label| f64::from(label)).collect();
             TaskScores::regression(&config.spec, &predictions, &labels)
+        }
+    }
+}
+
+/// Scores predictions, as [`score`] does logits: `labels` has the numbers of the rows' labels one row after the other.
+pub fn score_predictions(
+    spec: &TaskSpec,
+    predictions: &[Prediction],
+    labels: &[f32],
+) -> TaskScores {
+    match spec.label {
+        LabelKind::Classes { .. } | LabelKind::Binary => {
+            let said: Vec<usize> = predictions.iter().map(|row| row.value as usize).collect();
+            let labels: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
+            TaskScores::classification(spec, &said, &labels)
+        }
+        LabelKind::MultiLabel { classes } => {
+            let said: Vec<Vec<bool>> = predictions.iter().map(Prediction::said).collect();
+            let labels: Vec<Vec<bool>> = labels.chunks(classes).map(are_there).collect();
+            TaskScores::multi_label(spec, &said, &labels)
+        }
+        LabelKind::Score { .. } => {
+            let said: Vec<f64> = predictions.iter().map(|row| row.unclamped).collect();
+            let labels: Vec<f64> = labels.iter().map(|&label| f64::from(label)).collect();
+            TaskScores::regression(spec, &said, &labels)
         }
     }
 }
@@ -175,10 +220,46 @@ mod tests {
     fn scores_are_clamped_for_people_and_not_for_pearson() {
         let sts = config(TaskId::STS, HeadKind::Cosine, LossKind::Mse);
         assert_eq!(sts.predict(&[1.2]).value, 5.0);
+        assert!((sts.predict(&[1.2]).unclamped - 6.0).abs() < 1e-6);
         assert_eq!(sts.predict(&[-0.2]).value, 0.0);
         assert!((sts.predict(&[0.5]).value - 2.5).abs() < 1e-9);
         let logits = vec![vec![1.2], vec![1.4], vec![0.1]];
         assert!(score(&sts, &logits, &[4.0, 5.0, 1.0]).primary() > 0.97);
+    }
+
+    #[test]
+    fn predictions_score_as_their_logits() {
+        let tasks = [
+            (
+                config(TaskId::SST, HeadKind::Linear, LossKind::CrossEntropy),
+                5,
+            ),
+            (config(TaskId::PARA, HeadKind::Cosine, LossKind::Bce), 1),
+            (config(TaskId::STS, HeadKind::Cosine, LossKind::Mse), 1),
+        ];
+        for (task, outputs) in tasks {
+            let logits: Vec<Vec<f32>> = (0..30u32)
+                .map(|row| {
+                    (0..outputs)
+                        .map(|at| ((row * 7 + at * 5) % 13) as f32 / 6.0 - 0.7)
+                        .collect()
+                })
+                .collect();
+            let labels: Vec<f32> = (0..30).map(|row| (row % 2) as f32).collect();
+            let said: Vec<Prediction> = logits.iter().map(|row| task.predict(row)).collect();
+            let (one, other) = (
+                score(&task, &logits, &labels),
+                score_predictions(&task.spec, &said, &labels),
+            );
+            for ((metric, here), (_, there)) in one.all().into_iter().zip(other.all()) {
+                assert!(
+                    (here - there).abs() < 1e-12,
+                    "{} of {}",
+                    metric.key(),
+                    task.task
+                );
+            }
+        }
     }
 
     #[test]

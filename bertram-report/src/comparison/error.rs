@@ -34,9 +34,11 @@ pub enum CompareError {
     },
     /// No task that all runs are scored on.
     #[error(
-        "no task is scored on dev in all runs: {first} has {tasks_of_first}, {other} has {tasks_of_other}; compare runs that have one in common"
+        "no task is scored on {split} in all runs: {first} has {tasks_of_first}, {other} has {tasks_of_other}; compare runs that have one in common"
     )]
     NoCommonTask {
+        /// `dev` or `test`.
+        split: &'static str,
         /// A run.
         first: PathBuf,
         /// Its tasks.
@@ -56,33 +58,45 @@ pub enum CompareError {
     },
     /// A run without its predictions.
     #[error(
-        "{path} is missing, and differences are told row by row; write it with: bertram-cli evaluate --run {run}", path = path.display(), run = run.display()
+        "{path} is missing, and differences are told row by row; write it with: bertram-cli evaluate --run {run}{}", of_split(split), path = path.display(), run = run.display()
     )]
     NoPredictions {
+        /// `dev` or `test`.
+        split: &'static str,
         /// The table that is missing.
         path: PathBuf,
         /// The run.
         run: PathBuf,
     },
     /// A table of predictions that is none.
-    #[error("{error}; write it anew with: bertram-cli evaluate --run {run}", run = run.display())]
+    #[error("{error}; write it anew with: bertram-cli evaluate --run {run}{}", of_split(split), run = run.display())]
     Predictions {
+        /// `dev` or `test`.
+        split: &'static str,
         /// What is wrong.
         error: PredictionTableError,
         /// The run.
         run: PathBuf,
     },
     /// A table of predictions with other rows than the summary has scored.
-    #[error("{path}: {found} rows with labels, and summary.json has scored {scored}; write it anew with: bertram-cli evaluate --run {run}", path = path.display(), run = run.display())]
+    #[error("{path}: {found} rows with labels, where {scored} are to be scored; write it anew with: bertram-cli evaluate --run {run}{}", of_split(split), path = path.display(), run = run.display())]
     OtherCount {
+        /// `dev` or `test`.
+        split: &'static str,
         /// The table.
         path: PathBuf,
         /// The run.
         run: PathBuf,
         /// Rows of the table.
         found: usize,
-        /// Rows of the summary.
+        /// Rows of the summary, or of the table.
         scored: usize,
+    },
+    /// Rows without labels.
+    #[error("{} has no labels: what is right is not known; without --split the runs are compared on dev", path.display())]
+    NoLabels {
+        /// The table.
+        path: PathBuf,
     },
     /// Runs whose labels are not the same.
     #[error("{other}: {task} has other labels than in {first} (tasks.{task} of config.toml), and the runs cannot be compared on it; leave it out with --tasks", other = other.display(), first = first.display())]
@@ -95,10 +109,12 @@ pub enum CompareError {
         other: PathBuf,
     },
     /// Runs that are scored on different files, or on different rows of one.
-    #[error("{other}: {task} has other dev rows than in {first} ({how}); compare runs of one dev file, or leave the task out with --tasks", other = other.display(), first = first.display())]
+    #[error("{other}: {task} has other {split} rows than in {first} ({how}); compare runs of one {split} file, or leave the task out with --tasks", other = other.display(), first = first.display())]
     OtherRows {
         /// The task.
         task: String,
+        /// `dev` or `test`.
+        split: &'static str,
         /// Where the rows of a run are told: its folder, or its table.
         first: PathBuf,
         /// Where those of another are.
@@ -106,6 +122,14 @@ pub enum CompareError {
         /// In what they differ.
         how: String,
     },
+}
+
+/// The flag of `evaluate` that its default is not.
+fn of_split(split: &str) -> &'static str {
+    match split {
+        "test" => " --split test",
+        _ => "",
+    }
 }
 
 impl CompareError {

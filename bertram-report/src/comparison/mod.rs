@@ -1,7 +1,8 @@
 //! Two runs, or two sets of them that differ by seed, on the same dev rows: how far they are apart, and whether that is more
 //! than chance.
 //!
-//! [`Comparison::new`] reads what finished runs have predicted (`predictions/NAME-dev.csv`) and tests the differences, B less
+//! [`Comparison::new`] reads what finished runs have predicted (`predictions/NAME-dev.csv`, or `-test.csv` where test rows have
+//! labels) and tests the differences, B less
 //! A, by [`statistics`](crate::statistics):
 //!
 //! | runs a side | interval | test |
@@ -23,6 +24,7 @@ pub use error::CompareError;
 
 use std::path::PathBuf;
 
+use bertram_core::data::{Split, WrittenPrediction};
 use bertram_core::seed::mix;
 use bertram_core::task::{Metric, TaskId, TaskSpec};
 use serde::{Serialize, Serializer};
@@ -38,6 +40,8 @@ const SEEDS: [u64; 2] = [1 << 40, 1 << 41];
 /// Differences of two sides, and what speaks against reading much into them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
+    /// Whose rows are compared: `dev` or `test`.
+    pub split: &'static str,
     /// The runs of one side, by their seeds.
     pub a: Vec<ComparedRun>,
     /// Those of the other.
@@ -67,7 +71,7 @@ pub struct ComparedRun {
     pub best_epoch: usize,
 }
 
-/// How far two sides are apart in a score on dev.
+/// How far two sides are apart in a score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
     /// Name of the task, or `overall`.
@@ -176,15 +180,16 @@ impl Sides {
 
 impl Comparison {
     /// Compares the runs in `b` with those in `a` (run folders, or folders that hold some at any depth) on all tasks that they
-    /// have in common, or on those of `tasks`.
+    /// have in common, or on those of `tasks`: on the rows of `split`, which need labels.
     ///
     /// # Errors
     /// Runs that are not there, not finished or of one seed; without a common task; without predictions; scored on other rows
-    /// or with other labels.
+    /// or with other labels, or on rows without.
     pub fn new(
         a: &[PathBuf],
         b: &[PathBuf],
         tasks: &[TaskId],
+        split: Split,
         resampling: &Resampling,
     ) -> Result<Self, CompareError> {
         let (a, b) = (Runs::read(a)?, Runs::read(b)?);
@@ -194,11 +199,11 @@ impl Comparison {
             paired: a.seeds() == b.seeds() && a.0.len() > 1,
         };
         let runs: Vec<&RunRecord> = a.0.iter().chain(&b.0).collect();
-        let names = chosen(&runs, tasks)?;
-        let mut warnings = of_sides(&a, &b, sides);
+        let names = chosen(&runs, tasks, split)?;
+        let mut warnings = of_sides(&a, &b, sides, split);
         let tasks = names
             .into_iter()
-            .filter_map(|id| task(id, &runs, &mut warnings).transpose())
+            .filter_map(|id| task(id, split, &runs, &mut warnings).transpose())
             .collect::<Result<Vec<Task>, _>>()?;
         warnings.extend(of_overall(&runs, &tasks));
         let (tasks, overall) = differences(&tasks, sides, resampling);
@@ -211,6 +216,7 @@ impl Comparison {
             runs.0.iter().map(run).collect()
         };
         Ok(Self {
+            split: split.name(),
             a: compared(&a),
             b: compared(&b),
             confidence: resampling.confidence,
@@ -228,12 +234,23 @@ impl Comparison {
     }
 }
 
-/// The tasks that all runs are scored on, of those `wanted` where some are.
-fn chosen(runs: &[&RunRecord], wanted: &[TaskId]) -> Result<Vec<TaskId>, CompareError> {
+/// The tasks that all runs are scored on, of those `wanted` where some are. Of test rows no run has scores: those count
+/// that have a file of them, or were predicted.
+fn chosen(
+    runs: &[&RunRecord],
+    wanted: &[TaskId],
+    split: Split,
+) -> Result<Vec<TaskId>, CompareError> {
     let scored = |run: &RunRecord| -> Vec<TaskId> {
         let tasks = run.settings.tasks.iter().map(|task| task.task);
         tasks
-            .filter(|task| run.summary.dev.tasks.get(task).is_some())
+            .filter(|task| match split {
+                Split::Test => {
+                    side::file(run, *task, split).is_some()
+                        || side::table(run, *task, split).is_file()
+                }
+                Split::Train | Split::Dev => run.summary.dev.tasks.get(task).is_some(),
+            })
             .collect()
     };
     let names = |tasks: &[TaskId]| match tasks {
@@ -250,6 +267,7 @@ fn chosen(runs: &[&RunRecord], wanted: &[TaskId]) -> Result<Vec<TaskId>, Compare
         common.retain(|task| of_run.contains(task));
         if common.is_empty() {
             return Err(CompareError::NoCommonTask {
+                split: split.name(),
                 first: runs[0].path.clone(),
                 tasks_of_first: names(&all),
                 other: run.path.clone(),
@@ -268,7 +286,7 @@ fn chosen(runs: &[&RunRecord], wanted: &[TaskId]) -> Result<Vec<TaskId>, Compare
 }
 
 /// Warnings about which runs are compared.
-fn of_sides(a: &Runs, b: &Runs, sides: Sides) -> Vec<String> {
+fn of_sides(a: &Runs, b: &Runs, sides: Sides, split: Split) -> Vec<String> {
     let mut warnings = Vec::new();
     for (name, runs) in [("A", a), ("B", b)] {
         if let Some(keys) = runs.mixed() {
@@ -293,8 +311,33 @@ fn of_sides(a: &Runs, b: &Runs, sides: Sides) -> Vec<String> {
             list(b)
         ));
     }
-    warnings.extend(of_epochs(a, b));
+    // Test rows have chosen nothing.
+    if split == Split::Dev {
+        warnings.extend(of_epochs(a, b));
+        warnings.extend(of_mixtures(a, b));
+    }
     warnings
+}
+
+/// Words on ensembles and soups: what was chosen on the rows that are compared.
+fn of_mixtures(a: &Runs, b: &Runs) -> Vec<String> {
+    let sides = [("A", a), ("B", b)].into_iter();
+    let made = sides.flat_map(|(name, runs)| {
+        let made = runs.0.iter().filter_map(|run| run.summary.made_of.as_ref());
+        made.map(move |made_of| (name, made_of))
+    });
+    made.map(|(name, made_of)| {
+        let also = match &made_of.select {
+            Some(select) => format!("; so were the {}, which is worth {:.3} on rows that did not choose them (overall, and {:.3} on those that did)", select.chosen, select.overall, select.overall_chosen_on_all),
+            None => String::new(),
+        };
+        format!(
+            "{name} is a mean of {} runs, whose epochs were chosen on {}{also}",
+            made_of.runs.len(),
+            made_of.epochs_chosen_on
+        )
+    })
+    .collect()
 }
 
 /// A word where the epoch that is scored was chosen on the rows that it is scored on.
@@ -319,6 +362,7 @@ fn of_epochs(a: &Runs, b: &Runs) -> Option<String> {
 /// Reads what all runs say of a task, and checks that it is of the same rows. `None` where a run has no such task.
 fn task(
     id: TaskId,
+    split: Split,
     runs: &[&RunRecord],
     warnings: &mut Vec<String>,
 ) -> Result<Option<Task>, CompareError> {
@@ -328,10 +372,10 @@ fn task(
         return Ok(None);
     };
     let spec = specs[0];
-    let table_of_first = side::table(first, id);
+    let table_of_first = side::table(first, id, split);
     let mut gold: Vec<Numbers> = Vec::new();
     let mut ids: Vec<String> = Vec::new();
-    let mut said: Vec<Vec<Numbers>> = Vec::new();
+    let mut tables: Vec<Vec<WrittenPrediction>> = Vec::new();
     for (place, (run, here)) in runs.iter().zip(&specs).enumerate() {
         if here.label != spec.label || here.labels != spec.labels {
             return Err(CompareError::OtherLabels {
@@ -352,11 +396,12 @@ fn task(
         }
         let other_rows = |first: PathBuf, other: PathBuf, how: String| CompareError::OtherRows {
             task: id.name().to_owned(),
+            split: split.name(),
             first,
             other,
             how,
         };
-        if let (Some(one), Some(other)) = (side::dev_file(first, id), side::dev_file(run, id))
+        if let (Some(one), Some(other)) = (side::file(first, id, split), side::file(run, id, split))
             && one.sha256 != other.sha256
         {
             let how = format!(
@@ -366,7 +411,7 @@ fn task(
             );
             return Err(other_rows(first.path.clone(), run.path.clone(), how));
         }
-        let rows = side::predictions(run, id, spec)?;
+        let rows = side::predictions(run, id, split, spec)?;
         if place == 0 {
             ids = rows.iter().map(|row| row.id.clone()).collect();
             gold = rows.iter().filter_map(|row| row.gold.clone()).collect();
@@ -383,11 +428,12 @@ fn task(
             })
         };
         if let Some(how) = how {
-            let other = side::table(run, id);
+            let other = side::table(run, id, split);
             return Err(other_rows(table_of_first, other, how));
         }
-        said.push(rows.into_iter().map(|row| row.prediction).collect());
+        tables.push(rows);
     }
+    let said = side::said(spec, tables);
     let weight = first.settings.overall_weight(id);
     let answers = Answers::new(spec.label, spec.metric, &gold, &said);
     let task = Task {
@@ -395,7 +441,10 @@ fn task(
         answers,
         weight,
     };
-    warnings.extend(of_scores(&task, runs));
+    // No summary has scores on test.
+    if split == Split::Dev {
+        warnings.extend(of_scores(&task, runs));
+    }
     Ok(Some(task))
 }
 
@@ -409,7 +458,7 @@ fn of_scores(task: &Task, runs: &[&RunRecord]) -> Option<String> {
         let here = task.score(run);
         ((here - summary).abs() > SHOWN).then(|| {
             format!(
-                "{}: {} scores {here:.3} here and {summary:.3} in summary.json; predictions of scores are cut to the label's range, and others may be of another evaluation",
+                "{}: {} scores {here:.3} here and {summary:.3} in summary.json; the table of predictions may be of another evaluation, and those of older runs have scores that are cut to the label's range",
                 record.path.display(),
                 task.id,
             )

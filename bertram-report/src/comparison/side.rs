@@ -1,8 +1,8 @@
-//! The runs of one side, and what they say of a task's dev rows.
+//! The runs of one side, and what they say of a task's rows.
 
 use std::path::PathBuf;
 
-use bertram_core::data::{WrittenPrediction, read_prediction_table};
+use bertram_core::data::{Split, WrittenPrediction, read_prediction_table};
 use bertram_core::task::{LabelKind, TaskId, TaskSpec};
 use bertram_train::config::ExportedWeights;
 use bertram_train::corpus::DataFile;
@@ -83,49 +83,80 @@ pub(super) fn spec(run: &RunRecord, task: TaskId) -> Option<&TaskSpec> {
     Some(&settings.spec)
 }
 
-/// A task's dev file, where the run has noted it.
-pub(super) fn dev_file(run: &RunRecord, task: TaskId) -> Option<&DataFile> {
+/// A task's file of a split, where the run has noted it.
+pub(super) fn file(run: &RunRecord, task: TaskId, split: Split) -> Option<&DataFile> {
     let mut files = run.summary.data.iter();
-    files.find(|file| file.task == task && file.split == "dev")
+    files.find(|file| file.task == task && file.split == split.name())
 }
 
-/// Where a run's predictions of a task's dev rows are.
-pub(super) fn table(run: &RunRecord, task: TaskId) -> PathBuf {
-    run.path.join(format!("predictions/{task}-dev.csv"))
+/// Where a run's predictions of a task's rows are.
+pub(super) fn table(run: &RunRecord, task: TaskId, split: Split) -> PathBuf {
+    let name = format!("predictions/{task}-{}.csv", split.name());
+    run.path.join(name)
 }
 
-/// What a run says of a task's dev rows; each has a label.
+/// The numbers of several runs' predictions. Scores are those before they are cut to the label's range, where all runs have
+/// written them: Pearson's r is that of these.
+pub(super) fn said(spec: &TaskSpec, tables: Vec<Vec<WrittenPrediction>>) -> Vec<Vec<Vec<f64>>> {
+    let mut rows = tables.iter().flatten();
+    let unclamped =
+        matches!(spec.label, LabelKind::Score { .. }) && rows.all(|row| row.numbers.is_some());
+    let tables = tables.into_iter().map(|rows| {
+        let rows = rows.into_iter().map(|row| match row.numbers {
+            Some(numbers) if unclamped => numbers,
+            _ => row.prediction,
+        });
+        rows.collect()
+    });
+    tables.collect()
+}
+
+/// What a run says of a task's rows; each has a label.
 pub(super) fn predictions(
     run: &RunRecord,
     task: TaskId,
+    split: Split,
     spec: &TaskSpec,
 ) -> Result<Vec<WrittenPrediction>, CompareError> {
-    let path = table(run, task);
+    let path = table(run, task, split);
     if !path.is_file() {
         return Err(CompareError::NoPredictions {
             path,
             run: run.path.clone(),
+            split: split.name(),
         });
     }
     let mut rows =
         read_prediction_table(&path, spec).map_err(|error| CompareError::Predictions {
+            split: split.name(),
             error,
             run: run.path.clone(),
         })?;
+    if split == Split::Test {
+        if rows.iter().all(|row| row.gold.is_none()) {
+            return Err(CompareError::NoLabels { path });
+        }
+        // Rows that could not be read have an answer all the same, and no label.
+        if rows.iter().any(|row| row.numbers.is_some()) {
+            rows.retain(|row| row.numbers.is_some());
+        }
+    }
     if let LabelKind::MultiLabel { classes } = spec.label {
         for row in &mut rows {
             row.gold.get_or_insert_with(|| vec![0.0; classes]);
         }
     }
     let found = rows.iter().filter(|row| row.gold.is_some()).count();
-    let scores = run.summary.dev.tasks.get(&task);
+    let dev = (split == Split::Dev).then_some(&run.summary.dev);
+    let scores = dev.and_then(|dev| dev.tasks.get(&task));
     let scored = scores.map_or(found, bertram_core::metric::TaskScores::rows);
     if found != scored || found != rows.len() {
         return Err(CompareError::OtherCount {
             path,
             run: run.path.clone(),
+            split: split.name(),
             found,
-            scored,
+            scored: scored.max(rows.len()),
         });
     }
     Ok(rows)

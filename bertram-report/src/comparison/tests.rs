@@ -49,6 +49,7 @@ impl Run<'_> {
                     gold: Some(gold),
                     answer: spec.label_text(*said),
                     prediction: *said,
+                    unclamped: None,
                     probabilities: &[],
                 })
                 .collect();
@@ -106,11 +107,11 @@ fn scores(rows: usize, noise: f64) -> (TaskId, Vec<f64>, Vec<f64>) {
 }
 
 fn compare(a: &[PathBuf], b: &[PathBuf]) -> Comparison {
-    Comparison::new(a, b, &[], &few()).unwrap_or_else(|error| panic!("{error}"))
+    Comparison::new(a, b, &[], Split::Dev, &few()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn refused(a: &[PathBuf], b: &[PathBuf], tasks: &[TaskId]) -> String {
-    let error = Comparison::new(a, b, tasks, &few()).expect_err("cannot be compared");
+    let error = Comparison::new(a, b, tasks, Split::Dev, &few()).expect_err("cannot be compared");
     assert!(error.is_input(), "{error}");
     error.to_string()
 }
@@ -156,7 +157,7 @@ fn exchanged_sides_negate() {
     assert!(para.p_holm > para.p_value);
     assert_eq!(here.overall.as_ref().expect("two tasks").p_holm, None);
     // What is beside a task does not change its numbers.
-    let alone = Comparison::new(&a, &b, &[TaskId::STS], &few()).expect("compared");
+    let alone = Comparison::new(&a, &b, &[TaskId::STS], Split::Dev, &few()).expect("compared");
     assert_eq!(alone.overall, None);
     assert_eq!(
         (alone.tasks[0].interval, alone.tasks[0].p_value),
@@ -247,7 +248,7 @@ fn what_makes_scores_doubtful_is_said() {
         "row-0,not a paraphrase,not a paraphrase",
     );
     std::fs::write(table, text).expect("written");
-    let found = Comparison::new(&a, &b, &[TaskId::PARA], &few()).expect("compared");
+    let found = Comparison::new(&a, &b, &[TaskId::PARA], Split::Dev, &few()).expect("compared");
     let said = found
         .warnings
         .iter()
@@ -298,7 +299,7 @@ fn what_cannot_be_compared_is_said() {
     );
     let error = damage("row-3,paraphrase", "row-3,");
     assert!(
-        error.contains("29 rows with labels") && error.contains("scored 30"),
+        error.contains("29 rows with labels, where 30 are to be scored"),
         "{error}"
     );
     std::fs::remove_file(&table).expect("removed");
@@ -322,6 +323,140 @@ fn what_cannot_be_compared_is_said() {
     std::fs::write(sts[0].join("summary.json"), "{}").expect("written");
     assert!(refused(&a, &sts, &[]).contains("summary.json"));
     assert!(refused(&a, &[at("none")], &[]).contains("does not exist"));
+}
+
+/// Copies what a run says of dev to test: its table, with each line as `line` gives it.
+fn as_test(run: &Path, task: &str, line: impl Fn(usize, &str) -> String) {
+    let table = |split: &str| run.join(format!("predictions/{task}-{split}.csv"));
+    let text = std::fs::read_to_string(table("dev")).expect("a table");
+    let lines: Vec<String> = (text.lines().enumerate())
+        .map(|(number, text)| line(number, text))
+        .collect();
+    std::fs::write(table("test"), lines.join("\n") + "\n").expect("written");
+}
+
+#[test]
+fn test_rows_are_compared_where_they_have_labels() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let write = |name: &str, wrong: usize| {
+        let run = Run {
+            epochs: 4,
+            ..Run::of(vec![classes(90, wrong)])
+        };
+        run.write(&dir.path().join(name))
+    };
+    let (a, b) = (write("a", 3), write("b", 30));
+    let test = |tasks: &[TaskId]| Comparison::new(&a, &b, tasks, Split::Test, &few());
+    let message = |found: Result<Comparison, CompareError>| found.expect_err("refused").to_string();
+    assert!(message(test(&[])).contains("no task is scored on test"));
+    let same = |_: usize, line: &str| line.to_owned();
+    as_test(&a[0], "para", same);
+    as_test(&b[0], "para", same);
+    let found = test(&[]).expect("compared");
+    assert_eq!((found.split, found.tasks[0].verdict), ("test", Verdict::B));
+    // The epochs were chosen on other rows.
+    assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+    let dev = compare(&a, &b);
+    assert!(dev.warnings[0].contains("epoch"), "{:?}", dev.warnings);
+    assert_eq!(dev.tasks[0].interval, found.tasks[0].interval);
+
+    let unlabelled = |number: usize, line: &str| match number {
+        0 => line.to_owned(),
+        _ => {
+            let mut cells: Vec<&str> = line.split(',').collect();
+            cells[1] = "";
+            cells.join(",")
+        }
+    };
+    as_test(&b[0], "para", unlabelled);
+    let text = message(test(&[]));
+    assert!(text.contains("para-test.csv has no labels"), "{text}");
+    let some = |number: usize, line: &str| match number {
+        5 => unlabelled(number, line),
+        _ => line.to_owned(),
+    };
+    as_test(&b[0], "para", some);
+    let text = message(test(&[]));
+    assert!(text.contains("89 rows with labels, where 90"), "{text}");
+    assert!(text.contains("--split test"), "{text}");
+    std::fs::remove_file(a[0].join("predictions/para-test.csv")).expect("removed");
+    let text = message(test(&[TaskId::PARA]));
+    assert!(text.contains("no task is scored on test"), "{text}");
+}
+
+#[test]
+fn correlations_are_those_of_scores_that_are_not_cut() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let run = |name: &str| Run::of(vec![scores(50, 0.4)]).write(&dir.path().join(name));
+    let (a, b) = (run("a"), run("b"));
+    let before = compare(&a, &b).tasks[0].mean_b;
+    // Of B what it was before: above 5 there are differences.
+    let path = b[0].join("predictions/sts-dev.csv");
+    let text = std::fs::read_to_string(&path).expect("a table");
+    let lines = text.lines().enumerate().map(|(number, line)| match number {
+        0 => format!("{line},unclamped"),
+        row => {
+            let gold: f64 = line
+                .split(',')
+                .nth(1)
+                .expect("gold")
+                .parse()
+                .expect("number");
+            format!("{line},{}", gold + 0.4 * ((row - 1) % 7) as f64)
+        }
+    });
+    let text = lines.collect::<Vec<_>>().join("\n") + "\n";
+    std::fs::write(&path, &text).expect("written");
+    // Only where all runs say it: otherwise two ways of scoring would be compared.
+    let found = compare(&a, &b);
+    assert_eq!(found.tasks[0].mean_b, before);
+    std::fs::write(a[0].join("predictions/sts-dev.csv"), &text).expect("written");
+    let found = compare(&a, &b);
+    let (gold, noisy): (Vec<f64>, Vec<f64>) = (0..50)
+        .map(|row| {
+            let gold = f64::from(row % 11) / 2.0;
+            (gold, gold + 0.4 * f64::from(row % 7))
+        })
+        .unzip();
+    let expected = bertram_core::metric::pearson(&noisy, &gold);
+    assert!((found.tasks[0].mean_b - expected).abs() < 1e-12);
+    assert!((expected - before).abs() > 1e-3);
+    // The summaries of these runs are of what was cut, which is not what is scored now.
+    assert!(
+        found
+            .warnings
+            .iter()
+            .any(|it| it.contains("in summary.json"))
+    );
+}
+
+#[test]
+fn what_a_mixture_was_chosen_on_is_said() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let run = |name: &str| Run::of(vec![classes(30, 4)]).write(&dir.path().join(name));
+    let (a, b) = (run("a"), run("b"));
+    let path = b[0].join("summary.json");
+    let text = std::fs::read_to_string(&path).expect("a summary");
+    let mut summary: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    summary["made_of"] = json!({
+        "kind": "ensemble", "method": "dev", "epochs_chosen_on": "all of dev",
+        "runs": [{ "run": "x", "seed": 1, "best_epoch": 2, "overall": 0.5, "weight": { "para": 1.0 } }],
+        "select": {
+            "chosen": "weights of the runs, by task", "seed": 0, "overall": 0.5, "tasks": { "para": 0.5 },
+            "overall_chosen_on_all": 0.6, "halves": [],
+        },
+    });
+    std::fs::write(&path, summary.to_string()).expect("written");
+    let found = compare(&a, &b);
+    let text = found.warnings.join("\n");
+    assert!(
+        text.contains("B is a mean of 1 runs, whose epochs were chosen on all of dev"),
+        "{text}"
+    );
+    assert!(
+        text.contains("weights of the runs, by task, which is worth 0.500"),
+        "{text}"
+    );
 }
 
 proptest! {

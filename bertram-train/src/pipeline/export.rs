@@ -15,7 +15,9 @@ use super::card::{CardFacts, model_card};
 use super::finish::Summary;
 use super::fit::check_fit;
 use super::{PipelineError, load_trained};
+use crate::calibration::Calibration;
 use crate::config::{LossSettings, Settings};
+use crate::made_of::MadeOf;
 use crate::run_folder::{RunFolder, RunInfo, read_json};
 
 /// A trained model and what its card tells.
@@ -40,6 +42,8 @@ pub struct TrainedModel<'a, B: Backend> {
     pub last_weights: bool,
     /// The overall score on dev rows that did not choose the weights, where others did.
     pub unchosen: Option<f64>,
+    /// Of which runs it is the mean, where it is a soup.
+    pub made_of: Option<&'a MadeOf>,
 }
 
 impl Settings {
@@ -75,6 +79,7 @@ pub fn export_model<B: Backend>(
         best_epoch: trained.best_epoch,
         last_weights: trained.last_weights,
         unchosen: trained.unchosen,
+        made_of: trained.made_of,
     });
     save_model_folder(
         dir,
@@ -154,6 +159,11 @@ pub fn export_run<B: Backend>(
             best_epoch: summary.best_epoch,
             last_weights: false,
             unchosen: summary.unchosen_overall(),
+            made_of: summary.made_of.as_ref(),
         },
-    )
+    )?;
+    if let Some(calibration) = Calibration::read(&run.model())? {
+        calibration.write(dir)?;
+    }
+    Ok(())
 }

@@ -12,7 +12,8 @@ use bertram_core::encoder::read_config;
 use bertram_core::fs::WriteError;
 use bertram_core::metric::{SplitScores, TaskScores};
 use bertram_core::task::{
-    ModelFolder, MultitaskModel, Prediction, SecondFiles, TaskId, TaskSpec, load_model_folder,
+    LabelKind, ModelFolder, MultitaskModel, Prediction, SecondFiles, TaskId, TaskSpec,
+    load_model_folder,
 };
 use bertram_kernels::Kernels;
 use burn::module::Module;
@@ -24,6 +25,7 @@ use super::resume::check_unchanged;
 use super::start::{build_model, compute_as_trained, warn_of_preprocessing};
 use super::{PipelineError, TrainedModel, export_model, peak_memory_bytes};
 use crate::analysis::{Analysis, TaskAnalysis};
+use crate::calibration::Calibration;
 use crate::config::{ExportedWeights, Settings};
 use crate::corpus::{
     DataFile, TaskCorpus, TaskData, data_files, read_corpus_again, tokenize_corpus,
@@ -31,6 +33,7 @@ use crate::corpus::{
 use crate::device::DeviceUse;
 use crate::evaluate::{EvaluationSet, evaluate, task_without_finite_logits};
 use crate::learner::Outcome;
+use crate::made_of::MadeOf;
 use crate::phase::{Phase, PhaseSeconds};
 use crate::run_folder::{CheckpointState, CheckpointStore, RunError, RunFolder, write_json};
 use crate::selection::CrossSelected;
@@ -89,7 +92,10 @@ pub struct Summary {
     /// What the device said of itself; `null` for a CPU.
     #[serde(default)]
     pub device: Option<DeviceUse>,
-    /// Trained numbers in the model.
+    /// What the folder was made of, where it was not trained: an ensemble or a soup of runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_of: Option<MadeOf>,
+    /// Trained numbers in the model; of an ensemble, in all of its models.
     pub parameters: usize,
     /// Backend.
     pub backend: String,
@@ -184,6 +190,8 @@ pub fn finish<B: Kernels>(
     let state = &outcome.state;
     let parts = scored_parts(&settings, state);
     let cross_selected = cross_selected(&settings, state);
+    // A run that went on after its end has another model than the one that was calibrated.
+    Calibration::remove(&run.model())?;
     export_model(
         &run.model(),
         &TrainedModel {
@@ -197,6 +205,7 @@ pub fn finish<B: Kernels>(
             best_epoch: state.best.as_ref().map_or(0, |best| best.epoch),
             last_weights: false,
             unchosen: unchosen_overall(parts.as_ref(), cross_selected.as_ref()),
+            made_of: None,
         },
     )?;
     if state.last_weights.is_some() {
@@ -215,6 +224,7 @@ pub fn finish<B: Kernels>(
                 best_epoch: state.parts.last().map_or(0, |last| last.epoch),
                 last_weights: true,
                 unchosen: None,
+                made_of: None,
             },
         )?;
     }
@@ -262,6 +272,7 @@ pub fn finish<B: Kernels>(
         peak_memory_bytes: peak_memory_bytes(),
         first_update_seconds: outcome.watch.first_update_seconds(),
         device: outcome.watch.device_use(),
+        made_of: None,
         parameters: model.num_params(),
         backend: info.backend.clone(),
         seed: info.seed,
@@ -332,10 +343,10 @@ pub fn predict_split<B: Kernels>(
 }
 
 /// What comes of predicting a split.
-struct Predicted {
-    scores: SplitScores,
-    further: FurtherScores,
-    analysis: Analysis,
+pub(crate) struct Predicted {
+    pub(crate) scores: SplitScores,
+    pub(crate) further: FurtherScores,
+    pub(crate) analysis: Analysis,
 }
 
 /// What a task's model, or a baseline, says of the rows of a split.
@@ -373,6 +384,7 @@ pub(crate) fn save_predictions(
             .and_then(|labels| labels.chunks(width).nth(index)),
         answer: prediction.text(spec),
         prediction: prediction.value,
+        unclamped: matches!(spec.label, LabelKind::Score { .. }).then_some(prediction.unclamped),
         probabilities: &prediction.probabilities,
     });
     let rows = with_bad_rows(rows, said.bad, |bad| PredictionRow {
@@ -380,6 +392,7 @@ pub(crate) fn save_predictions(
         gold: None,
         answer: answer_to_bad.clone(),
         prediction: neutral,
+        unclamped: None,
         probabilities: &[],
     });
     let failed = |path: &Path, error: WriteError| PipelineError::Predictions {
@@ -413,7 +426,7 @@ pub(crate) fn save_predictions(
 }
 
 /// As [`predict_split`], and looks at where the predictions are right and wrong.
-fn predict_and_analyse<B: Kernels>(
+pub(crate) fn predict_and_analyse<B: Kernels>(
     model: &MultitaskModel<B>,
     settings: &Settings,
     tasks: &[TaskData],

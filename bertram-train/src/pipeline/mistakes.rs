@@ -163,6 +163,7 @@ mod tests {
             .iter()
             .map(|&(value, probabilities)| Prediction {
                 value,
+                unclamped: value,
                 probabilities: probabilities.to_vec(),
             })
             .collect();

@@ -1,5 +1,6 @@
 //! From settings to a finished run: start, resume, finish.
 
+mod calibrate;
 mod card;
 mod evaluation;
 mod export;
@@ -11,12 +12,15 @@ mod prepare;
 mod resume;
 mod start;
 
+pub use calibrate::calibrate;
 pub use evaluation::{EVALUATION_KEYS, settings_to_evaluate};
 pub use export::{TrainedModel, export_model, export_run, open_trained};
 pub use finish::{
     FurtherScores, ScoredParts, Summary, Versions, finish, load_trained, predict_split,
 };
-pub(crate) use finish::{SplitPredictions, is_whole, limit_test, save_predictions};
+pub(crate) use finish::{
+    Predicted, SplitPredictions, is_whole, limit_test, predict_and_analyse, save_predictions,
+};
 pub use fit::check_fit;
 pub use memory::peak_memory_bytes;
 pub use prepare::{Prepared, prepare, prepare_timed, tokenizer};

@@ -2,6 +2,7 @@
 //!
 //! `remap` is the one table of names, used in both directions.
 
+mod average;
 mod error;
 mod export;
 mod finite;
@@ -11,6 +12,7 @@ mod remap;
 mod tensors;
 mod walk;
 
+pub use average::{TensorDifference, WeightSum};
 pub use error::{NotFinite, TensorProblem, WeightsError};
 pub use export::save_encoder;
 pub(crate) use export::{Classifier, save_classifier, save_dense_pooler};

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::average::AverageKind;
 use crate::config::{ExportedWeights, Settings};
+use crate::made_of::MadeOf;
 use crate::run_folder::RunInfo;
 
 /// What a card tells.
@@ -34,6 +35,7 @@ pub(super) struct CardFacts<'a> {
     pub(super) last_weights: bool,
     /// The overall score on dev rows that did not choose the weights, where others did.
     pub(super) unchosen: Option<f64>,
+    pub(super) made_of: Option<&'a MadeOf>,
 }
 
 /// The card's text. No path of the machine that wrote it is in it.
@@ -246,6 +248,7 @@ fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
         |base| format!("`{base}`"),
     );
     let best = match facts.best_epoch {
+        _ if facts.made_of.is_some() => facts.made_of.map_or_else(String::new, MadeOf::sentence),
         0 => "It was not trained".to_owned(),
         epoch => weights(facts, epoch),
     };

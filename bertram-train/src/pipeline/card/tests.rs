@@ -86,6 +86,7 @@ fn card(config: &str) -> String {
         best_epoch: 2,
         last_weights: false,
         unchosen: None,
+        made_of: None,
     });
     assert!(!text.contains("/home"), "{text}");
     text
