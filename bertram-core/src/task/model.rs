@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{LabelKind, TaskId, TaskSpec};
 use crate::batch::{Packing, TaskBatch};
-use crate::encoder::{Bert, Pooling};
+use crate::encoder::{AttentionPooler, Bert, BertConfig, LayerMix, Pooling, Readout};
 use crate::head::{Head, HeadConfig, HeadKind, Threshold};
 use crate::loss::{
     LossKind, LossOptions, OutputKind, angle, binary_cross_entropy_with_logits, binary_focal,
@@ -32,6 +32,9 @@ pub struct TaskConfig {
     pub loss: LossKind,
     /// How hidden states become one vector.
     pub pooling: Pooling,
+    /// Whether they are a learnt mix of all layers' ([`LayerMix`]), and not the last one's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub layer_mix: bool,
     /// Dropout in the head.
     pub head_dropout: f64,
     /// How a cosine becomes a decision.
@@ -60,6 +63,12 @@ impl TaskConfig {
         self.loss.output(self.spec.label)
     }
 
+    /// Whether something is learnt between hidden states and the head: an attention pooler, or a mix of layers. Where it is,
+    /// the vectors of an encoder that does not change change all the same.
+    pub fn learns_vectors(&self) -> bool {
+        self.layer_mix || self.pooling.has(Pooling::Attention)
+    }
+
     fn outputs(&self) -> usize {
         match self.spec.label {
             LabelKind::Classes { classes } | LabelKind::MultiLabel { classes } => classes,
@@ -76,16 +85,30 @@ impl TaskConfig {
     }
 }
 
-/// A head with what is needed to read its logits.
+/// A head with what is needed to read its logits, and what it learns of how hidden states become vectors.
 #[derive(Module, Debug)]
 pub struct TaskHead<B: Backend> {
     head: Head<B>,
+    attention: Option<AttentionPooler<B>>,
+    layer_mix: Option<LayerMix<B>>,
     #[module(skip)]
     config: TaskConfig,
 }
 
 impl<B: Backend> TaskHead<B> {
-    /// A head with fresh weights over vectors of `hidden_size`.
+    /// A head with fresh weights for this encoder.
+    pub fn of_encoder(config: TaskConfig, encoder: &BertConfig, device: &B::Device) -> Self {
+        let layers = encoder.num_hidden_layers;
+        let layer_mix = (config.layer_mix).then(|| LayerMix::new(layers, device));
+        let (hidden, range) = (encoder.hidden_size, encoder.initializer_range);
+        Self {
+            layer_mix,
+            ..Self::new(config, hidden, range, device)
+        }
+    }
+
+    /// A head with fresh weights over hidden states of `hidden_size`. It mixes no layers, whatever its settings say: how many
+    /// there are says [`of_encoder`](Self::of_encoder).
     pub fn new(
         config: TaskConfig,
         hidden_size: usize,
@@ -94,7 +117,7 @@ impl<B: Backend> TaskHead<B> {
     ) -> Self {
         let head = HeadConfig {
             kind: config.head,
-            hidden_size,
+            hidden_size: config.pooling.width(hidden_size),
             outputs: config.outputs(),
             dropout: config.head_dropout,
             affine: config.affine(),
@@ -102,7 +125,14 @@ impl<B: Backend> TaskHead<B> {
             initializer_range,
         }
         .init(device);
-        Self { head, config }
+        let attention = (config.pooling.has(Pooling::Attention))
+            .then(|| AttentionPooler::new(hidden_size, device));
+        Self {
+            head,
+            attention,
+            layer_mix: None,
+            config,
+        }
     }
 
     /// How the task is modelled.
@@ -110,11 +140,21 @@ impl<B: Backend> TaskHead<B> {
         &self.config
     }
 
+    /// How the hidden states of its sentences become vectors.
+    pub fn readout(&self) -> Readout<'_, B> {
+        Readout {
+            pooling: self.config.pooling,
+            attention: self.attention.as_ref(),
+            layer_mix: self.layer_mix.as_ref(),
+        }
+    }
+
     /// Logits from vectors.
     ///
     /// # Shapes
     ///
-    /// - `pooled`: `[sequences, hidden_size]`, of pairs that are encoded apart all first sentences and then all second ones
+    /// - `pooled`: `[sequences, width]` ([`Pooling::width`]), of pairs that are encoded apart all first sentences and then all
+    ///   second ones
     /// - output: `[examples, outputs]`
     pub fn forward(&self, pooled: Tensor<B, 2>) -> Tensor<B, 2> {
         self.head.forward(pooled)
@@ -123,6 +163,36 @@ impl<B: Backend> TaskHead<B> {
     /// How the logits are read.
     pub fn output(&self) -> OutputKind {
         self.config.output()
+    }
+
+    /// Logits of vectors, and the loss that is trained: the mean of those under `dropout-samples` masks of the head's dropout
+    /// (multi-sample dropout, Inoue 2019, <https://arxiv.org/abs/1905.09788>, section 3). The encoder computes once, and the
+    /// head is the same each time. The logits are those under the first mask.
+    ///
+    /// # Shapes
+    ///
+    /// - `pooled`: as of [`forward`](Self::forward)
+    /// - `labels`: as of [`loss`](Self::loss)
+    /// - output: `[examples, outputs]` and `[1]`
+    pub fn logits_and_loss(
+        &self,
+        pooled: Tensor<B, 2>,
+        labels: Tensor<B, 1>,
+    ) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        // Without dropout all masks are alike.
+        let samples = match self.config.head_dropout > 0.0 {
+            true => self.config.loss_options.dropout_samples,
+            false => 1,
+        };
+        let logits = self.forward(pooled.clone());
+        let mut loss = self.loss(logits.clone(), labels.clone());
+        if samples > 1 {
+            for _ in 1..samples {
+                loss = loss + self.loss(self.forward(pooled.clone()), labels.clone());
+            }
+            loss = loss / samples as f64;
+        }
+        (logits, loss)
     }
 
     /// Mean loss of a batch.
@@ -140,6 +210,8 @@ impl<B: Backend> TaskHead<B> {
             class_weights: weights,
             focal_gamma: gamma,
             scale,
+            // It is `logits_and_loss` that takes several masks.
+            dropout_samples: _,
         } = &self.config.loss_options;
         let is_plain = *smoothing == 0.0 && weights.is_empty();
         let numbers: usize = logits.dims().iter().product();
@@ -224,9 +296,23 @@ impl<B: Kernels> MultitaskModel<B> {
         embedded: Tensor<B, 3>,
         batch: &TaskBatch<B>,
     ) -> Tensor<B, 2> {
+        head.forward(self.pool(head, embedded, batch))
+    }
+
+    /// A vector for each sequence, from embeddings, as a task's head takes it.
+    ///
+    /// # Shapes
+    ///
+    /// - `embedded`: `[sequences, seq_len, hidden_size]`
+    /// - output: `[sequences, width]` ([`Pooling::width`])
+    pub fn pool(
+        &self,
+        head: &TaskHead<B>,
+        embedded: Tensor<B, 3>,
+        batch: &TaskBatch<B>,
+    ) -> Tensor<B, 2> {
         let mask = &batch.tokens.attention_mask;
-        let pooling = head.config.pooling;
-        head.forward(self.encoder.encode_pooled(embedded, mask, pooling))
+        self.encoder.encode_pooled(embedded, mask, head.readout())
     }
 
     /// A vector for each sequence of a batch, which a task's head makes logits of; those of [`TaskBatch::pooled`] where
@@ -234,15 +320,11 @@ impl<B: Kernels> MultitaskModel<B> {
     ///
     /// # Shapes
     ///
-    /// - output: `[sequences, hidden_size]`
+    /// - output: `[sequences, width]` ([`Pooling::width`])
     pub fn pooled(&self, head: &TaskHead<B>, batch: &TaskBatch<B>) -> Tensor<B, 2> {
         match &batch.pooled {
             Some(pooled) => pooled.clone(),
-            None => {
-                let mask = &batch.tokens.attention_mask;
-                let pooling = head.config.pooling;
-                self.encoder.encode_pooled(self.embed(batch), mask, pooling)
-            }
+            None => self.pool(head, self.embed(batch), batch),
         }
     }
 
