@@ -9,6 +9,7 @@ mod golden_effects;
 mod golden_encoder;
 mod golden_losses;
 mod golden_parquet;
+mod golden_pooling;
 mod golden_regularisers;
 mod golden_statistics;
 mod golden_tokenizer;
