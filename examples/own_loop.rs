@@ -14,7 +14,7 @@ fn main() -> anyhow::Result<()> {
     let device = Default::default();
     let data = prepare(&Settings::from_text("the example", TINY, &[])?, None)?;
     let (settings, config) = (&data.settings, &data.config);
-    let head = |task| TaskHead::new(task, config.hidden_size, config.initializer_range, &device);
+    let head = |task| TaskHead::of_encoder(task, config, &device);
     let heads = settings.tasks.iter().map(|task| head(task.model_config()));
     let mut model = MultitaskModel::<Cpu>::new(config.init(&device), heads.collect());
     let how = UpdateSettings {

@@ -35,22 +35,12 @@ pub fn to_train(dir: &Path, settings: &Settings, meant: bool) -> CliResult<PathB
     let encoding = encoding(dir)?;
     let pooling = settings.model.pooling;
     if let Some(own) = encoding.pooling.filter(|own| *own != pooling && !meant) {
-        let (own, pooling) = (pooling_name(own), pooling_name(pooling));
         tracing::warn!(
             "{} was made for {own} pooling, and this run takes {pooling} pooling: set model.pooling = \"{own}\" for the model's own, or \"{pooling}\" to keep this",
             dir.display()
         );
     }
     Ok(encoding.weights)
-}
-
-/// A pooling's name in configs and on the command line.
-pub fn pooling_name(pooling: Pooling) -> &'static str {
-    match pooling {
-        Pooling::Cls => "cls",
-        Pooling::Mean => "mean",
-        Pooling::Pooler => "pooler",
-    }
 }
 
 /// Pooling and longest text, and a line that says where they are from.
@@ -78,7 +68,7 @@ pub fn choose(
         (None, Some(pooling), _) => (pooling, said.clone()),
         (None, None, Some(lacking)) => {
             return Err(input(anyhow::anyhow!(
-                "{}: {} asks for {lacking}, which bertram has not; --pooling cls, mean or pooler takes the encoder with another pooling",
+                "{}: {} asks for {lacking}, which bertram has not; --pooling cls, mean, max or pooler takes the encoder with another pooling",
                 dir.display(),
                 file.unwrap_or("it"),
             )));
@@ -116,7 +106,6 @@ pub fn choose(
         },
         (None, None) => (positions, "all positions".to_owned()),
     };
-    let name = pooling_name(pooling);
     let normalized = if encoding.normalize {
         ", vectors of length 1"
     } else {
@@ -126,7 +115,7 @@ pub fn choose(
         pooling,
         max_length,
         line: format!(
-            "{name} pooling ({pooling_from}), at most {max_length} tokens ({length_from}){normalized}"
+            "{pooling} pooling ({pooling_from}), at most {max_length} tokens ({length_from}){normalized}"
         ),
     })
 }

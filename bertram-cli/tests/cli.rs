@@ -128,7 +128,7 @@ fn config_validate_names_every_problem_of_every_file() {
         "\
 [model]
 path = \"bert-base-uncased\"
-pooling = \"max\"
+pooling = \"median\"
 poling = \"cls\"
 [model.random]
 hidden-size = 100

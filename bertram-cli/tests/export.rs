@@ -598,11 +598,11 @@ fn a_sentence_transformers_folder_is_taken_by_what_it_says() {
     );
 
     edit(&old.join("1_Pooling/config.json"), |pooling| {
-        pooling["pooling_mode"] = json!("max")
+        pooling["pooling_mode"] = json!("lasttoken")
     });
     refused(
         &["encode", "--model", &text(&old)],
-        &["modules.json asks for pooling by max", "--pooling"],
+        &["modules.json asks for pooling by lasttoken", "--pooling"],
     );
     assert_eq!(
         vectors(&["encode", "--model", &text(&old), "--pooling", "mean"]).len(),

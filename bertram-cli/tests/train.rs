@@ -484,6 +484,21 @@ fn so_does_one_in_f16() {
     );
 }
 
+#[test]
+fn so_does_one_whose_heads_learn_how_vectors_are_made() {
+    everything_resumes(
+        &[
+            "--set",
+            "model.pooling=attention+max",
+            "--set",
+            "model.layer-mix=true",
+            "--set",
+            "tasks.sst.dropout-samples=3",
+        ],
+        &[],
+    );
+}
+
 /// `measures` are those beyond the usual ones.
 fn everything_resumes(more: &[&str], measures: &[(&str, &str)]) {
     let dir = tempfile::tempdir().expect("temp dir");

@@ -1,6 +1,7 @@
 //! What an encoder that does not change makes of rows: computed once and kept.
 //!
 //! Without dropout a frozen encoder gives the same vector for a row in every epoch. So training is that of the heads alone.
+//! (Not where a head learns how vectors are made, by an attention pooler or a mix of layers.)
 
 use std::collections::HashMap;
 
@@ -15,7 +16,7 @@ use crate::evaluate::{EvaluationSet, rows_on_host};
 /// Vectors of rows of a data set, on the device.
 #[derive(Clone, Debug)]
 struct Vectors<B: Backend> {
-    /// `[vectors, hidden_size]`; `None` of no rows.
+    /// `[vectors, width]` ([`Pooling::width`](bertram_core::encoder::Pooling::width)); `None` of no rows.
     matrix: Option<Tensor<B, 2>>,
     /// Where a row's vectors are: its only one, or those of its first and its second sentence. A packed pair whose sentences
     /// have changed places is another sequence.
@@ -115,7 +116,7 @@ pub(crate) enum Rows {
     Dev,
 }
 
-/// The vectors of a run's rows. They take `4 hidden_size` bytes for each sequence.
+/// The vectors of a run's rows. They take `4 width` bytes for each sequence, of one pooling `4 hidden_size`.
 ///
 /// A vector's last bits may hang on the rows that go through the encoder beside its own. So a run that goes on has to send
 /// its rows epoch by epoch as they came the first time.

@@ -44,18 +44,16 @@ pub fn objective<B: TrainBackend>(
         frozen: OnceCell::new(),
     };
     // Only regularisers look at embeddings, which a batch that was encoded before does not have.
-    let forward = (!regularisers.is_empty()).then(|| {
-        let embedded = pass.embed();
-        ForwardPass {
-            logits: pass.classify(embedded.clone()),
-            embedded,
-        }
-    });
-    let logits = match &forward {
-        Some(forward) => forward.logits.clone(),
-        None => model.forward(head, batch),
+    let embedded = (!regularisers.is_empty()).then(|| pass.embed());
+    let pooled = match &embedded {
+        Some(embedded) => model.pool(head, embedded.clone(), batch),
+        None => model.pooled(head, batch),
     };
-    let loss = head.weighted_loss(logits.clone(), labels, batch.weights.clone());
+    let (logits, loss) = head.logits_and_loss(pooled, labels, batch.weights.clone());
+    let forward = embedded.map(|embedded| ForwardPass {
+        logits: logits.clone(),
+        embedded,
+    });
     let mut total = loss.clone();
     let mut measures = Vec::new();
     let mut add = |kind: MeasureKind, weight: f64, penalty: Penalty<B>| {

@@ -65,7 +65,7 @@ pub struct BenchCommonArgs {
     /// What the encoder's layers compute in: f32, bf16 or f16, where the backend has it.
     #[arg(long, default_value = "f32", value_name = "TYPE", value_parser = parse_precision)]
     pub precision: Precision,
-    /// What is read of the hidden states: cls, mean or pooler. Of cls and pooler a CPU computes less of the last layer.
+    /// What is read of the hidden states: cls, mean, max, pooler, attention, or several as in cls+mean. Of cls and pooler a CPU computes less of the last layer.
     #[arg(long, default_value = "cls", value_name = "POOLING", value_parser = parse_pooling)]
     pub pooling: Pooling,
     /// f32 products in f32 on CUDA, not in TF32.

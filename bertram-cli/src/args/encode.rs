@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use bertram_core::encoder::Pooling;
+use bertram_core::encoder::{Pooling, PoolingError};
+use bertram_core::task::TaskId;
 use clap::Args;
 
 use super::BackendArgs;
@@ -13,8 +14,9 @@ use super::BackendArgs;
   echo 'a lovely film' | bertram-cli encode --model sentence-transformers/all-MiniLM-L6-v2
   bertram-cli encode --model RUN --input sentences.txt --output vectors.jsonl
   bertram-cli encode --model ./bert-base-uncased --pooling cls --input sentences.txt
+  bertram-cli encode --model RUN --task para --input questions.txt
 
-Pooling, longest text, lower-casing and length-1 vectors are what the model says of itself: a run's model in heads.json, a sentence-transformers model in modules.json. A plain BERT says nothing: mean pooling, and all tokens that it has positions for.
+Pooling, longest text, lower-casing and length-1 vectors are what the model says of itself: a run's model in heads.json, a sentence-transformers model in modules.json. A plain BERT says nothing: mean pooling, and all tokens that it has positions for. With attention pooling or a mix of layers vectors are learnt by each task's head: --task says whose.
 
 A hub id is downloaded once into the Hugging Face cache. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean elsewhere.")]
 pub struct EncodeArgs {
@@ -27,9 +29,12 @@ pub struct EncodeArgs {
     /// A sentence a line (an empty line is an empty sentence); - for standard input.
     #[arg(long, default_value = "-", value_name = "FILE")]
     pub input: PathBuf,
-    /// How hidden states become one vector: cls, mean or pooler. Without it: as the model says, else mean.
-    #[arg(long, value_parser = parse_pooling)]
+    /// How hidden states become one vector: cls, mean, max or pooler, or several side by side, as in cls+mean. Without it: as the model says, else mean.
+    #[arg(long, value_parser = parse_plain_pooling)]
     pub pooling: Option<Pooling>,
+    /// The vectors that this task's head takes, of a model that bertram trained: with the task's own pooling, and what its head has learnt of it.
+    #[arg(long, value_name = "TASK", value_parser = super::parse_task, conflicts_with = "pooling")]
+    pub task: Option<TaskId>,
     /// Vectors, a line {"text": …, "embedding": […]} a sentence; - for standard output.
     #[arg(long, default_value = "-", value_name = "FILE")]
     pub output: PathBuf,
@@ -45,7 +50,17 @@ pub struct EncodeArgs {
 }
 
 pub(super) fn parse_pooling(text: &str) -> Result<Pooling, String> {
-    serde_json::from_value(text.into()).map_err(|_| "use cls, mean or pooler".into())
+    text.parse()
+        .map_err(|error: PoolingError| error.to_string())
+}
+
+/// A pooling of an encoder alone.
+fn parse_plain_pooling(text: &str) -> Result<Pooling, String> {
+    let pooling = parse_pooling(text)?;
+    if pooling.has(Pooling::Attention) {
+        return Err("attention is learnt by a task's head: --task TASK takes that task's".into());
+    }
+    Ok(pooling)
 }
 
 fn parse_batch_size(text: &str) -> Result<usize, String> {

@@ -224,12 +224,13 @@ pub(super) fn head<B: Backend>(
         head,
         loss,
         pooling,
+        layer_mix: false,
         head_dropout: 0.3,
         threshold: Threshold::Calibrated,
         margin: 0.0,
         loss_options: LossOptions::default(),
     };
-    TaskHead::new(task, config.hidden_size, config.initializer_range, device)
+    TaskHead::of_encoder(task, config, device)
 }
 
 pub(super) fn part<B: Backend>(

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use bertram_core::data::{BertTokenizer, batches_by_length, in_order_of_rows, sequence_batch};
-use bertram_core::encoder::{Bert, Pooling, load_dense_pooler, load_encoder, read_config};
-use bertram_core::task::Inputs;
+use bertram_core::encoder::{Bert, Pooling, Readout, load_dense_pooler, load_encoder, read_config};
+use bertram_core::task::{
+    Encoding, EncodingSource, Inputs, MultitaskModel, TaskHead, load_model_folder,
+};
 use bertram_kernels::{Kernels, TrainBackend};
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, backend::Backend};
 use serde_json::json;
 
 use super::texts::{Output, check_lines, lines, next_window};
@@ -43,7 +45,11 @@ impl BackendJob for Encode {
 
 fn encode<B: Kernels>(args: &EncodeArgs, device: &B::Device) -> CliResult {
     let dir = resolve_model(&args.model, &args.revision)?;
-    let encoding = pretrained::encoding(&dir)?;
+    let mut encoding = pretrained::encoding(&dir)?;
+    let trained = trained::<B>(args, &dir, &encoding, device)?;
+    if let Some((_, head)) = &trained {
+        encoding.pooling = Some(head.config().pooling);
+    }
     let weights = &encoding.weights;
     let config = read_config(weights).map_err(|error| pipeline_error(error.into()))?;
     let chosen = pretrained::choose(&dir, &encoding, args.pooling, args.max_length, &config)?;
@@ -51,24 +57,29 @@ fn encode<B: Kernels>(args: &EncodeArgs, device: &B::Device) -> CliResult {
         BertTokenizer::from_folder(weights).map_err(|error| pipeline_error(error.into()))?;
     let fits = tokenizer.check_fits(config.vocab_size);
     fits.map_err(|error| pipeline_error(error.into()))?;
-    let (_, mut encoder, imported) =
-        load_encoder::<B>(weights, device).map_err(|error| pipeline_error(error.into()))?;
-    if chosen.pooling == Pooling::Pooler {
-        match &encoding.pooler {
-            Some(path) => {
-                encoder = load_dense_pooler(path, encoder, device)
-                    .map_err(|error| pipeline_error(error.into()))?;
+    let reader = match trained {
+        Some((model, head)) => {
+            let task = head.config().task;
+            out::progress(&format!(
+                "{}: vectors of {task}, {}",
+                args.model, chosen.line
+            ));
+            Reader {
+                encoder: model.encoder,
+                head: Some(head),
+                pooling: chosen.pooling,
             }
-            None if imported.missing_pooler => {
-                return Err(input(anyhow::anyhow!(
-                    "{} has no pooler weights: use --pooling cls or --pooling mean",
-                    dir.display()
-                )));
-            }
-            None => {}
         }
-    }
-    out::progress(&format!("{}: {}", args.model, chosen.line));
+        None => {
+            let encoder = plain_encoder(&dir, &encoding, chosen.pooling, device)?;
+            out::progress(&format!("{}: {}", args.model, chosen.line));
+            Reader {
+                encoder,
+                head: None,
+                pooling: chosen.pooling,
+            }
+        }
+    };
     let total = check_lines(&args.input, |line| line.map(|_| ()))?;
     let mut texts = lines(&args.input)?;
     let mut output = Output::new((args.output != Path::new("-")).then_some(&*args.output));
@@ -92,7 +103,7 @@ fn encode<B: Kernels>(args: &EncodeArgs, device: &B::Device) -> CliResult {
             })
             .collect();
         let show = |done| progress.show(done);
-        let mut vectors = embed(&encoder, &tokenizer, &prepared, &chosen, args, device, show)?;
+        let mut vectors = embed(&reader, &tokenizer, &prepared, &chosen, args, device, show)?;
         progress.before += window.len();
         if encoding.normalize {
             vectors.iter_mut().for_each(|vector| normalize(vector));
@@ -113,6 +124,97 @@ fn encode<B: Kernels>(args: &EncodeArgs, device: &B::Device) -> CliResult {
     }
     progress.display.end();
     output.finish()
+}
+
+/// An encoder, and what makes vectors of its hidden states.
+struct Reader<B: Backend> {
+    encoder: Bert<B>,
+    /// Whose vectors they are, of a model that bertram trained.
+    head: Option<TaskHead<B>>,
+    pooling: Pooling,
+}
+
+impl<B: Backend> Reader<B> {
+    fn readout(&self) -> Readout<'_, B> {
+        match &self.head {
+            Some(head) => head.readout(),
+            None => self.pooling.into(),
+        }
+    }
+}
+
+/// The trained model and the head whose vectors are asked for: that of `--task`; where vectors are learnt by heads, that of
+/// the only task.
+fn trained<B: Kernels>(
+    args: &EncodeArgs,
+    dir: &Path,
+    encoding: &Encoding,
+    device: &B::Device,
+) -> CliResult<Option<(MultitaskModel<B>, TaskHead<B>)>> {
+    let attention = encoding
+        .pooling
+        .is_some_and(|it| it.has(Pooling::Attention));
+    let is_learnt = (attention || encoding.layer_mix) && args.pooling.is_none();
+    if args.task.is_none() && !is_learnt {
+        return Ok(None);
+    }
+    let is_ours = matches!(
+        encoding.source,
+        EncodingSource::Heads | EncodingSource::OldHeads
+    );
+    if !is_ours {
+        return Err(input(anyhow::anyhow!(
+            "--task is for a model that bertram trained: {} has no heads.json",
+            dir.display()
+        )));
+    }
+    let model = load_model_folder::<B>(dir, device)
+        .map_err(|error| pipeline_error(error.into()))?
+        .model;
+    let found = match (args.task, &model.heads[..]) {
+        (Some(task), _) => model.head(task).cloned(),
+        (None, [only]) => Some(only.clone()),
+        (None, _) => None,
+    };
+    if let Some(head) = found {
+        return Ok(Some((model, head)));
+    }
+    let names: Vec<&str> = model.tasks().map(|task| task.name()).collect();
+    let names = names.join(", ");
+    Err(input(match args.task {
+        Some(task) => anyhow::anyhow!(
+            "--task {task}: {} has no head for it; there are {names}",
+            dir.display()
+        ),
+        None => anyhow::anyhow!(
+            "{}: what makes its vectors is learnt by the head of each task: say whose with --task (there are {names}), or take the encoder alone with --pooling mean",
+            dir.display()
+        ),
+    }))
+}
+
+/// The encoder alone, with the pooler that the folder says.
+fn plain_encoder<B: Kernels>(
+    dir: &Path,
+    encoding: &Encoding,
+    pooling: Pooling,
+    device: &B::Device,
+) -> CliResult<Bert<B>> {
+    let (_, encoder, imported) = load_encoder::<B>(&encoding.weights, device)
+        .map_err(|error| pipeline_error(error.into()))?;
+    if !pooling.has(Pooling::Pooler) {
+        return Ok(encoder);
+    }
+    match &encoding.pooler {
+        Some(path) => {
+            load_dense_pooler(path, encoder, device).map_err(|error| pipeline_error(error.into()))
+        }
+        None if imported.missing_pooler => Err(input(anyhow::anyhow!(
+            "{} has no pooler weights: use --pooling cls or --pooling mean",
+            dir.display()
+        ))),
+        None => Ok(encoder),
+    }
 }
 
 /// How many of all lines are encoded.
@@ -143,7 +245,7 @@ fn normalize(vector: &mut [f32]) {
 }
 
 fn embed<B: Kernels>(
-    encoder: &Bert<B>,
+    reader: &Reader<B>,
     tokenizer: &BertTokenizer,
     texts: &[String],
     chosen: &Chosen,
@@ -174,8 +276,9 @@ fn embed<B: Kernels>(
             padding,
             device,
         );
-        let embedded = encoder.embed(&batch);
-        chunks.push(encoder.encode_pooled(embedded, &batch.attention_mask, chosen.pooling));
+        let embedded = reader.encoder.embed(&batch);
+        let mask = &batch.attention_mask;
+        chunks.push((reader.encoder).encode_pooled(embedded, mask, reader.readout()));
         done += rows.len();
         progress(done);
     }

@@ -13,7 +13,7 @@ mod embeddings;
 mod kernel;
 mod layer;
 mod memory;
-mod pooler;
+mod pooling;
 pub mod weights;
 
 pub use activation::HiddenAct;
@@ -21,7 +21,10 @@ pub use attention::{BertAttention, attention_bias};
 pub use config::{BertConfig, BertConfigError};
 pub use embeddings::BertEmbeddings;
 pub use layer::BertLayer;
-pub use pooler::{BertPooler, Pooling, first_token, masked_mean};
+pub use pooling::{
+    AttentionPooler, BertPooler, LayerMix, Pooling, PoolingError, Readout, Several, first_token,
+    masked_max, masked_mean,
+};
 pub use weights::{
     Imported, TensorDifference, WeightSum, WeightsError, check_encoder, load_dense_pooler,
     load_encoder, load_tensors, read_config, save_encoder, save_tensors,
@@ -32,7 +35,7 @@ use bertram_kernels::{KernelKind, Kernels, Precision, Queries};
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 
-use self::pooler::mean_of_rows;
+use self::pooling::{Mixing, States};
 use crate::batch::TokenBatch;
 
 /// A BERT encoder.
@@ -147,59 +150,80 @@ impl<B: Kernels> Bert<B> {
     /// - embedded, result: `[batch, sequence, hidden]`
     /// - attention_mask: `[batch, sequence]`, 1 for tokens and 0 for padding
     pub fn encode(&self, embedded: Tensor<B, 3>, attention_mask: &Tensor<B, 2>) -> Tensor<B, 3> {
+        self.encode_mixed(embedded, attention_mask, None)
+    }
+
+    /// [`encode`](Self::encode), or the mix of all layers' states.
+    fn encode_mixed(
+        &self,
+        embedded: Tensor<B, 3>,
+        attention_mask: &Tensor<B, 2>,
+        mix: Option<&LayerMix<B>>,
+    ) -> Tensor<B, 3> {
         let [batch, sequence, width] = embedded.dims();
         let bias = attention_bias(attention_mask);
         let dtype = embedded.dtype();
         let mut hidden = embedded.reshape([batch * sequence, width]);
+        let mut mixing = Mixing::new(mix);
+        mixing.add(|| hidden.clone());
         if let Some(half) = self.precision.half() {
             hidden = hidden.cast(half);
         }
         for layer in &self.layers {
             hidden = layer.forward(hidden, &bias);
+            mixing.add(|| hidden.clone());
         }
-        hidden.cast(dtype).reshape([batch, sequence, width])
+        (mixing.or_last(hidden).cast(dtype)).reshape([batch, sequence, width])
     }
 
     /// One vector per sequence, from embeddings: [`encode`](Self::encode) and [`pool`](Self::pool), less the work that the
     /// result does not need. Where the backend computes rows of tokens alone ([`Kernels::token_rows`]), nothing is computed
-    /// for padding, and in the last layer nothing but the first tokens' states if only they are pooled.
+    /// for padding, and in the last layer nothing but the first tokens' states if only they are pooled. A
+    /// [`Readout`] that mixes layers reads the same tokens of each layer.
     ///
     /// # Shapes
     /// - embedded: `[batch, sequence, hidden]`
     /// - attention_mask: `[batch, sequence]`, 1 for tokens and 0 for padding
-    /// - result: `[batch, hidden]`
-    pub fn encode_pooled(
+    /// - result: `[batch, hidden]`, of several poolings `[batch, poolings * hidden]` ([`Pooling::width`])
+    pub fn encode_pooled<'r>(
         &self,
         embedded: Tensor<B, 3>,
         attention_mask: &Tensor<B, 2>,
-        pooling: Pooling,
+        readout: impl Into<Readout<'r, B>>,
     ) -> Tensor<B, 2> {
+        let readout = readout.into();
         let rows = match self.precision.half() {
             Some(_) => None,
             None => self.kernels().token_rows(attention_mask),
         };
         let (Some(rows), Some((last, layers))) = (rows, self.layers.split_last()) else {
-            let hidden = self.encode(embedded, attention_mask);
-            return self.pool(hidden, attention_mask, pooling);
+            let hidden = self.encode_mixed(embedded, attention_mask, readout.layer_mix);
+            return readout.pool(&States::Padded(hidden, attention_mask), &self.pooler);
         };
         let [batch, sequence, width] = embedded.dims();
         let mut hidden = embedded.reshape([batch * sequence, width]);
         if rows.tokens() < batch * sequence {
             hidden = pick_rows(hidden, &rows.in_padded());
         }
+        let queries = readout.pooling.queries();
+        let read = |hidden: &Tensor<B, 2>| match queries {
+            Queries::All => hidden.clone(),
+            Queries::First => pick_rows(hidden.clone(), rows.first()),
+        };
+        let mut mixing = Mixing::new(readout.layer_mix);
+        mixing.add(|| read(&hidden));
         for layer in layers {
             hidden = layer.forward_packed(hidden, &rows, Queries::All);
+            mixing.add(|| read(&hidden));
         }
-        let read = match pooling {
-            Pooling::Cls | Pooling::Pooler => Queries::First,
-            Pooling::Mean => Queries::All,
+        let hidden = last.forward_packed(hidden, &rows, queries);
+        mixing.add(|| hidden.clone());
+        let hidden = mixing.or_last(hidden);
+        let states = match queries {
+            Queries::All => States::Packed(hidden, &rows),
+            Queries::First => States::First(hidden),
         };
-        let hidden = last.forward_packed(hidden, &rows, read);
-        match pooling {
-            Pooling::Cls => hidden,
-            Pooling::Pooler => self.pooler.forward(hidden),
-            Pooling::Mean => mean_of_rows(hidden, &rows),
-        }
+        readout.pool(&states, &self.pooler)
     }
 
     /// [`embed`](Self::embed), then [`encode`](Self::encode).
@@ -214,23 +238,19 @@ impl<B: Kernels> Bert<B> {
         self.encode(self.embed(tokens), &tokens.attention_mask)
     }
 
-    /// One vector per sequence.
+    /// One vector per sequence. (Without a task's [`Readout`], `attention` is the mean that it begins as.)
     ///
     /// # Shapes
     /// - hidden: `[batch, sequence, hidden]`
     /// - attention_mask: `[batch, sequence]`, 1 for tokens and 0 for padding
-    /// - result: `[batch, hidden]`
+    /// - result: `[batch, hidden]`, of several poolings `[batch, poolings * hidden]`
     pub fn pool(
         &self,
         hidden: Tensor<B, 3>,
         attention_mask: &Tensor<B, 2>,
         pooling: Pooling,
     ) -> Tensor<B, 2> {
-        match pooling {
-            Pooling::Cls => first_token(hidden),
-            Pooling::Mean => masked_mean(hidden, attention_mask),
-            Pooling::Pooler => self.pooler.forward(first_token(hidden)),
-        }
+        Readout::from(pooling).pool(&States::Padded(hidden, attention_mask), &self.pooler)
     }
 }
 

@@ -62,7 +62,7 @@ fn padding_changes_nothing<B: Kernels>() {
         assert!((a - b).abs() < 1e-5, "{a} {b}");
     }
     let mask = tokens::<B>(&[row], 4, &device).attention_mask;
-    for pooling in [Pooling::Cls, Pooling::Mean, Pooling::Pooler] {
+    for pooling in Pooling::SINGLE {
         let one = vec(model.pool(alone.clone(), &mask, pooling));
         let of_batch = vec(model.pool(padded.clone(), &batch.attention_mask, pooling));
         for (a, b) in one.iter().zip(&of_batch[16..32]) {
@@ -396,7 +396,26 @@ const RAGGED: [&[i32]; 4] = [
     &[2, 11, 12, 3],
     &[2, 7, 9, 13, 14, 15, 3],
 ];
-const POOLINGS: [Pooling; 3] = [Pooling::Cls, Pooling::Mean, Pooling::Pooler];
+
+/// Each pooling by itself, and several.
+fn poolings() -> Vec<Pooling> {
+    let several = ["cls+mean", "mean+max", "pooler+attention+cls", "pooler+cls"];
+    let several = several.map(|name| name.parse().unwrap());
+    Pooling::SINGLE.into_iter().chain(several).collect()
+}
+
+/// A learnt vector and a mix of the two layers, with numbers that are not those they begin with.
+fn learnt<B: Backend>(device: &B::Device) -> (AttentionPooler<B>, LayerMix<B>) {
+    let query: Vec<f32> = (0..16).map(|at| (at as f32).cos()).collect();
+    let attention = AttentionPooler {
+        query: Param::from_tensor(Tensor::from_floats(query.as_slice(), device)),
+    };
+    let mix = LayerMix {
+        weights: Param::from_tensor(Tensor::from_floats([0.3, -0.2, 0.5], device)),
+        scale: Param::from_tensor(Tensor::from_floats([1.5], device)),
+    };
+    (attention, mix)
+}
 
 /// Rows of tokens alone, and of the last layer what is read: the same vectors and gradients as of whole padded batches.
 #[test]
@@ -404,17 +423,33 @@ fn what_is_not_computed_changes_nothing() {
     type AB = Autodiff<Flex>;
     let device = Default::default();
     let model = tiny().init::<AB>(&device).with_dropout(0.0, 0.0);
-    for pooling in POOLINGS {
+    let (attention, mix) = learnt::<AB>(&device);
+    let mixes = [None, Some(&mix)];
+    for (pooling, layer_mix) in (poolings().into_iter()).flat_map(|it| mixes.map(|mix| (it, mix))) {
+        let readout = || Readout {
+            pooling,
+            attention: Some(&attention),
+            layer_mix,
+        };
         for width in [8, 10] {
             let batch = tokens::<AB>(&RAGGED, width, &device);
             assert!(Flex::token_rows(&batch.attention_mask.clone().inner()).is_some());
-            let packed = pooled(&model, &batch, pooling, |model, embedded, mask, pooling| {
-                model.encode_pooled(embedded, mask, pooling)
+            let packed = pooled(&model, &batch, pooling, |model, embedded, mask, _| {
+                model.encode_pooled(embedded, mask, readout())
             });
-            let padded = pooled(&model, &batch, pooling, |model, embedded, mask, pooling| {
-                model.pool(model.encode(embedded, mask), mask, pooling)
+            // A mask that is not exactly 1 is not taken for one of lengths: whole padded batches.
+            let almost_one = 1.0 - f32::EPSILON / 2.0;
+            let padded = pooled(&model, &batch, pooling, |model, embedded, mask, _| {
+                model.encode_pooled(embedded, &(mask.clone() * almost_one), readout())
             });
-            close(&format!("{pooling:?}, {width}"), &packed, &padded, 1e-6);
+            let what = format!("{pooling:?}, {width}, {}", layer_mix.is_some());
+            close(&what, &packed, &padded, 1e-6);
+            if layer_mix.is_none() && !pooling.has(Pooling::Attention) {
+                let padded = pooled(&model, &batch, pooling, |model, embedded, mask, pooling| {
+                    model.pool(model.encode(embedded, mask), mask, pooling)
+                });
+                close(&what, &packed, &padded, 1e-6);
+            }
         }
     }
     // A sequence without a token goes the padded way.
@@ -429,7 +464,7 @@ fn dropout_does_not_depend_on_the_padding() {
     type AB = Autodiff<Flex>;
     let device = Default::default();
     let model = tiny().init::<AB>(&device).with_dropout(0.2, 0.2);
-    for pooling in POOLINGS {
+    for pooling in poolings() {
         let of = |width: usize| {
             let batch = tokens::<AB>(&RAGGED, width, &device);
             // Other tests draw beside this one: the first try that met no other counts.

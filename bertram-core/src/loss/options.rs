@@ -23,6 +23,10 @@ pub struct LossOptions {
     /// Factor of the similarities in `cosent` and `angle`: an inverse temperature.
     #[serde(skip_serializing_if = "is_default_scale")]
     pub scale: f64,
+    /// Masks of the head's dropout under which the loss is computed and averaged
+    /// ([`logits_and_loss`](crate::task::TaskHead::logits_and_loss)).
+    #[serde(skip_serializing_if = "is_one")]
+    pub dropout_samples: usize,
 }
 
 impl Default for LossOptions {
@@ -32,12 +36,17 @@ impl Default for LossOptions {
             class_weights: Vec::new(),
             focal_gamma: Self::FOCAL_GAMMA,
             scale: Self::SCALE,
+            dropout_samples: 1,
         }
     }
 }
 
 fn is_zero(number: &f64) -> bool {
     *number == 0.0
+}
+
+fn is_one(number: &usize) -> bool {
+    *number == 1
 }
 
 fn is_default_gamma(gamma: &f64) -> bool {
@@ -55,6 +64,9 @@ impl LossOptions {
     pub const SCALE: f64 = 20.0;
     /// Most that a class may weigh, and the reciprocal of the least: f32 has room for sums of these.
     pub const MOST_WEIGHT: f64 = 1e9;
+
+    /// Most masks that a loss may be a mean over.
+    pub const MOST_SAMPLES: usize = 1000;
 
     /// Whether a class may have this weight.
     pub fn is_weight(weight: f64) -> bool {
@@ -79,7 +91,12 @@ impl LossOptions {
         if !(positive(self.focal_gamma) || self.focal_gamma == 0.0) {
             return Some(("focal-gamma", "it must be at least 0".into()));
         }
-        (!positive(self.scale)).then(|| ("scale", "it must be above 0".into()))
+        if !positive(self.scale) {
+            return Some(("scale", "it must be above 0".into()));
+        }
+        let most = Self::MOST_SAMPLES;
+        (!(1..=most).contains(&self.dropout_samples))
+            .then(|| ("dropout-samples", format!("it must be from 1 to {most}")))
     }
 }
 

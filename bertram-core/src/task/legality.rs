@@ -91,14 +91,14 @@ pub fn names<T: serde::Serialize>(items: &[T]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoder::{BertConfig, Pooling};
+    use crate::encoder::BertConfig;
     use crate::head::Threshold;
     use crate::loss::LossOptions;
     use crate::spec::Metric;
     use crate::task::{MultitaskModel, TaskConfig, TaskHead};
     use burn::backend::Flex;
 
-    /// Every combination that the table allows is built, computed and read.
+    /// Every combination that the table allows is built, computed and read, with vectors of one and of several poolings.
     #[test]
     fn whatever_is_legal_works() {
         let device = Default::default();
@@ -134,57 +134,60 @@ mod tests {
                     .flat_map(|head| legal.losses.iter().map(move |loss| (head, loss)))
                     .filter(|(head, loss)| legal.problem(TaskId::SST, **head, **loss).is_none())
                 {
-                    let task = TaskConfig {
-                        task: TaskId::new("x").expect("a name"),
-                        spec: spec.clone().into(),
-                        head,
-                        loss,
-                        pooling: Pooling::Mean,
-                        head_dropout: 0.0,
-                        threshold: Threshold::Calibrated,
-                        margin: 0.0,
-                        loss_options: LossOptions::default(),
-                    };
-                    let model = MultitaskModel::<Flex>::new(
-                        config.init(&device),
-                        vec![TaskHead::new(task.clone(), 8, 0.1, &device)],
-                    );
-                    let data = crate::data::TokenizedDataset {
-                        task: task.task,
-                        ids: vec!["1".into(), "2".into()],
-                        a: vec![vec![7, 8], vec![9]],
-                        b: vec![vec![10], vec![11, 12]],
-                        labels: Some(vec![1.0; 2 * label.width()]),
-                        weights: None,
-                    };
-                    let batcher = crate::data::Batcher {
-                        packing: task.packing(),
-                        max_length: 12,
-                        pad_to_multiple_of: 1,
-                        special: crate::tokenizer::SpecialTokens {
-                            pad: 0,
-                            unk: 1,
-                            cls: 2,
-                            sep: 3,
-                            mask: 4,
-                        },
-                    };
-                    let batch = batcher.batch(&data, &[0, 1]).to_device::<Flex>(&device);
-                    let head = &model.heads[0];
-                    let logits = model.forward(head, &batch);
-                    let labels = batch.labels.clone().expect("labels");
-                    let loss: f32 = head.loss(logits.clone(), labels).into_scalar();
-                    assert!(loss.is_finite(), "{task:?}");
-                    let outputs = logits.dims()[1];
-                    let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
-                    let prediction = task.predict(&values[..outputs]);
-                    match label {
-                        LabelKind::Classes { .. } | LabelKind::MultiLabel { .. } => {
-                            assert_eq!(prediction.probabilities.len(), 3);
-                        }
-                        LabelKind::Binary => assert_eq!(prediction.probabilities.len(), 2),
-                        LabelKind::Score { .. } => {
-                            assert!((1.0..=7.0).contains(&prediction.value));
+                    for pooling in ["mean", "cls+max", "attention+pooler"] {
+                        let task = TaskConfig {
+                            task: TaskId::new("x").expect("a name"),
+                            spec: spec.clone().into(),
+                            head,
+                            loss,
+                            pooling: pooling.parse().expect("a pooling"),
+                            layer_mix: false,
+                            head_dropout: 0.0,
+                            threshold: Threshold::Calibrated,
+                            margin: 0.0,
+                            loss_options: LossOptions::default(),
+                        };
+                        let model = MultitaskModel::<Flex>::new(
+                            config.init(&device),
+                            vec![TaskHead::new(task.clone(), 8, 0.1, &device)],
+                        );
+                        let data = crate::data::TokenizedDataset {
+                            task: task.task,
+                            ids: vec!["1".into(), "2".into()],
+                            a: vec![vec![7, 8], vec![9]],
+                            b: vec![vec![10], vec![11, 12]],
+                            labels: Some(vec![1.0; 2 * label.width()]),
+                            weights: None,
+                        };
+                        let batcher = crate::data::Batcher {
+                            packing: task.packing(),
+                            max_length: 12,
+                            pad_to_multiple_of: 1,
+                            special: crate::tokenizer::SpecialTokens {
+                                pad: 0,
+                                unk: 1,
+                                cls: 2,
+                                sep: 3,
+                                mask: 4,
+                            },
+                        };
+                        let batch = batcher.batch(&data, &[0, 1]).to_device::<Flex>(&device);
+                        let head = &model.heads[0];
+                        let logits = model.forward(head, &batch);
+                        let labels = batch.labels.clone().expect("labels");
+                        let loss: f32 = head.loss(logits.clone(), labels).into_scalar();
+                        assert!(loss.is_finite(), "{task:?}");
+                        let outputs = logits.dims()[1];
+                        let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
+                        let prediction = task.predict(&values[..outputs]);
+                        match label {
+                            LabelKind::Classes { .. } | LabelKind::MultiLabel { .. } => {
+                                assert_eq!(prediction.probabilities.len(), 3);
+                            }
+                            LabelKind::Binary => assert_eq!(prediction.probabilities.len(), 2),
+                            LabelKind::Score { .. } => {
+                                assert!((1.0..=7.0).contains(&prediction.value));
+                            }
                         }
                     }
                 }

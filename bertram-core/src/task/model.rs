@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{LabelKind, TaskId, TaskSpec};
 use crate::batch::{Packing, TaskBatch};
-use crate::encoder::{Bert, Pooling};
+use crate::encoder::{AttentionPooler, Bert, BertConfig, LayerMix, Pooling, Readout};
 use crate::head::{Head, HeadConfig, HeadKind, Threshold};
 use crate::loss::{
     LossKind, LossOptions, OutputKind, binary_cross_entropy_losses,
@@ -33,6 +33,9 @@ pub struct TaskConfig {
     pub loss: LossKind,
     /// How hidden states become one vector.
     pub pooling: Pooling,
+    /// Whether they are a learnt mix of all layers' ([`LayerMix`]), and not the last one's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub layer_mix: bool,
     /// Dropout in the head.
     pub head_dropout: f64,
     /// How a cosine becomes a decision.
@@ -61,6 +64,12 @@ impl TaskConfig {
         self.loss.output(self.spec.label)
     }
 
+    /// Whether something is learnt between hidden states and the head: an attention pooler, or a mix of layers. Where it is,
+    /// the vectors of an encoder that does not change change all the same.
+    pub fn learns_vectors(&self) -> bool {
+        self.layer_mix || self.pooling.has(Pooling::Attention)
+    }
+
     fn outputs(&self) -> usize {
         match self.spec.label {
             LabelKind::Classes { classes } | LabelKind::MultiLabel { classes } => classes,
@@ -77,16 +86,30 @@ impl TaskConfig {
     }
 }
 
-/// A head with what is needed to read its logits.
+/// A head with what is needed to read its logits, and what it learns of how hidden states become vectors.
 #[derive(Module, Debug)]
 pub struct TaskHead<B: Backend> {
     head: Head<B>,
+    attention: Option<AttentionPooler<B>>,
+    layer_mix: Option<LayerMix<B>>,
     #[module(skip)]
     config: TaskConfig,
 }
 
 impl<B: Backend> TaskHead<B> {
-    /// A head with fresh weights over vectors of `hidden_size`.
+    /// A head with fresh weights for this encoder.
+    pub fn of_encoder(config: TaskConfig, encoder: &BertConfig, device: &B::Device) -> Self {
+        let layers = encoder.num_hidden_layers;
+        let layer_mix = (config.layer_mix).then(|| LayerMix::new(layers, device));
+        let (hidden, range) = (encoder.hidden_size, encoder.initializer_range);
+        Self {
+            layer_mix,
+            ..Self::new(config, hidden, range, device)
+        }
+    }
+
+    /// A head with fresh weights over hidden states of `hidden_size`. It mixes no layers, whatever its settings say: how many
+    /// there are says [`of_encoder`](Self::of_encoder).
     pub fn new(
         config: TaskConfig,
         hidden_size: usize,
@@ -95,7 +118,7 @@ impl<B: Backend> TaskHead<B> {
     ) -> Self {
         let head = HeadConfig {
             kind: config.head,
-            hidden_size,
+            hidden_size: config.pooling.width(hidden_size),
             outputs: config.outputs(),
             dropout: config.head_dropout,
             affine: config.affine(),
@@ -103,7 +126,14 @@ impl<B: Backend> TaskHead<B> {
             initializer_range,
         }
         .init(device);
-        Self { head, config }
+        let attention = (config.pooling.has(Pooling::Attention))
+            .then(|| AttentionPooler::new(hidden_size, device));
+        Self {
+            head,
+            attention,
+            layer_mix: None,
+            config,
+        }
     }
 
     /// How the task is modelled.
@@ -111,11 +141,21 @@ impl<B: Backend> TaskHead<B> {
         &self.config
     }
 
+    /// How the hidden states of its sentences become vectors.
+    pub fn readout(&self) -> Readout<'_, B> {
+        Readout {
+            pooling: self.config.pooling,
+            attention: self.attention.as_ref(),
+            layer_mix: self.layer_mix.as_ref(),
+        }
+    }
+
     /// Logits from vectors.
     ///
     /// # Shapes
     ///
-    /// - `pooled`: `[sequences, hidden_size]`, of pairs that are encoded apart all first sentences and then all second ones
+    /// - `pooled`: `[sequences, width]` ([`Pooling::width`]), of pairs that are encoded apart all first sentences and then all
+    ///   second ones
     /// - output: `[examples, outputs]`
     pub fn forward(&self, pooled: Tensor<B, 2>) -> Tensor<B, 2> {
         self.head.forward(pooled)
@@ -124,6 +164,38 @@ impl<B: Backend> TaskHead<B> {
     /// How the logits are read.
     pub fn output(&self) -> OutputKind {
         self.config.output()
+    }
+
+    /// Logits of vectors, and the loss that is trained: the mean of those under `dropout-samples` masks of the head's dropout
+    /// (multi-sample dropout, Inoue 2019, <https://arxiv.org/abs/1905.09788>, section 3). The encoder computes once, and the
+    /// head is the same each time. The logits are those under the first mask.
+    ///
+    /// # Shapes
+    ///
+    /// - `pooled`: as of [`forward`](Self::forward)
+    /// - `labels`, `rows`: as of [`weighted_loss`](Self::weighted_loss)
+    /// - output: `[examples, outputs]` and `[1]`
+    pub fn logits_and_loss(
+        &self,
+        pooled: Tensor<B, 2>,
+        labels: Tensor<B, 1>,
+        rows: Option<Tensor<B, 1>>,
+    ) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        // Without dropout all masks are alike.
+        let samples = match self.config.head_dropout > 0.0 {
+            true => self.config.loss_options.dropout_samples,
+            false => 1,
+        };
+        let logits = self.forward(pooled.clone());
+        let mut loss = self.weighted_loss(logits.clone(), labels.clone(), rows.clone());
+        if samples > 1 {
+            for _ in 1..samples {
+                let logits = self.forward(pooled.clone());
+                loss = loss + self.weighted_loss(logits, labels.clone(), rows.clone());
+            }
+            loss = loss / samples as f64;
+        }
+        (logits, loss)
     }
 
     /// Mean loss of a batch.
@@ -157,6 +229,8 @@ impl<B: Backend> TaskHead<B> {
             class_weights: weights,
             focal_gamma: gamma,
             scale,
+            // It is `logits_and_loss` that takes several masks.
+            dropout_samples: _,
         } = &self.config.loss_options;
         let is_plain = *smoothing == 0.0 && weights.is_empty();
         let [examples, outputs] = logits.dims();
@@ -255,9 +329,23 @@ impl<B: Kernels> MultitaskModel<B> {
         embedded: Tensor<B, 3>,
         batch: &TaskBatch<B>,
     ) -> Tensor<B, 2> {
+        head.forward(self.pool(head, embedded, batch))
+    }
+
+    /// A vector for each sequence, from embeddings, as a task's head takes it.
+    ///
+    /// # Shapes
+    ///
+    /// - `embedded`: `[sequences, seq_len, hidden_size]`
+    /// - output: `[sequences, width]` ([`Pooling::width`])
+    pub fn pool(
+        &self,
+        head: &TaskHead<B>,
+        embedded: Tensor<B, 3>,
+        batch: &TaskBatch<B>,
+    ) -> Tensor<B, 2> {
         let mask = &batch.tokens.attention_mask;
-        let pooling = head.config.pooling;
-        head.forward(self.encoder.encode_pooled(embedded, mask, pooling))
+        self.encoder.encode_pooled(embedded, mask, head.readout())
     }
 
     /// A vector for each sequence of a batch, which a task's head makes logits of; those of [`TaskBatch::pooled`] where
@@ -265,15 +353,11 @@ impl<B: Kernels> MultitaskModel<B> {
     ///
     /// # Shapes
     ///
-    /// - output: `[sequences, hidden_size]`
+    /// - output: `[sequences, width]` ([`Pooling::width`])
     pub fn pooled(&self, head: &TaskHead<B>, batch: &TaskBatch<B>) -> Tensor<B, 2> {
         match &batch.pooled {
             Some(pooled) => pooled.clone(),
-            None => {
-                let mask = &batch.tokens.attention_mask;
-                let pooling = head.config.pooling;
-                self.encoder.encode_pooled(self.embed(batch), mask, pooling)
-            }
+            None => self.pool(head, self.embed(batch), batch),
         }
     }
 

@@ -202,6 +202,7 @@ mod tests {
             head,
             loss,
             pooling: Pooling::Cls,
+            layer_mix: false,
             head_dropout: 0.0,
             threshold: Threshold::AsPublished,
             margin: 0.0,

@@ -131,6 +131,7 @@ fn model(s: &mut Source) -> ModelSettings {
         path,
         revision: s.text("model.revision").unwrap_or_else(|| "main".into()),
         pooling: s.choice("model.pooling").unwrap_or(Pooling::Cls),
+        layer_mix: s.flag("model.layer-mix").unwrap_or(false),
         head_dropout: s
             .number("model.head-dropout", PROBABILITY, is_probability)
             .unwrap_or(0.3),

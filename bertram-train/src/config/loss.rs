@@ -8,7 +8,13 @@ use super::check::{PROBABILITY, is_probability, not_negative, positive};
 use super::source::Source;
 
 /// Keys of this file: none has an effect on a task that is not trained.
-pub(super) const KEYS: [&str; 4] = ["label-smoothing", "class-weights", "focal-gamma", "scale"];
+pub(super) const KEYS: [&str; 5] = [
+    "label-smoothing",
+    "class-weights",
+    "focal-gamma",
+    "scale",
+    "dropout-samples",
+];
 
 /// What a loss is told; each is absent where the config does not say it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -22,6 +28,8 @@ pub struct LossSettings {
     pub focal_gamma: Option<f64>,
     /// Factor of the similarities in CoSENT and AnglE; 20 where absent.
     pub scale: Option<f64>,
+    /// Masks of the head's dropout that the loss is the mean over; 1 where absent.
+    pub dropout_samples: Option<usize>,
 }
 
 /// `tasks.X.class-weights`.
@@ -59,6 +67,8 @@ impl LossSettings {
             class_weights: weights.map(|weights| ClassWeights::Each(weights.clone())),
             focal_gamma: said(options.focal_gamma, default.focal_gamma),
             scale: said(options.scale, default.scale),
+            dropout_samples: Some(options.dropout_samples)
+                .filter(|samples| *samples != default.dropout_samples),
         }
     }
 
@@ -73,6 +83,7 @@ impl LossSettings {
             },
             focal_gamma: self.focal_gamma.unwrap_or(default.focal_gamma),
             scale: self.scale.unwrap_or(default.scale),
+            dropout_samples: self.dropout_samples.unwrap_or(default.dropout_samples),
         }
     }
 }
@@ -143,11 +154,14 @@ pub(super) fn settings(
             "means something only with loss = \"cosent\" or \"angle\"",
         );
     }
+    let most = LossOptions::MOST_SAMPLES as u64;
+    let dropout_samples = s.count_up_to(&key("dropout-samples"), 1, most);
     LossSettings {
         label_smoothing,
         class_weights,
         focal_gamma,
         scale,
+        dropout_samples: dropout_samples.map(|samples| samples as usize),
     }
 }
 

@@ -99,6 +99,9 @@ pub struct ModelSettings {
     pub revision: String,
     /// How hidden states become one vector.
     pub pooling: Pooling,
+    /// Whether they are a mix of all layers' that each task learns, and not the last one's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub layer_mix: bool,
     /// Dropout in the heads.
     pub head_dropout: f64,
     /// Whether the encoder stays as it is.
@@ -261,6 +264,9 @@ pub struct TaskSettings {
     pub loss: LossKind,
     /// Pooling.
     pub pooling: Pooling,
+    /// `model.layer-mix`, which is that of all tasks.
+    #[serde(skip)]
+    pub layer_mix: bool,
     /// Dropout in the head.
     pub head_dropout: f64,
     /// How a cosine becomes a decision; `calibrated` where absent.
@@ -330,6 +336,7 @@ impl TaskSettings {
             head: self.head,
             loss: self.loss,
             pooling: self.pooling,
+            layer_mix: self.layer_mix,
             head_dropout: self.head_dropout,
             threshold: self.threshold.unwrap_or(Threshold::Calibrated),
             margin: self.margin.unwrap_or(0.0),

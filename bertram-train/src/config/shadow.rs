@@ -53,6 +53,20 @@ pub(super) fn warn(s: &mut Source, settings: &Settings, resolved: bool) {
             }
         }
     }
+    for task in &settings.tasks {
+        let key = format!("tasks.{}.dropout-samples", task.task);
+        let own = format!("tasks.{}.head-dropout", task.task);
+        let several = task.loss_settings.dropout_samples > Some(1);
+        if let Some(said) = said(s, &key).filter(|_| several && task.head_dropout == 0.0) {
+            let own_is_said = s.place_of(&own).is_some();
+            let winner = if own_is_said {
+                own.as_str()
+            } else {
+                "model.head-dropout"
+            };
+            without_use(s, &key, &said, winner);
+        }
+    }
     for (key, winner) in switched_off(s, settings) {
         if let Some(said) = said(s, key) {
             without_use(s, key, &said, winner);

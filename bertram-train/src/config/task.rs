@@ -286,6 +286,7 @@ fn task(
         head,
         loss,
         pooling: s.choice(&key("pooling")).unwrap_or(model.pooling),
+        layer_mix: model.layer_mix,
         head_dropout: s
             .number(&key("head-dropout"), PROBABILITY, is_probability)
             .unwrap_or(model.head_dropout),

@@ -1127,3 +1127,51 @@ fn what_may_not_be_done_to_training_rows() {
         only_problem(text, &[], expected);
     }
 }
+
+#[test]
+fn poolings_side_by_side_and_what_heads_learn_of_vectors() {
+    let text = "[model]\npooling = \"cls+mean\"\nlayer-mix = true\n[tasks.sst]\ndropout-samples = 4\n\
+                [tasks.sts]\npooling = \"attention\"\n";
+    let settings = parse(text, &[]).expect("fine");
+    let [sst, sts] = [0, 1].map(|task| settings.tasks[task].model_config());
+    assert_eq!(sst.pooling.to_string(), "cls+mean");
+    assert_eq!(sts.pooling.to_string(), "attention");
+    assert!(sst.layer_mix && sts.layer_mix);
+    assert_eq!(sst.loss_options.dropout_samples, 4);
+    assert_eq!(sts.loss_options.dropout_samples, 1);
+    assert_eq!(
+        parse(&settings.to_toml(), &[]).expect("read back"),
+        settings
+    );
+    let again = LossSettings::of(&sst.loss_options);
+    assert_eq!(again, settings.tasks[0].loss_settings);
+    // What is not said is not in a resolved config: those of older runs stay what they were.
+    let plain = parse("[tasks.sst]\n", &[]).expect("fine").to_toml();
+    assert!(!plain.contains("layer-mix") && !plain.contains("dropout-samples"));
+}
+
+#[test]
+fn dropout_samples_without_dropout_are_warned_of() {
+    let warnings = |text: &str| {
+        let loaded = Settings::from_text_with("x.toml", text, &[]).expect("fine");
+        loaded.warnings
+    };
+    assert_eq!(
+        warnings("[model]\nhead-dropout = 0\n[tasks.sst]\ndropout-samples = 4\n"),
+        [
+            "tasks.sst.dropout-samples (x.toml:4) has no effect: model.head-dropout (x.toml:2) leaves no use for it"
+        ]
+    );
+    assert_eq!(
+        warnings("[tasks.sst]\nhead-dropout = 0\ndropout-samples = 4\n"),
+        [
+            "tasks.sst.dropout-samples (x.toml:3) has no effect: tasks.sst.head-dropout (x.toml:2) leaves no use for it"
+        ]
+    );
+    for fine in [
+        "[model]\nhead-dropout = 0\n[tasks.sst]\ndropout-samples = 1\n",
+        "[tasks.sst]\ndropout-samples = 4\n",
+    ] {
+        assert!(warnings(fine).is_empty(), "{fine}");
+    }
+}

@@ -54,6 +54,7 @@ impl Settings {
             max_length: self.data.max_length,
             pooling: self.model.pooling,
             normalize: false,
+            layer_mix: self.model.layer_mix,
         }
     }
 }
@@ -110,6 +111,7 @@ pub fn open_trained<B: Backend>(
         settings.data.preprocess = encode.preprocess;
         settings.data.max_length = encode.max_length;
         settings.model.pooling = encode.pooling;
+        settings.model.layer_mix = encode.layer_mix;
     }
     for task in &mut settings.tasks {
         let Some(head) = folder.model.head(task.task) else {
@@ -124,6 +126,7 @@ pub fn open_trained<B: Backend>(
         task.head = config.head;
         task.loss = config.loss;
         task.pooling = config.pooling;
+        task.layer_mix = config.layer_mix;
         task.head_dropout = config.head_dropout;
         task.threshold = Some(config.threshold);
         task.margin = Some(config.margin);

@@ -173,14 +173,7 @@ pub(super) fn build_model<B: Backend>(
     let heads = settings
         .tasks
         .iter()
-        .map(|task| {
-            TaskHead::new(
-                task.model_config(),
-                config.hidden_size,
-                config.initializer_range,
-                device,
-            )
-        })
+        .map(|task| TaskHead::of_encoder(task.model_config(), config, device))
         .collect();
     MultitaskModel::new(encoder, heads)
 }

@@ -48,6 +48,7 @@ fn config(case: &Value, classes: usize) -> TaskConfig {
         head: HeadKind::Cosine,
         loss,
         pooling: Pooling::Mean,
+        layer_mix: false,
         head_dropout: 0.0,
         threshold: Threshold::Calibrated,
         margin: 0.0,
@@ -56,6 +57,7 @@ fn config(case: &Value, classes: usize) -> TaskConfig {
             class_weights: (options.get("class-weights")).map_or(Vec::new(), floats),
             focal_gamma: number("focal-gamma", default.focal_gamma),
             scale: number("scale", default.scale),
+            dropout_samples: default.dropout_samples,
         },
     }
 }

@@ -107,6 +107,7 @@ fn head_configs(sts: LossKind, margin: f64) -> Vec<TaskConfig> {
         head,
         loss,
         pooling,
+        layer_mix: false,
         head_dropout: 0.0,
         threshold: Threshold::Calibrated,
         margin,

@@ -11,6 +11,7 @@ mod golden_encoder;
 mod golden_ensembles;
 mod golden_losses;
 mod golden_parquet;
+mod golden_pooling;
 mod golden_regularisers;
 mod golden_statistics;
 mod golden_tokenizer;

@@ -68,14 +68,14 @@ pub fn pcgrad(rate: f64, updates: usize, regularisers: RegulariserSettings) -> U
 
 /// One layer; weights without a pattern.
 pub fn model<B: Backend>(device: &B::Device, dropout: f64) -> MultitaskModel<B> {
-    pooling_model(device, dropout, Pooling::Mean)
+    model_with(device, dropout, |_| ())
 }
 
-/// The same with another pooling.
-pub fn pooling_model<B: Backend>(
+/// The same with tasks that are changed.
+pub fn model_with<B: Backend>(
     device: &B::Device,
     dropout: f64,
-    pooling: Pooling,
+    change: impl Fn(&mut TaskConfig),
 ) -> MultitaskModel<B> {
     let config = BertConfig {
         vocab_size: 30,
@@ -96,18 +96,20 @@ pub fn pooling_model<B: Backend>(
         (TaskId::STS, HeadKind::Cosine, LossKind::Mse),
     ]
     .map(|(task, head, loss)| {
-        let config = TaskConfig {
+        let mut task = TaskConfig {
             task,
             spec: TaskSpec::preset(task).expect("a preset"),
             head,
             loss,
-            pooling,
+            pooling: Pooling::Mean,
+            layer_mix: false,
             head_dropout: 0.0,
             threshold: Threshold::Calibrated,
             margin: 0.0,
             loss_options: LossOptions::default(),
         };
-        TaskHead::new(config, HIDDEN, 1e-9, device)
+        change(&mut task);
+        TaskHead::of_encoder(task, &config, device)
     });
     MultitaskModel::new(config.init::<B>(device), heads.into()).map(&mut Fill(0))
 }

@@ -61,14 +61,16 @@ struct Trace {
 }
 
 fn trace<B: TrainBackend>() -> Trace {
-    trace_of_masks::<B>(Pooling::Mean, 1.0)
+    trace_of_masks::<B>(Pooling::Mean, false, 1.0)
 }
 
 /// With masks that have `token` where there is a token.
-fn trace_of_masks<B: TrainBackend>(pooling: Pooling, token: f32) -> Trace {
+fn trace_of_masks<B: TrainBackend>(pooling: Pooling, layer_mix: bool, token: f32) -> Trace {
     let _turn = turn();
     let device = B::Device::default();
-    let mut model = tiny::pooling_model::<B>(&device, 0.0, pooling);
+    let mut model = tiny::model_with::<B>(&device, 0.0, |task| {
+        (task.pooling, task.layer_mix) = (pooling, layer_mix);
+    });
     let regularisers = RegulariserSettings {
         bregman: Some(BregmanConfig {
             beta: 0.5,
@@ -217,13 +219,120 @@ fn what_flex_does_not_compute_changes_no_update() {
     // Where a token is not exactly 1 a mask is not taken for one of lengths. The shift is the same for all tokens of a
     // sequence, so it changes no probability.
     let almost_one = 1.0 - f32::EPSILON / 2.0;
-    for pooling in [Pooling::Cls, Pooling::Mean, Pooling::Pooler] {
-        let [packed, padded] =
-            [1.0, almost_one].map(|token| trace_of_masks::<Autodiff<Flex>>(pooling, token));
+    let cases = [
+        ("cls", false),
+        ("mean", false),
+        ("pooler", false),
+        ("max", false),
+        ("attention", false),
+        ("cls+mean", false),
+        ("mean+max", false),
+        ("cls", true),
+        ("mean", true),
+        ("attention+pooler", true),
+    ];
+    for (pooling, layer_mix) in cases {
+        let pooling: Pooling = pooling.parse().expect("a pooling");
+        let [packed, padded] = [1.0, almost_one]
+            .map(|token| trace_of_masks::<Autodiff<Flex>>(pooling, layer_mix, token));
         close("loss", &packed.losses, &padded.losses, 1e-6);
         close("parameter", &packed.parameters, &padded.parameters, 1e-6);
         same_within(0.1, &packed, &padded);
     }
+}
+
+/// What is new since the fused kernels: no backend has kernels of its own for it, and all agree.
+#[test]
+fn backends_agree_on_poolings_and_mixes() {
+    for (pooling, layer_mix) in [("mean+max", false), ("attention+cls", true)] {
+        let pooling: Pooling = pooling.parse().expect("a pooling");
+        let flex = trace_of_masks::<Autodiff<Flex>>(pooling, layer_mix, 1.0);
+        same(
+            &trace_of_masks::<Autodiff<NdArray>>(pooling, layer_mix, 1.0),
+            &flex,
+        );
+        #[cfg(feature = "libtorch")]
+        same_within(
+            0.1,
+            &trace_of_masks::<Autodiff<burn::backend::LibTorch>>(pooling, layer_mix, 1.0),
+            &flex,
+        );
+    }
+}
+
+/// Loss, and its gradient with respect to the vectors, of each task under so many masks of a head dropout.
+fn losses_of_samples(dropout: f64, samples: usize) -> Vec<(f64, Vec<f64>)> {
+    type B = Autodiff<Flex>;
+    let device = Default::default();
+    let model = tiny::model_with::<B>(&device, 0.0, |task| {
+        task.head_dropout = dropout;
+        task.loss_options.dropout_samples = samples;
+    });
+    let found = TaskId::PAPER.map(|task| {
+        let part = tiny::part::<B>(task, 0, &device);
+        let batch = &part.batches[0];
+        let head = model.head(task).expect("a head");
+        let pooled = model.pooled(head, batch).detach().require_grad();
+        let labels = batch.labels.clone().expect("labels");
+        let (logits, loss) = head.logits_and_loss(pooled.clone(), labels.clone());
+        assert_eq!(logits.dims()[0], 3);
+        let gradients = loss.backward();
+        let gradient = pooled.grad(&gradients).expect("a gradient").into_data();
+        (loss.into_scalar().elem(), gradient.iter::<f64>().collect())
+    });
+    found.into()
+}
+
+/// Inoue 2019: the loss under several masks is the mean of the losses, and so is its gradient.
+#[test]
+fn several_dropout_masks_give_the_mean_of_their_losses() {
+    const SAMPLES: usize = 3;
+    let _turn = turn();
+    let device = Default::default();
+    for task in 0..3 {
+        // The random numbers of one task at a time: those of the others' would come between.
+        let with = |samples: usize| {
+            Flex::seed(&device, 5);
+            let model = tiny::model_with::<Autodiff<Flex>>(&device, 0.0, |task| {
+                task.head_dropout = 0.4;
+                task.loss_options.dropout_samples = samples;
+            });
+            let id = TaskId::PAPER[task];
+            let part = tiny::part::<Autodiff<Flex>>(id, 0, &device);
+            let head = model.head(id).expect("a head").clone();
+            let pooled = model.pooled(&head, &part.batches[0]).detach();
+            (
+                head,
+                pooled,
+                part.batches[0].labels.clone().expect("labels"),
+            )
+        };
+        let measure = |samples: usize, times: usize| -> Vec<f64> {
+            let (head, pooled, labels) = with(samples);
+            Flex::seed(&device, 7);
+            let mut mean: Vec<f64> = Vec::new();
+            for _ in 0..times {
+                let pooled = pooled.clone().require_grad();
+                let (_, loss) = head.logits_and_loss(pooled.clone(), labels.clone());
+                let gradient = pooled.grad(&loss.backward()).expect("a gradient");
+                let mut numbers = vec![loss.into_scalar().elem::<f64>()];
+                numbers.extend(gradient.into_data().iter::<f64>());
+                mean.resize(numbers.len(), 0.0);
+                for (mean, number) in mean.iter_mut().zip(numbers) {
+                    *mean += number / times as f64;
+                }
+            }
+            mean
+        };
+        let (at_once, one_by_one) = (measure(SAMPLES, 1), measure(1, SAMPLES));
+        close("loss and gradient", &at_once, &one_by_one, 1e-6);
+        assert!(
+            (at_once[0] - measure(1, 1)[0]).abs() > 1e-6,
+            "masks differ: {at_once:?}"
+        );
+    }
+    // Without dropout nothing is computed again, bit for bit.
+    assert_eq!(losses_of_samples(0.0, 4), losses_of_samples(0.0, 1));
 }
 
 /// Parameters after an update of all tasks, with dropout: a term that draws a random number too many shows.

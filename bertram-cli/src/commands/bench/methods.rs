@@ -15,7 +15,6 @@ use crate::backend::BackendJob;
 use crate::bench::{Method, MethodBench, median};
 use crate::error::{CliResult, input, work};
 use crate::out;
-use crate::pretrained::pooling_name;
 
 /// Rounds in which the methods take turns.
 const ROUNDS: u32 = 4;
@@ -114,7 +113,7 @@ fn memory_of(args: &BenchMethodsArgs, method: Method) -> CliResult<Option<u64>> 
         .args(["--sequence", &common.sequence.to_string()])
         .args(["--kernels", KernelKind::from(common.kernels).name()])
         .args(["--precision", common.precision.name()])
-        .args(["--pooling", pooling_name(common.pooling)])
+        .args(["--pooling", &common.pooling.to_string()])
         .args(["--backend", common.backend.kind()?.name()]);
     if let Some(device) = common.backend.device {
         command.args(["--device", &device.to_string()]);

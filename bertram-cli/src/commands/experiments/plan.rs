@@ -238,7 +238,7 @@ fn factor(text: &str) -> CliResult<Factor> {
 /// What can be switched, and how.
 const FACTORS: &str = "smart, r-drop, bregman, pcgrad (off, on); order (fixed, rotating, lowest-last); \
 schedule (sequential, combined, ...); loss (of scores, sts among them: bce, mse, cosine-embedding, cosent, angle); head (of pairs, para and sts among them: cosine, concat, cross-encoder); \
-pooling (cls, mean, pooler)";
+pooling (cls, mean, max, pooler, attention)";
 
 fn default_levels(name: &str) -> CliResult<Vec<String>> {
     let levels: &[&str] = match name {

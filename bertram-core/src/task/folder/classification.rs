@@ -19,10 +19,10 @@ use crate::task::{LabelKind, TaskConfig, TaskHead};
 const NEARLY_LINEAR: f32 = 1.0 / 8192.0;
 
 /// Whether `BertForSequenceClassification` computes what the task's head does: one linear layer on one sequence's `[CLS]`
-/// or pooler, whose output is read by a softmax or by a sigmoid for each label, or is the score.
+/// or pooler of the last layer, whose output is read by a softmax or by a sigmoid for each label, or is the score.
 pub fn is_sequence_classifier(task: &TaskConfig) -> bool {
     let head = matches!(task.head, HeadKind::Linear | HeadKind::CrossEncoder);
-    let pooling = matches!(task.pooling, Pooling::Cls | Pooling::Pooler);
+    let pooling = matches!(task.pooling, Pooling::Cls | Pooling::Pooler) && !task.layer_mix;
     let output = match task.spec.label {
         LabelKind::Classes { .. } => task.output() == OutputKind::Categorical,
         LabelKind::MultiLabel { .. } | LabelKind::Binary => task.output() == OutputKind::Bernoulli,

@@ -20,8 +20,10 @@ pub(super) const FILE: &str = "heads.json";
 /// The heads' weights.
 const WEIGHTS: &str = "heads.safetensors";
 /// Version of [`FILE`]'s format. The first was a bare list of tasks; the third says what tasks are that are no presets; the
-/// fourth has losses that the third does not know.
-const VERSION: u64 = 4;
+/// fourth has losses that the third does not know; the fifth has poolings and mixes of layers that the fourth does not know.
+const VERSION: u64 = 5;
+/// The version that a file has whose vectors are made as those of the fourth.
+const VERSION_OF_LOSSES: u64 = 4;
 /// The version that a file has whose losses are those of the third.
 const VERSION_OF_OWN_TASKS: u64 = 3;
 /// The version that a file has of which, besides, every task is known by its name: older programs read it, too.
@@ -41,6 +43,18 @@ pub struct EncodeSettings {
     pub pooling: Pooling,
     /// Whether sentence vectors are scaled to length 1.
     pub normalize: bool,
+    /// Whether hidden states are a mix of all layers' that each task's head learns
+    /// ([`LayerMix`](crate::encoder::LayerMix)), and not the last one's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub layer_mix: bool,
+}
+
+impl EncodeSettings {
+    /// Whether sentence vectors are learnt task by task, with the heads: by an attention pooler or a mix of layers. Then only
+    /// a task's are sentence vectors.
+    pub fn is_learnt(&self) -> bool {
+        self.layer_mix || self.pooling.has(Pooling::Attention)
+    }
 }
 
 /// What `heads.json` says.
@@ -74,8 +88,13 @@ fn describe<'a>(
     tasks: impl Iterator<Item = &'a TaskConfig>,
 ) -> Result<Value, serde_json::Error> {
     let tasks: Vec<&TaskConfig> = tasks.collect();
-    let version = if tasks.iter().any(|task| is_loss_of_version_4(task.loss)) {
+    let is_new = |pooling, layer_mix| layer_mix || is_pooling_of_version_5(pooling);
+    let version = if is_new(encode.pooling, encode.layer_mix)
+        || (tasks.iter()).any(|task| is_new(task.pooling, task.layer_mix))
+    {
         VERSION
+    } else if tasks.iter().any(|task| is_loss_of_version_4(task.loss)) {
+        VERSION_OF_LOSSES
     } else if tasks.iter().all(|task| is_preset(task)) {
         VERSION_OF_PRESETS
     } else {
@@ -118,6 +137,14 @@ fn is_loss_of_version_4(loss: LossKind) -> bool {
     match loss {
         LossKind::CrossEntropy | LossKind::Bce | LossKind::Mse | LossKind::CosineEmbedding => false,
         LossKind::Focal | LossKind::Ordinal | LossKind::Cosent | LossKind::Angle => true,
+    }
+}
+
+/// Whether programs of the fourth version do not know a pooling.
+fn is_pooling_of_version_5(pooling: Pooling) -> bool {
+    match pooling {
+        Pooling::Cls | Pooling::Mean | Pooling::Pooler => false,
+        Pooling::Max | Pooling::Attention | Pooling::Several(_) => true,
     }
 }
 
@@ -173,6 +200,7 @@ fn parse(value: &Value) -> Result<Stated, String> {
                 max_length: key(value, "max-length")?,
                 pooling: key(value, "pooling")?,
                 normalize: key(value, "normalize")?,
+                layer_mix: key_or(value, "layer-mix", false)?,
             };
             if encode.max_length < SHORTEST {
                 return Err(format!(
@@ -234,6 +262,7 @@ fn loss_options(entry: &Value) -> Result<LossOptions, String> {
         class_weights: key_or(entry, "class-weights", default.class_weights)?,
         focal_gamma: key_or(entry, "focal-gamma", default.focal_gamma)?,
         scale: key_or(entry, "scale", default.scale)?,
+        dropout_samples: key_or(entry, "dropout-samples", default.dropout_samples)?,
     })
 }
 
@@ -245,6 +274,7 @@ fn task_config(entry: &Value) -> Result<TaskConfig, String> {
         head: key(entry, "head")?,
         loss: key(entry, "loss")?,
         pooling: key(entry, "pooling")?,
+        layer_mix: key_or(entry, "layer-mix", false)?,
         head_dropout: key(entry, "head-dropout")?,
         threshold: key(entry, "threshold")?,
         margin: key(entry, "margin")?,
@@ -366,15 +396,18 @@ pub(super) fn load_weights<B: Backend>(
     Ok(heads)
 }
 
-/// `0.head.Linear.linear.weight` -> `sst.linear.weight`: the task's name for its number, and no variant of an enum.
+/// `0.head.Linear.linear.weight` -> `sst.linear.weight`: the task's name for its number, and no variant of an enum; and
+/// `0.attention.query` -> `sst.attention.query`.
 fn by_task(tasks: &[&TaskConfig], parameter: &str) -> String {
-    let mut parts = parameter.splitn(4, '.');
-    let task = parts
-        .next()
-        .and_then(|number| tasks.get(number.parse::<usize>().ok()?));
-    match (task, parts.nth(2)) {
-        (Some(task), Some(rest)) => format!("{}.{rest}", task.task),
-        // Heads are `{number}.head.{Variant}.{parameter}`; should that change, the path itself is a fair name.
-        _ => parameter.to_owned(),
-    }
+    let named = || {
+        let (number, rest) = parameter.split_once('.')?;
+        let task = tasks.get(number.parse::<usize>().ok()?)?;
+        let rest = match rest.strip_prefix("head.") {
+            Some(of_variant) => of_variant.split_once('.')?.1,
+            None => rest,
+        };
+        Some(format!("{}.{rest}", task.task))
+    };
+    // Should heads be named otherwise one day, the path itself is a fair name.
+    named().unwrap_or_else(|| parameter.to_owned())
 }

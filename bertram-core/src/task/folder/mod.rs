@@ -5,7 +5,7 @@
 //! tokenizer.json  vocab.txt  ...      the tokenizer
 //! heads.json                          how texts are prepared and pooled, and how each task is modelled
 //! heads.safetensors                   the heads' weights, by task
-//! modules.json  1_Pooling/  ...       the encoder as a sentence-transformers model
+//! modules.json  1_Pooling/  ...       the encoder as a sentence-transformers model, where it has such a pooling
 //! TASK/                               the task as a `transformers` model for sequence classification, where it is one
 //! README.md                           the model card
 //! ```
@@ -139,9 +139,7 @@ pub fn load_model_folder<B: Backend>(
     let heads = stated
         .tasks
         .into_iter()
-        .map(|task: TaskConfig| {
-            TaskHead::new(task, config.hidden_size, config.initializer_range, device)
-        })
+        .map(|task: TaskConfig| TaskHead::of_encoder(task, &config, device))
         .collect();
     let heads = heads::load_weights(dir, heads, device)?;
     Ok(ModelFolder {

@@ -7,10 +7,10 @@ use std::path::{Component, Path, PathBuf};
 use burn::tensor::backend::Backend;
 use serde_json::{Map, Value, json};
 
-use super::{ModelExport, ModelFolderError, heads, make_folder, write_json};
+use super::{EncodeSettings, ModelExport, ModelFolderError, heads, make_folder, write_json};
 use crate::encoder::Pooling;
 use crate::encoder::weights::{WEIGHTS_FILE, save_dense_pooler};
-use crate::fs::{READ_LIMIT, read_text};
+use crate::fs::{READ_LIMIT, WriteError, read_text};
 use crate::tokenizer::Preprocess;
 
 const MODULES: &str = "modules.json";
@@ -22,6 +22,12 @@ const POOLING_FOLDER: &str = "1_Pooling";
 const DENSE_FOLDER: &str = "2_Dense";
 const MODULE_CONFIG: &str = "config.json";
 const TANH: &str = "torch.nn.modules.activation.Tanh";
+/// Poolings that sentence-transformers' `Pooling` has too, in the order in which it puts their vectors side by side.
+const IN_ORDER: [(Pooling, &str); 3] = [
+    (Pooling::Cls, "cls"),
+    (Pooling::Max, "max"),
+    (Pooling::Mean, "mean"),
+];
 /// Keys of `1_Pooling/config.json` and the modes they switch on.
 const POOLING_MODES: [(&str, &str); 6] = [
     ("pooling_mode_cls_token", "cls"),
@@ -32,13 +38,46 @@ const POOLING_MODES: [(&str, &str); 6] = [
     ("pooling_mode_lasttoken", "lasttoken"),
 ];
 
+/// The modes of sentence-transformers' `Pooling` that make a pooling's vectors, which it puts side by side in this order;
+/// `None` where it has no such pooling. ([`Pooling::Pooler`] alone is `[CLS]`, with a `Dense` module after it.)
+fn modes_of(pooling: Pooling) -> Option<Vec<&'static str>> {
+    if pooling == Pooling::Pooler {
+        return Some(vec!["cls"]);
+    }
+    let mode = |part| IN_ORDER.iter().find(|(own, _)| *own == part);
+    let all = pooling.parts().all(|part| mode(part).is_some());
+    let in_order = IN_ORDER.iter().filter(|(own, _)| pooling.has(*own));
+    all.then(|| in_order.map(|(_, mode)| *mode).collect())
+}
+
+impl EncodeSettings {
+    /// Whether sentence-transformers makes the same sentence vectors, but for the order of several poolings' parts
+    /// ([`parts_change_places`](Self::parts_change_places)): then a folder is one of its models, too.
+    pub fn is_sentence_transformer(&self) -> bool {
+        !self.is_learnt() && modes_of(self.pooling).is_some()
+    }
+
+    /// Whether the parts of a vector lie in another order in sentence-transformers, which knows one only: `[CLS]`, maximum,
+    /// mean. Lengths and cosines are the same.
+    pub fn parts_change_places(&self) -> bool {
+        let place = |part| IN_ORDER.iter().position(|(own, _)| *own == part);
+        !self.pooling.parts().map(place).is_sorted()
+    }
+}
+
 /// Writes `modules.json` and the modules: transformer, pooling, and for [`Pooling::Pooler`] the pooler as a dense layer.
+/// Where sentence-transformers has no such pooling there is no `modules.json`, so that it does not take the folder for a model
+/// with another.
 pub(super) fn write<B: Backend>(
     dir: &Path,
     export: &ModelExport<'_, B>,
 ) -> Result<(), ModelFolderError> {
     let encode = &export.encode;
     let hidden = export.config.hidden_size;
+    let modes = modes_of(encode.pooling).filter(|_| encode.is_sentence_transformer());
+    let Some(modes) = modes else {
+        return remove(&dir.join(MODULES));
+    };
     let mut modules = vec![("", "Transformer"), (POOLING_FOLDER, "Pooling")];
     write_json(
         &dir.join(TRANSFORMER_CONFIGS[0]),
@@ -47,12 +86,10 @@ pub(super) fn write<B: Backend>(
             "do_lower_case": encode.preprocess == Preprocess::Cs224n,
         }),
     )?;
-    let mode = match encode.pooling {
-        Pooling::Cls | Pooling::Pooler => "cls",
-        Pooling::Mean => "mean",
-    };
     let mut pooling = Map::from_iter([("word_embedding_dimension".to_owned(), json!(hidden))]);
-    pooling.extend(POOLING_MODES.map(|(key, its_mode)| (key.to_owned(), json!(its_mode == mode))));
+    pooling.extend(
+        POOLING_MODES.map(|(key, its_mode)| (key.to_owned(), json!(modes.contains(&its_mode)))),
+    );
     pooling.insert("include_prompt".to_owned(), json!(true));
     make_folder(&dir.join(POOLING_FOLDER))?;
     write_json(
@@ -92,6 +129,17 @@ pub(super) fn write<B: Backend>(
     Ok(())
 }
 
+/// Removes a file that an export before this one may have left.
+fn remove(path: &Path) -> Result<(), ModelFolderError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            let path = path.to_owned();
+            Err(ModelFolderError::Write(WriteError { path, source }))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What a folder says of how its encoder makes sentence vectors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoding {
@@ -111,6 +159,8 @@ pub struct Encoding {
     pub normalize: bool,
     /// Weights of a dense layer with tanh that takes the pooler's place.
     pub pooler: Option<PathBuf>,
+    /// Whether hidden states are a mix of all layers' that a task's head has learnt.
+    pub layer_mix: bool,
     /// Which files said so.
     pub source: EncodingSource,
 }
@@ -155,6 +205,7 @@ pub fn encoding_of(dir: &Path) -> Result<Encoding, ModelFolderError> {
         prompt: String::new(),
         normalize: false,
         pooler: None,
+        layer_mix: false,
         source: EncodingSource::Nothing,
     };
     if dir.join(heads::FILE).is_file() {
@@ -165,6 +216,7 @@ pub fn encoding_of(dir: &Path) -> Result<Encoding, ModelFolderError> {
                 encoding.max_length = Some(encode.max_length);
                 encoding.preprocess = encode.preprocess;
                 encoding.normalize = encode.normalize;
+                encoding.layer_mix = encode.layer_mix;
                 encoding.source = EncodingSource::Heads;
             }
             None => {
@@ -333,10 +385,14 @@ fn pooling(path: &Path, encoding: &mut Encoding) -> Result<(), ModelFolderError>
     if modes.is_empty() {
         modes.push("mean".to_owned());
     }
-    match modes.as_slice() {
-        [mode] if mode == "cls" => encoding.pooling = Some(Pooling::Cls),
-        [mode] if mode == "mean" => encoding.pooling = Some(Pooling::Mean),
-        _ => lack(encoding, format!("pooling by {}", modes.join(" and "))),
+    let place = |mode: &String| IN_ORDER.iter().position(|(_, own)| own == mode);
+    let places: Option<Vec<usize>> = modes.iter().map(place).collect();
+    // A list in another order than the module's own would be in doubt.
+    let parts = (places.filter(|places| places.is_sorted()))
+        .map(|places| places.into_iter().map(|place| IN_ORDER[place].0));
+    match parts.map(Pooling::side_by_side) {
+        Some(Ok(pooling)) => encoding.pooling = Some(pooling),
+        Some(Err(_)) | None => lack(encoding, format!("pooling by {}", modes.join(" and "))),
     }
     let without_prompt = config.get("include_prompt").and_then(Value::as_bool) == Some(false);
     if without_prompt && !encoding.prompt.is_empty() {

@@ -32,6 +32,7 @@ fn task(task: TaskId, head: HeadKind, loss: LossKind, pooling: Pooling) -> TaskC
         head,
         loss,
         pooling,
+        layer_mix: false,
         head_dropout: 0.1,
         threshold: Threshold::Calibrated,
         margin: 0.0,
@@ -45,6 +46,7 @@ fn encode(pooling: Pooling) -> EncodeSettings {
         max_length: 20,
         pooling,
         normalize: false,
+        layer_mix: false,
     }
 }
 
@@ -56,7 +58,7 @@ fn model(tasks: Vec<TaskConfig>) -> MultitaskModel<Flex> {
     let device = Default::default();
     let heads = tasks
         .into_iter()
-        .map(|task| TaskHead::new(task, config().hidden_size, 0.3, &device))
+        .map(|task| TaskHead::of_encoder(task, &config(), &device))
         .collect();
     MultitaskModel::new(config().init(&device), heads)
 }
@@ -167,7 +169,7 @@ fn what_heads_json_may_not_say() {
     let path = dir.path().join("heads.json");
     let good = json_of(&path);
     let cases: &[(&str, Value, &str)] = &[
-        ("/version", json!(5), "newer bertram"),
+        ("/version", json!(6), "newer bertram"),
         ("/version", json!(1), "`version` is not 2"),
         (
             "/max-length",
@@ -180,7 +182,11 @@ fn what_heads_json_may_not_say() {
             "from 3 to the model's 24 positions",
         ),
         ("/max-length", json!(-1), "max-length"),
-        ("/pooling", json!("max"), "max"),
+        (
+            "/pooling",
+            json!("most"),
+            "`pooling`: \"most\" is no pooling",
+        ),
         ("/preprocess", json!(7), "preprocess"),
         ("/tasks", json!({}), "`tasks` is not a list"),
         (
@@ -269,7 +275,11 @@ impl burn::module::ModuleMapper<Flex> for Spoil {
 
 #[test]
 fn our_own_folder_reads_the_same_as_sentence_transformers() {
-    for pooling in [Pooling::Cls, Pooling::Mean, Pooling::Pooler] {
+    let both = ["cls+mean", "max+mean", "cls+max+mean"].map(|it| it.parse().expect("a pooling"));
+    for pooling in [Pooling::Cls, Pooling::Mean, Pooling::Pooler, Pooling::Max]
+        .into_iter()
+        .chain(both)
+    {
         let dir = tempfile::tempdir().expect("temp dir");
         let model = model(three_tasks(pooling));
         save(dir.path(), &model, encode(pooling));
@@ -395,16 +405,19 @@ fn sentence_transformers_folders_say_what_they_are() {
     for (modules, files, lacking) in [
         (
             base.to_vec(),
-            vec![("1_Pooling/config.json", pooling("pooling_mode_max_tokens"))],
-            "pooling by max",
+            vec![(
+                "1_Pooling/config.json",
+                pooling("pooling_mode_weightedmean_tokens"),
+            )],
+            "pooling by weightedmean",
         ),
         (
             base.to_vec(),
             vec![(
                 "1_Pooling/config.json",
-                json!({ "pooling_mode": ["cls", "mean"] }),
+                json!({ "pooling_mode": ["mean", "cls"] }),
             )],
-            "pooling by cls and mean",
+            "pooling by mean and cls",
         ),
         (
             base.to_vec(),
@@ -766,6 +779,116 @@ fn what_a_loss_was_told_is_kept_and_need_not_be_said() {
         assert_eq!(json_of(&path)["version"], 4);
         assert_eq!(read(), [task]);
     }
+}
+
+/// Logits of a few texts, of each task.
+fn logits(model: &MultitaskModel<Flex>) -> Vec<Vec<f32>> {
+    let device = Default::default();
+    let tokens = tokenizer().encode_all(&TEXTS).expect("encoded");
+    let rows: Vec<&[u32]> = tokens
+        .iter()
+        .chain(&tokens[..1])
+        .map(Vec::as_slice)
+        .collect();
+    let batch = sequence_batch::<Flex>(&rows, tokenizer().special(), 20, 1, &device);
+    let of_head = |head: &TaskHead<Flex>| {
+        let embedded = model.encoder.embed(&batch);
+        let pooled = (model.encoder).encode_pooled(embedded, &batch.attention_mask, head.readout());
+        let logits = head.forward(pooled).into_data();
+        logits.iter::<f32>().collect()
+    };
+    model.heads.iter().map(of_head).collect()
+}
+
+#[test]
+fn what_heads_learn_of_vectors_is_kept() {
+    let device = Default::default();
+    let parse = |name: &str| -> Pooling { name.parse().expect("a pooling") };
+    let cases = [
+        ("cls+mean", false, true),
+        ("mean+max", false, true),
+        ("max", false, true),
+        ("pooler+mean", false, false),
+        ("attention", false, false),
+        ("cls", true, false),
+        ("attention+cls", true, false),
+    ];
+    for (name, layer_mix, is_sentence_transformer) in cases {
+        let dir = tempfile::tempdir().expect("temp dir");
+        // What an export before this one left there is not taken for this one's.
+        save(
+            dir.path(),
+            &model(three_tasks(Pooling::Mean)),
+            encode(Pooling::Mean),
+        );
+        let mut tasks = three_tasks(parse(name));
+        for task in &mut tasks {
+            task.layer_mix = layer_mix;
+        }
+        let fresh = logits(&model(tasks.clone()));
+        assert!(fresh.iter().flatten().all(|it| it.is_finite()));
+        let model = model(tasks.clone());
+        // Parameters that begin at 0 would be no proof.
+        let model = model.map(&mut Stir(0));
+        let settings = EncodeSettings {
+            layer_mix,
+            ..encode(parse(name))
+        };
+        assert_eq!(settings.is_sentence_transformer(), is_sentence_transformer);
+        save(dir.path(), &model, settings);
+        let heads = json_of(&dir.path().join("heads.json"));
+        assert_eq!(heads["version"], 5, "{name}");
+        assert_eq!(heads["tasks"][1]["pooling"], name);
+        let read = load_model_folder::<Flex>(dir.path(), &device).expect("read");
+        assert_eq!(read.encode, Some(settings));
+        let configs: Vec<&TaskConfig> = read.model.heads.iter().map(TaskHead::config).collect();
+        assert_eq!(configs, tasks.iter().collect::<Vec<_>>());
+        assert_eq!(values(&read.model.heads), values(&model.heads));
+        assert_eq!(logits(&read.model), logits(&model), "{name}");
+        let names = crate::encoder::weights::tensor_names(&dir.path().join("heads.safetensors"));
+        let names = names.expect("names");
+        let has = |name: &str| names.iter().any(|it| it == name);
+        assert_eq!(has("sst.attention.query"), name.contains("attention"));
+        assert_eq!(has("para.layer_mix.weights"), layer_mix);
+        assert_eq!(has("sts.layer_mix.scale"), layer_mix);
+        assert!(has("sst.linear.weight"));
+        let modules = dir.path().join("modules.json");
+        assert_eq!(modules.is_file(), is_sentence_transformer, "{name}");
+        // No `BertForSequenceClassification` reads these, but for plain vectors of `[CLS]`.
+        assert!(!dir.path().join("sst").exists(), "{name}");
+        let encoding = encoding_of(dir.path()).expect("read");
+        assert_eq!(encoding.pooling, Some(parse(name)));
+        assert_eq!(encoding.layer_mix, layer_mix);
+    }
+}
+
+/// Adds numbers to every parameter, others to each.
+struct Stir(usize);
+
+impl burn::module::ModuleMapper<Flex> for Stir {
+    fn map_float<const D: usize>(
+        &mut self,
+        param: burn::module::Param<Tensor<Flex, D>>,
+    ) -> burn::module::Param<Tensor<Flex, D>> {
+        self.0 += 1;
+        let seed = self.0;
+        param.map(|tensor| {
+            let shape = tensor.shape();
+            let count = shape.num_elements();
+            let numbers: Vec<f32> = (0..count)
+                .map(|at| 0.3 * (at as f32 + 7.0 * seed as f32).sin())
+                .collect();
+            let device = tensor.device();
+            tensor + Tensor::<Flex, 1>::from_floats(numbers.as_slice(), &device).reshape(shape)
+        })
+    }
+}
+
+#[test]
+fn parts_in_another_order_than_sentence_transformers_are_said() {
+    let change = |name: &str| encode(name.parse().expect("a pooling")).parts_change_places();
+    assert!(!change("cls+mean") && !change("max+mean") && !change("mean"));
+    assert!(change("mean+max") && change("mean+cls"));
 }
 
 /// What a disk or a hand does to a file.

@@ -129,8 +129,9 @@ impl<B: TrainBackend> TrainLoop<B> {
         );
         updater.aggregator().restore(&state.aggregator);
         let frozen = settings.model.encodes_once().then(|| {
-            // Regularisers look into the encoder.
-            let kept = tasks.iter().map(|task| task.config.task);
+            // Regularisers look into the encoder, and what is learnt behind it changes vectors.
+            let kept = tasks.iter().filter(|task| !task.config.learns_vectors());
+            let kept = kept.map(|task| task.config.task);
             let kept = kept.filter(|task| !updater.has_regulariser(*task));
             FrozenVectors::new(kept, train.eval_batch_size, device.clone())
         });

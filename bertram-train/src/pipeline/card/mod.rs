@@ -38,6 +38,9 @@ pub(super) struct CardFacts<'a> {
     pub(super) made_of: Option<&'a MadeOf>,
 }
 
+/// The library, and the hub's tag of its models.
+const SENTENCE_TRANSFORMERS: &str = "sentence-transformers";
+
 /// The card's text. No path of the machine that wrote it is in it.
 pub(super) fn model_card(facts: &CardFacts<'_>) -> String {
     let mut card = String::new();
@@ -160,7 +163,12 @@ fn front_matter(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
         .flat_map(|(_, scores)| metrics(scores))
         .map(|(kind, _, _)| kind)
         .collect();
-    writeln!(card, "---\nlibrary_name: sentence-transformers")?;
+    let sentences = facts.encode.is_sentence_transformer();
+    let library = match sentences {
+        true => SENTENCE_TRANSFORMERS,
+        false => "transformers",
+    };
+    writeln!(card, "---\nlibrary_name: {library}")?;
     writeln!(card, "pipeline_tag: sentence-similarity")?;
     if let Some(base) = base_model(facts) {
         writeln!(card, "base_model: {}", quoted(&base))?;
@@ -168,12 +176,15 @@ fn front_matter(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     writeln!(card, "tags:")?;
     for tag in [
         "bert",
-        "sentence-transformers",
+        SENTENCE_TRANSFORMERS,
         "feature-extraction",
         "text-classification",
         "multitask",
         "bertram",
-    ] {
+    ]
+    .into_iter()
+    .filter(|tag| sentences || *tag != SENTENCE_TRANSFORMERS)
+    {
         writeln!(card, "- {tag}")?;
     }
     if !data.is_empty() {
@@ -291,25 +302,7 @@ fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
         )?;
     }
     writeln!(card, "\n## Sentence vectors\n")?;
-    let how = match encode.pooling {
-        Pooling::Cls => "the hidden state of `[CLS]`",
-        Pooling::Mean => "the mean of the hidden states of all tokens",
-        Pooling::Pooler => "BERT's pooler, which is the module `2_Dense` here",
-    };
-    let lower = match encode.preprocess {
-        Preprocess::Cs224n => ", and texts are lower-cased",
-        Preprocess::None => "",
-    };
-    writeln!(
-        card,
-        "A vector is {how}; a text is cut to {} tokens{lower}.\n\n```python\n{}```\n",
-        encode.max_length,
-        snippet::SENTENCES
-    )?;
-    writeln!(
-        card,
-        "`AutoModel` and `AutoTokenizer` of transformers read the same folder.\n"
-    )?;
+    sentence_vectors(card, facts)?;
     writeln!(card, "## Tasks\n")?;
     writeln!(
         card,
@@ -324,6 +317,70 @@ fn body(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
     }
     training(card, facts)?;
     limits(card, facts)
+}
+
+fn sentence_vectors(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
+    let encode = &facts.encode;
+    let lower = match encode.preprocess {
+        Preprocess::Cs224n => ", and texts are lower-cased",
+        Preprocess::None => "",
+    };
+    writeln!(
+        card,
+        "A vector is {}; a text is cut to {} tokens{lower}.\n",
+        how_pooled(encode),
+        encode.max_length,
+    )?;
+    if encode.is_sentence_transformer() {
+        writeln!(card, "```python\n{}```\n", snippet::SENTENCES)?;
+        if encode.parts_change_places() {
+            writeln!(
+                card,
+                "sentence-transformers has the parts in the order `[CLS]`, maximum, mean: lengths and cosines are those of \
+                 `bertram-cli encode`, but not the order of the numbers.\n"
+            )?;
+        }
+    } else if encode.is_learnt() {
+        let own = match facts.tasks {
+            [only] => format!("that of `{}` is made", only.task),
+            _ => "there is one kind a task, made".to_owned(),
+        };
+        writeln!(
+            card,
+            "sentence-transformers has no such module, so the folder is no model of its. What makes the vector is learnt by \
+             each task's head: {own} by the function `vectors` [below](#tasks), and by `bertram-cli encode --task`.\n"
+        )?;
+    } else {
+        writeln!(
+            card,
+            "sentence-transformers has no such module, so the folder is no model of its. In its place:\n\n```python\n{}```\n",
+            snippet::plain_vectors(encode)
+        )?;
+    }
+    writeln!(
+        card,
+        "`AutoModel` and `AutoTokenizer` of transformers read the same folder.\n"
+    )
+}
+
+/// What a sentence vector is, in words.
+fn how_pooled(encode: &EncodeSettings) -> String {
+    let single = |pooling: Pooling| match pooling {
+        Pooling::Cls | Pooling::Several(_) => "the hidden state of `[CLS]`",
+        Pooling::Mean => "the mean of the hidden states of all tokens",
+        Pooling::Max => "of each dimension the greatest of the hidden states of all tokens",
+        Pooling::Pooler if encode.pooling == Pooling::Pooler && !encode.layer_mix => {
+            "BERT's pooler, which is the module `2_Dense` here"
+        }
+        Pooling::Pooler => "BERT's pooler",
+        Pooling::Attention => "a mean of the hidden states of all tokens with learnt weights",
+    };
+    let parts: Vec<&str> = encode.pooling.parts().map(single).collect();
+    let mix = match encode.layer_mix {
+        true => ". Hidden states are a learnt mix of those of all layers",
+        false => "",
+    };
+    format!("{}{mix}", parts.join(", and beside it "))
 }
 
 fn training(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {

@@ -114,22 +114,79 @@ pub(super) fn of(task: &TaskConfig, encode: &EncodeSettings) -> String {
             if cross { "first, second" } else { "texts" }
         ));
         lines.push(batch(if cross { packed } else { texts("texts") }));
-        lines.push("    with torch.no_grad():".into());
-        lines.push("        output = encoder(**batch)".into());
-        match task.pooling {
-            Pooling::Cls => lines.push("    return output.last_hidden_state[:, 0]".into()),
-            Pooling::Pooler => lines.push("    return output.pooler_output".into()),
-            Pooling::Mean => {
-                lines.push("    mask = batch[\"attention_mask\"].unsqueeze(-1)".into());
-                lines.push(
-                    "    return (output.last_hidden_state * mask).sum(1) / mask.sum(1)".into(),
-                );
-            }
-        }
+        lines.extend(pooled(task.pooling, task.layer_mix, task.task.name()));
         lines.push(format!("\ndef predict({arguments}):"));
         lines.extend(head(task));
         lines.extend(output(task));
     }
+    lines.join("\n") + "\n"
+}
+
+/// The end of `vectors`: from `batch` to a vector for each text. What is learnt is the head's of this task.
+fn pooled(pooling: Pooling, layer_mix: bool, task: &str) -> Vec<String> {
+    let mut lines = vec!["    with torch.no_grad():".to_owned()];
+    let hidden = if layer_mix {
+        let name = format!("{task}.layer_mix");
+        lines.extend([
+            "        output = encoder(**batch, output_hidden_states=True)".to_owned(),
+            format!("    shares = heads[\"{name}.scale\"] * heads[\"{name}.weights\"].softmax(0)"),
+            "    hidden = sum(share * states for share, states in zip(shares, output.hidden_states))"
+                .to_owned(),
+        ]);
+        "hidden"
+    } else {
+        lines.push("        output = encoder(**batch)".to_owned());
+        "output.last_hidden_state"
+    };
+    if pooling
+        .parts()
+        .any(|part| matches!(part, Pooling::Mean | Pooling::Max | Pooling::Attention))
+    {
+        lines.push("    mask = batch[\"attention_mask\"].unsqueeze(-1)".to_owned());
+    }
+    if pooling.has(Pooling::Attention) {
+        lines.extend([
+            format!("    scores = {hidden} @ heads[\"{task}.attention.query\"]"),
+            "    weights = scores.masked_fill(mask.squeeze(-1) == 0, -30000).softmax(-1).unsqueeze(-1)"
+                .to_owned(),
+        ]);
+    }
+    let part = |part: Pooling| match part {
+        Pooling::Cls | Pooling::Several(_) => format!("{hidden}[:, 0]"),
+        Pooling::Pooler if layer_mix => "encoder.pooler(hidden).detach()".to_owned(),
+        Pooling::Pooler => "output.pooler_output".to_owned(),
+        Pooling::Mean => format!("({hidden} * mask).sum(1) / mask.sum(1)"),
+        Pooling::Max => format!("{hidden}.masked_fill(mask == 0, -1e9).max(1).values"),
+        Pooling::Attention => format!("({hidden} * weights).sum(1)"),
+    };
+    let parts: Vec<String> = pooling.parts().map(part).collect();
+    lines.push(match &parts[..] {
+        [only] => format!("    return {only}"),
+        _ => format!("    return torch.cat([{}], dim=-1)", parts.join(", ")),
+    });
+    lines
+}
+
+/// A block that defines `vectors` of single sentences, where nothing of it is learnt by a head.
+pub(super) fn plain_vectors(encode: &EncodeSettings) -> String {
+    let texts = match encode.preprocess {
+        Preprocess::None => "texts",
+        Preprocess::Cs224n => "[text.lower().strip() for text in texts]",
+    };
+    let mut lines = vec![
+        "import torch".to_owned(),
+        "from transformers import AutoModel, AutoTokenizer".to_owned(),
+        String::new(),
+        "tokenizer, encoder = AutoTokenizer.from_pretrained(\".\"), AutoModel.from_pretrained(\".\")"
+            .to_owned(),
+        String::new(),
+        "def vectors(texts):".to_owned(),
+        format!(
+            "    batch = tokenizer({texts}, padding=True, truncation=True, max_length={}, return_tensors=\"pt\")",
+            encode.max_length
+        ),
+    ];
+    lines.extend(pooled(encode.pooling, false, ""));
     lines.join("\n") + "\n"
 }
 

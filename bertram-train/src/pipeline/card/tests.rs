@@ -116,6 +116,33 @@ fn a_card_of_each_architecture() {
     );
 }
 
+/// From the sentence vectors on.
+fn vectors_of(config: &str) -> String {
+    let card = card(config);
+    let (front, body) = card.split_once("## Sentence vectors").expect("a section");
+    let front = front.lines().take(10).collect::<Vec<_>>().join("\n");
+    let body = body.split_once("\n## Training").expect("a section").0;
+    format!("{front}\n...\n## Sentence vectors{body}")
+}
+
+#[test]
+fn poolings_that_sentence_transformers_has_and_has_not() {
+    insta::assert_snapshot!(
+        "several_poolings",
+        vectors_of("[model]\npooling = \"mean+max+cls\"\n[tasks.sts]\n")
+    );
+    insta::assert_snapshot!(
+        "pooler_beside_mean",
+        vectors_of("[model]\npooling = \"pooler+mean\"\n[tasks.sst]\n")
+    );
+    insta::assert_snapshot!(
+        "attention_over_a_mix_of_layers",
+        vectors_of(
+            "[model]\npooling = \"attention+pooler\"\nlayer-mix = true\n[tasks.sst]\n[tasks.sts]\n"
+        )
+    );
+}
+
 #[test]
 fn signs_in_labels_and_titles_do_not_break_the_card_and_files_are_no_data_sets_of_the_hub() {
     let text = card(
