@@ -316,7 +316,7 @@ mod tests {
     proptest! {
         #[test]
         fn decisions_keep_to_the_rules(
-            (factor, rungs, scores) in searches(),
+            (factor, _rungs, scores) in searches(),
             workers in 1..5usize,
             order in prop::collection::vec(any::<prop::sample::Index>(), 200),
         ) {
