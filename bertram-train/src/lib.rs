@@ -29,6 +29,7 @@ pub mod read;
 pub mod regulariser;
 pub mod run_folder;
 pub mod schedule;
+pub mod search;
 pub mod selection;
 pub mod soup;
 pub mod step;

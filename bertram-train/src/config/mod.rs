@@ -15,6 +15,7 @@ mod regulariser;
 mod rows;
 mod shadow;
 mod source;
+mod space;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use one_file::{built_in_in_one_file, file_in_one_file};
 pub use overrides::{Override, quoted};
 pub use rows::{Augment, LabelShares};
 pub use source::{ConfigError, Problem};
+pub use space::{Choice, Domain, DrawnValue, Range, Scale, SearchKey, SearchMethod, SearchSpace};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

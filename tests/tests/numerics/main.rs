@@ -9,6 +9,7 @@ mod golden_averages;
 mod golden_effects;
 mod golden_encoder;
 mod golden_ensembles;
+mod golden_importance;
 mod golden_losses;
 mod golden_parquet;
 mod golden_pooling;

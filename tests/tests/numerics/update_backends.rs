@@ -274,7 +274,7 @@ fn losses_of_samples(dropout: f64, samples: usize) -> Vec<(f64, Vec<f64>)> {
         let head = model.head(task).expect("a head");
         let pooled = model.pooled(head, batch).detach().require_grad();
         let labels = batch.labels.clone().expect("labels");
-        let (logits, loss) = head.logits_and_loss(pooled.clone(), labels.clone());
+        let (logits, loss) = head.logits_and_loss(pooled.clone(), labels.clone(), None);
         assert_eq!(logits.dims()[0], 3);
         let gradients = loss.backward();
         let gradient = pooled.grad(&gradients).expect("a gradient").into_data();
@@ -313,7 +313,7 @@ fn several_dropout_masks_give_the_mean_of_their_losses() {
             let mut mean: Vec<f64> = Vec::new();
             for _ in 0..times {
                 let pooled = pooled.clone().require_grad();
-                let (_, loss) = head.logits_and_loss(pooled.clone(), labels.clone());
+                let (_, loss) = head.logits_and_loss(pooled.clone(), labels.clone(), None);
                 let gradient = pooled.grad(&loss.backward()).expect("a gradient");
                 let mut numbers = vec![loss.into_scalar().elem::<f64>()];
                 numbers.extend(gradient.into_data().iter::<f64>());
