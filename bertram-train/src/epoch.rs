@@ -66,8 +66,9 @@ impl Epoch {
         }
     }
 
-    /// Updates of a whole run of the settings' epochs, up to `train.max-updates`, those of surgery counted. (The order of tasks, which may follow from
-    /// their scores, changes no number.)
+    /// Updates of a whole run: of its epochs, or `train.max-updates`, those of surgery counted. (The order of tasks, which may follow from
+    /// their scores, changes no number.) With `train.batch-tokens` each epoch has a number of its own; beyond a thousand epochs
+    /// it is taken to be the mean of these.
     pub fn updates_of_run(
         schedule: &dyn Schedule,
         settings: &Settings,
@@ -81,7 +82,11 @@ impl Epoch {
         let all = match settings.train.batch_tokens {
             // Every epoch has as many rows, and as many batches of them.
             None => epochs * count(1),
-            Some(_) => (1..=epochs).map(count).sum(),
+            Some(_) => {
+                let planned = epochs.min(MOST_PLANNED);
+                let updates: usize = (1..=planned).map(count).sum();
+                updates + (epochs - planned) * updates / planned.max(1)
+            }
         };
         settings.train.max_updates.map_or(all, |most| all.min(most))
     }
@@ -152,6 +157,9 @@ impl Epoch {
         receiver
     }
 }
+
+/// Epochs that are planned one by one before a run: of large data each takes tens of milliseconds.
+const MOST_PLANNED: usize = 1000;
 
 /// For each task, the rows of its batches in an epoch.
 fn batches(settings: &Settings, tasks: &[TaskData], epoch: usize) -> Vec<Vec<Vec<usize>>> {
