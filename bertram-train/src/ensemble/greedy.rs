@@ -8,15 +8,21 @@ pub const ROUNDS: usize = 20;
 ///
 /// Begins with nothing. Each round adds the candidate with which the mean of all that were added scores best, which may be
 /// one that is in already; of equal ones the first. What scored best in any of the `rounds` is taken, of equal ones the
-/// earliest, and a candidate's weight is the share of rounds that have added it. `score` is given weights that sum to 1, and
-/// larger is better; all candidates weigh the same where it never gives a number.
+/// earliest, and a candidate's weight is the share of rounds that have added it. Where nothing of it scores better than the
+/// plain mean of all candidates, that is taken. `score` is given weights that sum to 1, and larger is better.
 pub fn select_greedily(
     candidates: usize,
     rounds: usize,
     mut score: impl FnMut(&[f64]) -> f64,
 ) -> Vec<f64> {
     let mut counts = vec![0usize; candidates];
-    let mut best = (f64::NEG_INFINITY, uniform(candidates));
+    let plain = uniform(candidates);
+    let plain_score = match candidates {
+        0 => f64::NAN,
+        _ => score(&plain),
+    };
+    // No number is below any.
+    let mut best = (plain_score.max(f64::NEG_INFINITY), plain);
     for round in 1..=rounds {
         let weights = |counts: &[usize]| -> Vec<f64> {
             let counts = counts.iter();
@@ -62,14 +68,13 @@ mod tests {
                 .sum::<f64>()
         };
         // Rounds: first alone (-.22), then the second (1/2, 1/2; -.056), then the first again: (2/3, 1/3; 0).
-        assert_eq!(select_greedily(3, 1, score), [1.0, 0.0, 0.0]);
         assert_eq!(select_greedily(3, 2, score), [0.5, 0.5, 0.0]);
         assert_eq!(select_greedily(3, ROUNDS, score), target);
     }
 
     #[test]
-    fn the_earliest_best_is_taken_and_no_number_means_no_choice() {
-        assert_eq!(select_greedily(2, 5, |_| 0.7), [1.0, 0.0]);
+    fn what_is_no_better_than_the_plain_mean_is_not_taken() {
+        assert_eq!(select_greedily(2, 5, |_| 0.7), [0.5, 0.5]);
         assert_eq!(select_greedily(2, 5, |_| f64::NAN), [0.5, 0.5]);
         assert!(select_greedily(0, 5, |_| 0.0).is_empty());
         // A second round that makes it worse is not taken.

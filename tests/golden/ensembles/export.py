@@ -66,7 +66,8 @@ def mean(runs, weights):
 
 def greedy(runs, worth):
     counts = np.zeros(len(runs), dtype=int)
-    best, chosen = -np.inf, None
+    chosen = np.full(len(runs), 1 / len(runs))
+    best = worth(chosen)
     for _ in range(ROUNDS):
         scores = []
         for candidate in range(len(runs)):
