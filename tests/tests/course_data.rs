@@ -37,6 +37,7 @@ fn read(task: TaskId, split: Split) -> Option<Dataset> {
             preprocess: Preprocess::Cs224n,
             labels: LabelColumn::of(split),
             label_numbers: None,
+            weights: false,
         },
     );
     Some(dataset.expect("the course's files can be read"))

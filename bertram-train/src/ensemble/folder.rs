@@ -88,13 +88,12 @@ pub(crate) fn epochs_chosen_on(members: &[Member]) -> String {
             && summary.exported == ExportedWeights::Best
             && dev.any(|file| file.rows > 0)
     };
-    let mut chosen = members.iter().filter(chose).peekable();
-    let rows = match chosen.peek() {
-        None => "no rows",
-        Some(_) if chosen.all(|member| member.summary.parts.is_some()) => {
-            "a part of dev (data.select-share)"
-        }
-        Some(_) => "all of dev",
+    let chosen: Vec<&Member> = members.iter().filter(chose).collect();
+    let by_part = |member: &&Member| member.summary.parts.is_some();
+    let rows = match &chosen[..] {
+        [] => "no rows",
+        some if some.iter().all(by_part) => "a part of dev (data.select-share)",
+        _ => "all of dev",
     };
     rows.to_owned()
 }

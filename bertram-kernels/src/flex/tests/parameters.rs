@@ -284,7 +284,8 @@ fn noted_rows_change_no_bit() {
         assert_eq!(bits(&noted), bits(&dense), "sum of {shape:?}");
         // Of the sum, too, it is known what was touched.
         assert!(Touched::of(&primitive(noted.clone())).is_some());
-        let norms = [&noted, &dense].map(|sum| bits(&combine::inner_products(&[sum.clone()])[0]));
+        let norms = [&noted, &dense]
+            .map(|sum| bits(&combine::inner_products(std::slice::from_ref(sum))[0]));
         assert_eq!(norms[0], norms[1]);
 
         for shrink in [1.0, 0.9] {
