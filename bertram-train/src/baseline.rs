@@ -98,37 +98,8 @@ pub fn run_baseline(
             }
         }
     }
-    let summary = Summary {
-        run: run.name(),
-        dev: SplitScores::weighted(scores, |task| settings.overall_weight(task)),
-        best_epoch: 0,
-        exported: ExportedWeights::Best,
-        best_update: None,
-        parts: None,
-        cross_selected: None,
-        last_weights: None,
-        further: FurtherScores::new(),
-        epochs: 0,
-        updates: 0,
-        seconds: 0.0,
-        training_seconds: 0.0,
-        wall_seconds: 0.0,
-        phase_seconds: PhaseSeconds::new(),
-        tokens: 0,
-        tokens_per_second: 0.0,
-        peak_memory_bytes: peak_memory_bytes(),
-        first_update_seconds: None,
-        device: None,
-        made_of: None,
-        parameters: 0,
-        backend: info.backend,
-        seed: info.seed,
-        versions: Versions {
-            bertram: info.bertram,
-            burn: info.burn,
-        },
-        data: info.data,
-    };
+    let dev = SplitScores::weighted(scores, |task| settings.overall_weight(task));
+    let summary = Summary::untrained(run, info, dev);
     write_json(&run.summary(), &summary)?;
     Ok(summary)
 }

@@ -107,34 +107,8 @@ pub(crate) fn of_folder(
     parameters: usize,
 ) -> Summary {
     Summary {
-        run: run.name(),
-        dev,
-        best_epoch: 0,
-        exported: ExportedWeights::Best,
-        best_update: None,
-        parts: None,
-        cross_selected: None,
-        last_weights: None,
-        further: FurtherScores::new(),
-        epochs: 0,
-        updates: 0,
-        seconds: 0.0,
-        training_seconds: 0.0,
-        wall_seconds: 0.0,
-        phase_seconds: PhaseSeconds::new(),
-        tokens: 0,
-        tokens_per_second: 0.0,
-        peak_memory_bytes: peak_memory_bytes(),
-        first_update_seconds: None,
-        device: None,
         made_of: Some(made_of),
         parameters,
-        backend: info.backend,
-        seed: info.seed,
-        versions: Versions {
-            bertram: info.bertram,
-            burn: info.burn,
-        },
-        data: info.data,
+        ..Summary::untrained(run, info, dev)
     }
 }

@@ -117,6 +117,41 @@ pub struct ScoredParts {
 }
 
 impl Summary {
+    /// Of a folder in which nothing was trained: what counts training is 0.
+    pub(crate) fn untrained(run: &RunFolder, info: RunInfo, dev: SplitScores) -> Self {
+        Self {
+            run: run.name(),
+            dev,
+            best_epoch: 0,
+            exported: ExportedWeights::Best,
+            best_update: None,
+            parts: None,
+            cross_selected: None,
+            last_weights: None,
+            further: FurtherScores::new(),
+            epochs: 0,
+            updates: 0,
+            seconds: 0.0,
+            training_seconds: 0.0,
+            wall_seconds: 0.0,
+            phase_seconds: PhaseSeconds::new(),
+            tokens: 0,
+            tokens_per_second: 0.0,
+            peak_memory_bytes: peak_memory_bytes(),
+            first_update_seconds: None,
+            device: None,
+            made_of: None,
+            parameters: 0,
+            backend: info.backend,
+            seed: info.seed,
+            versions: Versions {
+                bertram: info.bertram,
+                burn: info.burn,
+            },
+            data: info.data,
+        }
+    }
+
     /// The overall score on dev rows that did not choose the exported weights, where others did.
     pub fn unchosen_overall(&self) -> Option<f64> {
         unchosen_overall(self.parts.as_ref(), self.cross_selected.as_ref())
