@@ -7,7 +7,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use bertram_core::seed::mix;
-use bertram_core::task::{MultitaskModel, TaskMap};
+use bertram_core::task::MultitaskModel;
 use bertram_kernels::TrainBackend;
 use burn::data::dataloader::Progress;
 use burn::module::AutodiffModule;
