@@ -273,8 +273,9 @@ impl<B: Backend> TaskHead<B> {
             LossKind::Angle => weighted_angle(logits, unit, *scale, rows),
             LossKind::Mse => squared_errors(logits.squeeze_dim(1), unit).mean_by(rows),
             LossKind::CosineEmbedding => {
-                let alike = unit.greater_equal_elem(0.5).float();
-                let cosines = logits.squeeze_dim(1);
+                let cosines: Tensor<B, 1> = logits.squeeze_dim(1);
+                // What truth values become is the whole process's affair, not the logits'.
+                let alike = unit.greater_equal_elem(0.5).float().cast(cosines.dtype());
                 cosine_embedding_losses(cosines, alike, self.config.margin).mean_by(rows)
             }
         }
