@@ -9,13 +9,12 @@ use bertram_core::task::{LabelKind, Prediction, TaskMap, TaskSpec, score_predict
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{BaselineSettings, ExportedWeights, Settings};
+use crate::config::{BaselineSettings, Settings};
 use crate::corpus::{data_files, dev_rows, read_corpus, with_labels};
 use crate::device::DeviceName;
-use crate::phase::PhaseSeconds;
 use crate::pipeline::{
-    BURN_VERSION, FurtherScores, PipelineError, SplitPredictions, Summary, Versions, is_whole,
-    limit_test, peak_memory_bytes, save_predictions, write_text,
+    BURN_VERSION, PipelineError, SplitPredictions, Summary, is_whole, limit_test, save_predictions,
+    write_text,
 };
 use crate::run_folder::{Machine, RunFolder, RunInfo, write_json};
 

@@ -332,15 +332,10 @@ fn angle_of_complex_vectors_by_hand() {
     assert!(gradient.into_data().iter::<f64>().all(f64::is_finite));
 }
 
-<<<<<<< HEAD
-/// Three logits, a class, and a number of times.
-type Drawn = (f64, f64, f64, usize, usize);
-=======
 /// Three logits, a class and a number of rows.
 type Row = (f64, f64, f64, usize, usize);
 /// What a test takes of a row.
 type Of<'a> = &'a dyn Fn(&Row) -> Vec<f64>;
->>>>>>> h-data
 
 proptest! {
     /// Losses are numbers and never negative; CoSENT goes by the order of labels alone, and by no place of similarities.
@@ -385,19 +380,6 @@ proptest! {
         smoothing in 0.0..0.9f64,
         plain: bool,
     ) {
-<<<<<<< HEAD
-        let repeated = |each: &dyn Fn(&Drawn) -> Vec<f64>| -> Vec<f64> {
-            rows.iter().flat_map(|row| each(row).repeat(row.4)).collect()
-        };
-        let once = |each: &dyn Fn(&Drawn) -> Vec<f64>| -> Vec<f64> {
-            rows.iter().flat_map(each).collect()
-        };
-        let of_weights = vector(&rows.iter().map(|row| row.4 as f64).collect::<Vec<_>>());
-        let logits = |row: &Drawn| vec![row.0, row.1, row.2];
-        let class = |row: &Drawn| vec![row.3 as f64];
-        let yes = |row: &Drawn| vec![f64::from(u8::from(row.3 == 1))];
-        let first = |row: &Drawn| vec![row.0];
-=======
         let repeated = |each: Of<'_>| -> Vec<f64> {
             rows.iter().flat_map(|row| each(row).repeat(row.4)).collect()
         };
@@ -409,7 +391,6 @@ proptest! {
         let class = |row: &Row| vec![row.3 as f64];
         let yes = |row: &Row| vec![f64::from(u8::from(row.3 == 1))];
         let first = |row: &Row| vec![row.0];
->>>>>>> h-data
         let three = if plain { &[][..] } else { &class_weights };
         let two = if plain { &[][..] } else { &class_weights[..2] };
         let of_classes = |kind: usize, z: Tensor<B, 1>, y: Vec<f64>| {
@@ -440,11 +421,7 @@ proptest! {
             let many = of_numbers(kind, vector(&repeated(&first)), repeated(&yes));
             pairs.push((weighted.weighted_mean(of_weights.clone()).into_scalar(), many.mean().into_scalar()));
         }
-<<<<<<< HEAD
-        let parts = |row: &Drawn| vec![row.0, row.1];
-=======
         let parts = |row: &Row| vec![row.0, row.1];
->>>>>>> h-data
         let (one, all) = (matrix(&once(&parts), 2), matrix(&repeated(&parts), 2));
         let (y, of_all) = (vector(&once(&class)), vector(&repeated(&class)));
         pairs.push((

@@ -9,10 +9,7 @@ use crate::config::{ExportedWeights, Settings};
 use crate::corpus::DataFile;
 use crate::device::DeviceName;
 use crate::made_of::MadeOf;
-use crate::phase::PhaseSeconds;
-use crate::pipeline::{
-    BURN_VERSION, FurtherScores, Summary, Versions, peak_memory_bytes, write_text,
-};
+use crate::pipeline::{BURN_VERSION, Summary, write_text};
 use crate::run_folder::{Machine, RunFolder, RunInfo, write_json};
 
 /// Who makes a folder.

@@ -35,7 +35,9 @@ use crate::evaluate::{EvaluationSet, evaluate, task_without_finite_logits};
 use crate::learner::Outcome;
 use crate::made_of::MadeOf;
 use crate::phase::{Phase, PhaseSeconds};
-use crate::run_folder::{CheckpointState, CheckpointStore, RunError, RunFolder, write_json};
+use crate::run_folder::{
+    CheckpointState, CheckpointStore, RunError, RunFolder, RunInfo, write_json,
+};
 use crate::selection::CrossSelected;
 
 /// What a finished run says of itself: `summary.json`.
