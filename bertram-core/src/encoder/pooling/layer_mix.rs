@@ -1,7 +1,7 @@
 //! A learnt mix of the hidden states of all layers.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Tensor, activation, backend::Backend};
+use burn::tensor::{Tensor, activation, backend::Backend, s};
 
 /// ELMo's scalar mix (Peters et al. 2018, <https://arxiv.org/abs/1802.05365>, equation 1): of each token
 ///
@@ -56,7 +56,7 @@ impl<B: Backend> Mixing<B> {
         let Some(shares) = &self.shares else {
             return;
         };
-        let share = shares.clone().slice([self.layer..self.layer + 1]);
+        let share = shares.clone().slice(s![self.layer..self.layer + 1]);
         let part = states().cast(share.dtype()) * share.reshape([1, 1]);
         self.sum = Some(match self.sum.take() {
             Some(sum) => sum + part,
