@@ -1152,10 +1152,7 @@ fn poolings_side_by_side_and_what_heads_learn_of_vectors() {
 
 #[test]
 fn dropout_samples_without_dropout_are_warned_of() {
-    let warnings = |text: &str| {
-        let loaded = Settings::from_text_with("x.toml", text, &[]).expect("fine");
-        loaded.warnings
-    };
+    let warnings = |text: &str| warnings(text, "", &[]);
     assert_eq!(
         warnings("[model]\nhead-dropout = 0\n[tasks.sst]\ndropout-samples = 4\n"),
         [
