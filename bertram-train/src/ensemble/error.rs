@@ -120,9 +120,13 @@ impl MixtureError {
     pub fn is_input(&self) -> bool {
         match self {
             Self::Pipeline(error) => error.is_input(),
-            Self::Predictions { error, .. } => {
-                matches!(error, PredictionTableError::Malformed { .. })
-            }
+            Self::Predictions { error, .. } => match error {
+                PredictionTableError::Malformed { .. } => true,
+                // Bytes that are no text.
+                PredictionTableError::Io { source, .. } => {
+                    source.kind() == std::io::ErrorKind::InvalidData
+                }
+            },
             _ => true,
         }
     }
