@@ -24,5 +24,6 @@ pub mod read;
 pub mod regulariser;
 pub mod run_folder;
 pub mod schedule;
+pub mod search;
 pub mod step;
 pub mod weighting;

@@ -14,6 +14,7 @@ mod paths;
 mod regulariser;
 mod shadow;
 mod source;
+mod space;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use loss::{ClassWeights, LossSettings};
 pub use one_file::{built_in_in_one_file, file_in_one_file};
 pub use overrides::{Override, quoted};
 pub use source::{ConfigError, Problem};
+pub use space::{Choice, Domain, DrawnValue, Range, Scale, SearchKey, SearchMethod, SearchSpace};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

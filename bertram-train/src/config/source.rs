@@ -364,7 +364,21 @@ impl Source {
         self.leaves.keys().any(|key| key.starts_with(&prefix))
     }
 
-    fn read<T>(&mut self, key: &str, read: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
+    /// The keys of a section that nobody has read yet, at any depth.
+    pub(super) fn unread_keys(&self, section: &str) -> Vec<String> {
+        let prefix = format!("{section}.");
+        let keys = self.leaves.keys();
+        keys.filter(|key| key.starts_with(&prefix))
+            .cloned()
+            .collect()
+    }
+
+    /// A value as `read` takes it, or what `read` finds wrong with it.
+    pub(super) fn read<T>(
+        &mut self,
+        key: &str,
+        read: impl Fn(&Value) -> Result<T, String>,
+    ) -> Option<T> {
         self.read_leaf(key, |leaf| read(&leaf.value))
     }
 
@@ -658,6 +672,7 @@ fn choice<T: for<'de> Deserialize<'de>>(value: &Value) -> Result<T, String> {
     T::deserialize(deserializer).map_err(|error| error.to_string())
 }
 
-fn show(value: &Value) -> String {
+/// A value as it is written in TOML.
+pub(super) fn show(value: &Value) -> String {
     value.to_string().trim().to_owned()
 }

@@ -1,6 +1,6 @@
 //! What a training takes and gives, and its place in Burn's `SupervisedTraining`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bertram_core::task::{Metric, MultitaskModel, TaskId};
@@ -65,7 +65,7 @@ pub enum TrainError {
     Killed,
 }
 
-/// Asks a training to stop after its current update; shared with signal handlers.
+/// Asks a training to stop, after its current update or after an epoch; shared with signal handlers.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag(Arc<Flags>);
 
@@ -73,6 +73,8 @@ pub struct StopFlag(Arc<Flags>);
 struct Flags {
     stop: AtomicBool,
     update_made: AtomicBool,
+    /// 0 where no epoch is the last one.
+    last_epoch: AtomicUsize,
 }
 
 impl StopFlag {
@@ -84,6 +86,19 @@ impl StopFlag {
     /// Whether a stop was asked for.
     pub fn is_set(&self) -> bool {
         self.0.stop.load(Ordering::SeqCst)
+    }
+
+    /// Asks to stop once so many epochs are made, counted from the run's first: evaluated, with their checkpoint written, and
+    /// nothing else changed. The run that goes on from there is the one that was never stopped. A run of fewer epochs ends as
+    /// ever; 0 asks for nothing.
+    pub fn stop_after_epoch(&self, epochs: usize) {
+        self.0.last_epoch.store(epochs, Ordering::SeqCst);
+    }
+
+    /// Whether a training is to stop before it begins with an epoch, counted from 1.
+    pub(super) fn stops_before(&self, epoch: usize) -> bool {
+        let last = self.0.last_epoch.load(Ordering::SeqCst);
+        self.is_set() || (last > 0 && epoch > last)
     }
 
     /// Whether this process has made an update, which a training that is stopped keeps. Without one, nothing is lost with
@@ -122,7 +137,7 @@ pub struct TrainingSession<B: AutodiffBackend> {
     pub watch: DeviceWatch,
     /// Counts what the time goes to.
     pub clock: PhaseClock,
-    /// Set from outside to stop after an update.
+    /// Set from outside to stop after an update or an epoch.
     pub stop: StopFlag,
 }
 

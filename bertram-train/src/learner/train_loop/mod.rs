@@ -173,7 +173,7 @@ impl<B: TrainBackend> TrainLoop<B> {
         let epochs = self.settings.train.epochs;
         while self.state.epoch <= epochs {
             // Before an epoch's first update, too: on a GPU the first of all takes as long as its kernels to compile.
-            if self.stop.is_set() {
+            if self.stop.stops_before(self.state.epoch) {
                 return Ok(true);
             }
             if self.early_stop() {
