@@ -23,6 +23,7 @@ mod number;
 mod pages;
 mod read;
 mod report;
+mod search;
 mod section;
 pub mod statistics;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use read::{
     DevLine, RunRecord, RunSet, TrainLine, Unfinished, Unreadable, find_runs, read_runs,
 };
 pub use report::Report;
+pub use search::{Importance, ImportanceMeasure, Search};
 pub use statistics::Statistic;
 
 impl Report {

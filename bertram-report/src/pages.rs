@@ -70,6 +70,7 @@ fn of_one(run: &RunRecord) -> Report {
         baseline_chosen: false,
         unfinished: Vec::new(),
         unreadable: Vec::new(),
+        searches: Vec::new(),
     }
 }
 

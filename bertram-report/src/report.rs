@@ -7,6 +7,7 @@ use bertram_core::task::{Metric, TaskId, TaskSpec};
 use crate::error::ReportError;
 use crate::group::{Group, Measure, gather};
 use crate::read::{RunRecord, RunSet, Unfinished, Unreadable, read_runs};
+use crate::search::{Search, find_searches};
 
 /// Runs, gathered by setting, beside a baseline.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Report {
     pub unfinished: Vec<Unfinished>,
     /// Finished runs that cannot be read.
     pub unreadable: Vec<Unreadable>,
+    /// Searches that the runs are trials of.
+    pub searches: Vec<Search>,
 }
 
 impl Report {
@@ -30,9 +33,10 @@ impl Report {
     pub fn read(paths: &[PathBuf], baseline: Option<&str>) -> Result<Self, ReportError> {
         let RunSet {
             runs,
-            unfinished,
-            unreadable,
+            mut unfinished,
+            mut unreadable,
         } = read_runs(paths)?;
+        let (searches, wrong) = find_searches(paths);
         if runs.is_empty()
             && let Some(first) = unreadable.first()
         {
@@ -49,6 +53,9 @@ impl Report {
                 first: first.path.clone(),
             });
         }
+        // What a search has stopped is not to go on, and is told of with the search.
+        unfinished.retain(|run| !searches.iter().any(|search| search.has_stopped(&run.path)));
+        unreadable.extend(wrong);
         let groups = gather(runs);
         let index = match baseline {
             None => 0,
@@ -70,6 +77,7 @@ impl Report {
             baseline_chosen: baseline.is_some(),
             unfinished,
             unreadable,
+            searches,
         })
     }
 

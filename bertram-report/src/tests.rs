@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 
 /// What a run scored: sst, para, sts.
-type Scores = [f64; 3];
+pub(super) type Scores = [f64; 3];
 
 fn dev(scores: Scores) -> serde_json::Value {
     let [sst, para, r] = scores;
@@ -27,7 +27,7 @@ fn write(path: PathBuf, value: &serde_json::Value) {
 }
 
 /// Writes a run folder; without scores, an unfinished one.
-fn write_run(folder: &Path, config: &str, seed: u64, scores: Option<Scores>) {
+pub(super) fn write_run(folder: &Path, config: &str, seed: u64, scores: Option<Scores>) {
     std::fs::create_dir_all(folder).expect("folder");
     let settings = Settings::from_text("test.toml", config, &[format!("train.seed={seed}")])
         .unwrap_or_else(|error| panic!("{error}"));
@@ -94,7 +94,7 @@ fn write_run(folder: &Path, config: &str, seed: u64, scores: Option<Scores>) {
     );
 }
 
-const E04: &str = "\
+pub(super) const E04: &str = "\
 [train]
 schedule = \"combined\"
 [experiment]

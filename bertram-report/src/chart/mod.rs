@@ -8,12 +8,14 @@ mod calibration;
 mod intervals;
 mod lines;
 mod matrix;
+mod parallel;
 mod scatter;
 
 pub(super) use calibration::calibration;
 pub(super) use intervals::{Interval, Intervals};
 pub(super) use lines::{Line, Lines};
 pub(super) use matrix::matrix;
+pub(super) use parallel::{ParallelCoordinates, Scale, Thing};
 pub(super) use scatter::scatter;
 
 use plotters::coord::Shift;
@@ -274,4 +276,13 @@ fn axis_number(range: (f64, f64)) -> impl Fn(&f64) -> String {
 fn label_room(range: (f64, f64)) -> f64 {
     let sign = if range.0 < 0.0 { 7.0 } else { 0.0 };
     22.0 + CHARACTER * places(range) as f64 + sign
+}
+
+/// A text of at most so many characters.
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
 }

@@ -5,6 +5,7 @@ mod effects;
 mod mistakes;
 mod predictions;
 mod scores;
+mod search;
 mod settings;
 mod training;
 
@@ -22,6 +23,7 @@ use super::{Report, ReportError};
 pub(super) fn document(report: &Report) -> Result<Document, ReportError> {
     let sections = [
         Some(scores::scores(report)?),
+        search::search(report)?,
         compare::paper(report),
         compare::differences(report),
         effects::effects(report)?,

@@ -20,12 +20,14 @@
 //! - S. Holm, *A simple sequentially rejective multiple test procedure*, Scandinavian Journal of Statistics 6, 1979.
 
 mod holm;
+mod importance;
 mod mcnemar;
 mod resample;
 mod spread;
 mod t_test;
 
 pub use holm::holm;
+pub use importance::{correlation_ratio, squared_rank_correlation};
 pub use mcnemar::mcnemar;
 pub(crate) use resample::percentiles;
 pub use resample::{Interval, Resampling, Units};

@@ -7,6 +7,7 @@ mod evaluation;
 mod golden_aggregators;
 mod golden_effects;
 mod golden_encoder;
+mod golden_importance;
 mod golden_losses;
 mod golden_parquet;
 mod golden_regularisers;
