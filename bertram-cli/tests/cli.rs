@@ -30,6 +30,7 @@ fn help() {
     for (name, command) in [
         ("experiments_run", ["experiments", "run", "--help"]),
         ("experiments_ablate", ["experiments", "ablate", "--help"]),
+        ("experiments_search", ["experiments", "search", "--help"]),
     ] {
         insta::assert_snapshot!(format!("help_{name}"), shown(&run(&command)));
     }
@@ -67,6 +68,7 @@ fn examples_are_not_wrapped() {
         &["compare"],
         &["experiments", "run"],
         &["experiments", "ablate"],
+        &["experiments", "search"],
         &["bench", "train-step"],
         &["bench", "evaluate"],
         &["bench", "kernels"],

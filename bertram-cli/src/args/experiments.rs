@@ -26,6 +26,8 @@ pub enum ExperimentsCommand {
     Run(ExperimentsRunArgs),
     /// Make the runs of a factorial grid: which change contributes what.
     Ablate(AblateArgs),
+    /// Search for good settings: random search, or successive halving (ASHA).
+    Search(SearchArgs),
     /// Report on runs: the same as `bertram-cli report`.
     Report(ReportArgs),
 }
@@ -136,6 +138,44 @@ pub struct AblateArgs {
     /// Half of the grid (of factors with two levels): main effects at half the price, aliased with the highest interaction.
     #[arg(long)]
     pub half: bool,
+    #[command(flatten)]
+    pub common: RunsArgs,
+}
+
+/// Arguments of `experiments search`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  bertram-cli experiments search --config quickstart --space space.toml --trials 20
+  bertram-cli experiments search --config C.toml --space space.toml --trials 20 --dry-run
+  bertram-cli experiments search --config C.toml --space space.toml --trials 60 --jobs 2
+      more trials: the first ones stay as they are
+
+A space says what is drawn for which keys, and how:
+  method = \"asha\"                  # or \"random\": each trial is trained to its end
+  [space]
+  train.learning-rate = { min = 1e-5, max = 1e-3, scale = \"log\" }
+  train.batch-size = { values = [8, 16, 32] }
+
+Each trial is a run in OUT/trial-NNN; OUT/trials.csv has their scores on dev.")]
+pub struct SearchArgs {
+    /// Config that the trials vary: a file, or the name of a recipe.
+    #[arg(long, value_name = "FILE|NAME")]
+    pub config: PathBuf,
+    /// What is drawn, and how the search goes on: a TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub space: PathBuf,
+    /// How many trials there are, those that are made already among them.
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    pub trials: usize,
+    /// Say what the trials draw, check all their configs, and train nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Which trials, by number (random search only); without it, all.
+    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    pub only: Vec<usize>,
+    /// Write a job array in place of running (random search only).
+    #[arg(long, value_enum, value_name = "SCHEDULER", conflicts_with = "only")]
+    pub emit: Option<JobScheduler>,
     #[command(flatten)]
     pub common: RunsArgs,
 }

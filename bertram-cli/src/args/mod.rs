@@ -21,7 +21,7 @@ pub use compare::CompareArgs;
 pub use encode::EncodeArgs;
 pub use experiments::{
     AblateArgs, EXPERIMENTS, ExperimentsArgs, ExperimentsCommand, ExperimentsListArgs,
-    ExperimentsRunArgs, RunsArgs,
+    ExperimentsRunArgs, RunsArgs, SearchArgs,
 };
 pub use export::ExportArgs;
 pub use runs::{RunFoldersArgs, RunFoldersCommand, RunsCleanArgs, RunsListArgs};
@@ -168,6 +168,9 @@ pub struct TrainArgs {
     /// Seed (sets train.seed).
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Stop after so many of the config's epochs, and keep the training state: --resume goes on, to the result of a run without the stop.
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub until_epoch: Option<usize>,
     /// Predict no test rows when the run is trained (sets data.test-limit = 0); `evaluate --split test` does it later.
     #[arg(long)]
     pub no_test: bool,

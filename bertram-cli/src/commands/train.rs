@@ -26,10 +26,16 @@ use crate::progress::clock_of_run;
 use crate::recipe::{Recipe, flags, sets};
 use crate::version::commit;
 
+/// How the message of a run begins whose numbers left the numbers.
+pub const DIVERGED: &str = "the run diverged";
+
 /// Runs the command.
 pub fn run(args: &TrainArgs) -> CliResult {
     let begun = Instant::now();
     let stop = StopFlag::default();
+    if let Some(epochs) = args.until_epoch {
+        stop.stop_after_epoch(epochs);
+    }
     interrupt::install(&stop)?;
     let dashboard = args.dashboard.unwrap_or_else(|| {
         if out::is_quiet() {
@@ -431,7 +437,7 @@ fn complete<B: TrainBackend>(
         .map_err(|error| match &error {
             TrainError::Diverged { checkpoint, cause } => {
                 let advice = match cause.before_any_step() {
-                    true => "the run diverged before its first update: no learning rate mends that; look at the weights of losses and regularisers (tasks.X.weight, [regulariser]), at train.precision and at the data".to_owned(),
+                    true => format!("{DIVERGED} before its first update: no learning rate mends that; look at the weights of losses and regularisers (tasks.X.weight, [regulariser]), at train.precision and at the data"),
                     false => diverged_advice(run, *checkpoint),
                 };
                 anyhow::Error::new(error).context(advice)
@@ -442,6 +448,14 @@ fn complete<B: TrainBackend>(
             )),
         })
         .map_err(CliError::Work)?;
+    if outcome.interrupted && !stop.is_set() {
+        out::note(&format!(
+            "stopped after epoch {}, as --until-epoch asks; go on with: bertram-cli train --resume {}",
+            outcome.state.epoch.saturating_sub(1),
+            run.path().display()
+        ));
+        return Ok(());
+    }
     if outcome.interrupted {
         out::note(&format!(
             "stopped at epoch {}, update {}; go on with: bertram-cli train --resume {}",
@@ -476,7 +490,7 @@ fn diverged_advice(run: &RunFolder, checkpoint: Option<usize>) -> String {
         |update| format!("its last good checkpoint is that of update {update}"),
     );
     format!(
-        "the run diverged, and nothing was saved since; {checkpoint}; go on from there at lower rates: bertram-cli train --resume {}{sets}",
+        "{DIVERGED}, and nothing was saved since; {checkpoint}; go on from there at lower rates: bertram-cli train --resume {}{sets}",
         run.path().display()
     )
 }

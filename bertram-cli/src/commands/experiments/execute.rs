@@ -1,7 +1,6 @@
-//! Makes planned runs, each in a process of its own: what is done is not done again, what was interrupted goes on, and one
-//! that fails does not stop the others.
+//! Makes runs, each in a process of its own: what is done is not done again, what was interrupted goes on, and one that fails
+//! does not stop the others.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -9,13 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use bertram_core::task::TaskId;
 use bertram_train::config::Settings;
 use bertram_train::corpus::with_labels;
 use bertram_train::phase::duration_for_people;
 use bertram_train::pipeline::Summary;
 use bertram_train::run_folder::{RunFolder, RunProgress, RunState, read_json};
-use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::plan::PlannedRun;
@@ -24,22 +21,79 @@ use crate::error::{CliError, CliResult, input, work};
 use crate::interrupt::INTERRUPTED;
 use crate::out;
 
+/// What to do next.
+pub enum Next {
+    /// To begin a run, or to go on with it.
+    Job(Job),
+    /// Nothing yet: something else has to end first.
+    Wait,
+    /// Nothing more.
+    Done,
+}
+
+/// A run to make.
+#[derive(Clone)]
+pub struct Job {
+    /// Which.
+    pub run: PlannedRun,
+    /// After which epoch it stops, of how many; without it, at its end.
+    pub until: Option<Until>,
+}
+
+/// A stop on the way.
+#[derive(Clone, Copy)]
+pub struct Until {
+    /// The epoch after which a run stops.
+    pub epoch: usize,
+    /// How many it has in all.
+    pub epochs: usize,
+}
+
+/// How the process of a run ended.
+pub enum Ended {
+    /// With its run.
+    Finished(Box<Summary>),
+    /// Where it was to stop.
+    Stopped,
+    /// By Ctrl-C.
+    Interrupted,
+    /// In any other way: what it said last.
+    Failed(String),
+}
+
+/// Where jobs come from.
+pub trait Queue {
+    /// What to do next.
+    fn next(&mut self) -> CliResult<Next>;
+    /// Takes in how a job ended; gives what there is to say of it.
+    fn ended(&mut self, job: &Job, how: &Ended) -> CliResult<String>;
+    /// How many runs are done, and how many there are.
+    fn count(&self) -> (usize, usize);
+    /// How many wait, where that says how long all will take.
+    fn waiting(&self) -> Option<usize>;
+}
+
 /// How a run stands: [`RunState::AtWork`] where a runner that was killed has left its run behind, and where array tasks
 /// share folders.
-fn state(run: &PlannedRun) -> RunState {
+pub fn state(run: &PlannedRun) -> RunState {
     RunFolder::open(&run.folder)
         .and_then(|folder| folder.state())
         .unwrap_or(RunState::None)
 }
 
-/// How far a run is, once it has logged something.
-fn progress(run: &PlannedRun) -> Option<RunProgress> {
-    RunFolder::open(&run.folder).ok()?.progress()
+/// How far a job is on its way to where it stops, once it has logged something.
+fn progress(job: &Job) -> Option<RunProgress> {
+    let mut progress = RunFolder::open(&job.run.folder).ok()?.progress()?;
+    if let Some(until) = job.until {
+        let share = until.epoch as f64 / until.epochs.max(1) as f64;
+        progress.updates = (progress.updates as f64 * share).round() as u64;
+    }
+    Some(progress)
 }
 
 /// A folder that an earlier grid left must be of the run that is planned: else its scores, or what it goes on with, would
 /// pass for another setting's.
-fn check_settings(run: &PlannedRun) -> CliResult {
+pub fn check_settings(run: &PlannedRun) -> CliResult {
     let Ok(folder) = RunFolder::open(&run.folder) else {
         return Ok(());
     };
@@ -69,14 +123,14 @@ fn check_settings(run: &PlannedRun) -> CliResult {
     )))
 }
 
-struct Running<'a> {
-    run: &'a PlannedRun,
+struct Running {
+    job: Job,
     child: Child,
     line: ProgressBar,
 }
 
-/// Makes all of them, `--jobs` at a time.
-pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
+/// Makes what a queue gives, `--jobs` at a time. Gives whether that was stopped by Ctrl-C.
+pub fn all(queue: &mut dyn Queue, args: &RunsArgs) -> CliResult<bool> {
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))
         .map_err(work)?;
@@ -88,22 +142,12 @@ pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
     .context("cannot listen for Ctrl-C")
     .map_err(work)?;
 
-    for run in runs {
-        check_settings(run)?;
-    }
-    let mut waiting: VecDeque<&PlannedRun> = VecDeque::new();
-    let mut done = 0;
-    for run in runs {
-        match state(run) {
-            RunState::Finished => done += 1,
-            _ => waiting.push_back(run),
-        }
-    }
+    let (done, runs) = queue.count();
     if done > 0 {
-        out::note(&format!("{done} of {} runs are done already", runs.len()));
+        out::note(&format!("{done} of {runs} runs are done already"));
     }
     let lines = MultiProgress::new();
-    let bar = lines.add(ProgressBar::new(runs.len() as u64));
+    let bar = lines.add(ProgressBar::new(runs as u64));
     if let Ok(style) = ProgressStyle::with_template("{pos}/{len} runs {wide_bar} {msg}") {
         bar.set_style(style);
     }
@@ -117,34 +161,43 @@ pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
     let mut lined = Instant::now();
     let begun = Instant::now();
     let mut finished_here = 0;
-    let mut failed: Vec<&PlannedRun> = Vec::new();
-    let mut running: Vec<Running<'_>> = Vec::new();
+    let mut running: Vec<Running> = Vec::new();
     let mut told = 0;
-    while !(running.is_empty() && (waiting.is_empty() || asked(&stop) > 0)) {
-        while running.len() < args.jobs && asked(&stop) == 0 {
-            let ready = waiting
-                .iter()
-                .position(|run| state(run) != RunState::AtWork);
-            let Some(run) = ready.and_then(|index| waiting.remove(index)) else {
-                break;
+    loop {
+        let mut is_over = asked(&stop) > 0;
+        while running.len() < args.jobs && !is_over {
+            let job = match queue.next()? {
+                Next::Job(job) => job,
+                Next::Wait => break,
+                Next::Done => {
+                    is_over = true;
+                    break;
+                }
             };
-            if state(run) == RunState::Finished {
-                done += 1;
-                continue;
-            }
-            say(&format!("{}: begun", label(run)));
+            let goes = match job.until {
+                None => String::new(),
+                Some(until) => format!(", up to epoch {} of {}", until.epoch, until.epochs),
+            };
+            let how = match state(&job.run) {
+                RunState::Interrupted => "goes on",
+                _ => "begun",
+            };
+            say(&format!("{}: {how}{goes}", label(&job.run)));
             let line = lines.insert_before(&bar, ProgressBar::new(0));
             if let Ok(style) =
                 ProgressStyle::with_template("{prefix}  {bar:24} {pos}/{len} updates  {msg}")
             {
                 line.set_style(style);
             }
-            line.set_prefix(label(run));
+            line.set_prefix(label(&job.run));
             running.push(Running {
-                run,
-                child: start(run, args)?,
+                child: start(&job, args)?,
+                job,
                 line,
             });
+        }
+        if running.is_empty() && is_over {
+            break;
         }
         std::thread::sleep(Duration::from_millis(100));
         // Children are in groups of their own and hear of a stop from here: once, so that they end their step.
@@ -160,28 +213,12 @@ pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
                 still.push(one);
                 continue;
             };
-            let summary: Option<Summary> = read_json(&one.run.folder.join("summary.json")).ok();
-            let text = match (&summary, status.code()) {
-                (Some(summary), _) => {
-                    done += 1;
-                    finished_here += 1;
-                    format!("{}: {}", label(one.run), scores(summary))
-                }
-                (None, Some(code)) if code == i32::from(INTERRUPTED) => {
-                    format!("{}: interrupted", label(one.run))
-                }
-                (None, _) => {
-                    failed.push(one.run);
-                    format!(
-                        "{}: failed: {}",
-                        label(one.run),
-                        last_words(&one.run.folder.with_extension("log"))
-                    )
-                }
-            };
-            bar.set_position(done as u64);
+            let how = ended(&one.job, status.code());
+            finished_here += u32::from(matches!(how, Ended::Finished(_)));
+            let text = queue.ended(&one.job, &how)?;
+            bar.set_position(queue.count().0 as u64);
             one.line.finish_and_clear();
-            say(&text);
+            say(&format!("{}: {text}", label(&one.job.run)));
         }
         running = still;
         if looked.elapsed() < LOOK {
@@ -192,50 +229,34 @@ pub fn all(runs: &[PlannedRun], args: &RunsArgs) -> CliResult {
         if is_line_due {
             lined = Instant::now();
         }
-        let mut undone = waiting.len() as f64;
+        let mut at_work = 0.0;
         for one in &running {
-            let Some(progress) = progress(one.run) else {
-                undone += 1.0;
+            let Some(progress) = progress(&one.job) else {
+                at_work += 1.0;
                 continue;
             };
-            undone += 1.0 - progress.share();
+            at_work += 1.0 - progress.share();
             one.line.set_length(progress.updates);
             one.line.set_position(progress.update);
             one.line.set_message(left(&progress));
             if is_line_due {
                 say(&format!(
                     "{}: update {}/{}  {}",
-                    label(one.run),
+                    label(&one.job.run),
                     progress.update,
                     progress.updates,
                     left(&progress)
                 ));
             }
         }
-        if finished_here > 0 && undone > 0.0 {
+        if let Some(waiting) = queue.waiting().filter(|_| finished_here > 0) {
             let each = begun.elapsed().as_secs_f64() / f64::from(finished_here);
+            let undone = waiting as f64 + at_work;
             bar.set_message(format!("left {}", duration_for_people(each * undone)));
         }
     }
     bar.finish_and_clear();
-    out::line(&table(runs).to_string())?;
-    if asked(&stop) > 0 {
-        out::note("stopped; the same command goes on");
-        return Err(CliError::Status(INTERRUPTED));
-    }
-    if !failed.is_empty() {
-        let names: Vec<String> = failed.iter().map(|run| label(run)).collect();
-        return Err(work(anyhow::anyhow!(
-            "{} of {} runs failed: {}; what each said lies beside its folder, in NAME.log",
-            failed.len(),
-            runs.len(),
-            names.join(", ")
-        )));
-    }
-    out::line(&format!(
-        "report: bertram-cli report {} --out report.html",
-        args.out.display()
-    ))
+    Ok(asked(&stop) > 0)
 }
 
 /// How often it is looked how far the runs are.
@@ -243,20 +264,26 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often that is said where there is no terminal.
 const LINE: Duration = Duration::from_secs(60);
 
+/// How a job's process ended.
+fn ended(job: &Job, code: Option<i32>) -> Ended {
+    let summary: Option<Summary> = read_json(&job.run.folder.join("summary.json")).ok();
+    match (summary, code) {
+        (Some(summary), _) => Ended::Finished(Box::new(summary)),
+        (None, Some(code)) if code == i32::from(INTERRUPTED) => Ended::Interrupted,
+        (None, Some(0)) if job.until.is_some() => Ended::Stopped,
+        (None, _) => Ended::Failed(last_words(&log(&job.run))),
+    }
+}
+
+/// What is said where Ctrl-C has ended the work.
+pub fn stopped() -> CliError {
+    out::note("stopped; the same command goes on");
+    CliError::Status(INTERRUPTED)
+}
+
 /// `left 1m20s`.
 fn left(progress: &RunProgress) -> String {
     format!("left {}", duration_for_people(progress.seconds_left()))
-}
-
-/// `overall 0.742  sst 0.467  para 0.839`.
-fn scores(summary: &Summary) -> String {
-    let tasks = summary.dev.tasks.iter();
-    let tasks = tasks.map(|(task, scores)| format!("  {task} {:.3}", scores.primary()));
-    format!(
-        "overall {:.3}{}",
-        summary.dev.overall,
-        tasks.collect::<String>()
-    )
 }
 
 /// How often a stop was asked for.
@@ -278,13 +305,21 @@ fn interrupt(child: &Child) {
 #[cfg(not(unix))]
 fn interrupt(_child: &Child) {}
 
-fn label(run: &PlannedRun) -> String {
+pub fn label(run: &PlannedRun) -> String {
     format!("{} (seed {})", run.name, run.seed)
 }
 
+/// Where a run's process writes what it says: beside its folder.
+pub fn log(run: &PlannedRun) -> std::path::PathBuf {
+    let mut name = run.folder.clone().into_os_string();
+    name.push(".log");
+    name.into()
+}
+
 /// Starts a run, or goes on with it.
-fn start(run: &PlannedRun, args: &RunsArgs) -> CliResult<Child> {
-    let log = run.folder.with_extension("log");
+fn start(job: &Job, args: &RunsArgs) -> CliResult<Child> {
+    let run = &job.run;
+    let log = log(run);
     let log = std::fs::File::create(&log)
         .with_context(|| format!("cannot write {}", log.display()))
         .map_err(work)?;
@@ -295,6 +330,9 @@ fn start(run: &PlannedRun, args: &RunsArgs) -> CliResult<Child> {
     }
     if let Some(device) = args.backend.device {
         command.args(["--device", &device.to_string()]);
+    }
+    if let Some(until) = job.until {
+        command.args(["--until-epoch", &until.epoch.to_string()]);
     }
     match state(run) {
         // One that was stopped while it began starts anew from its config, which was compared with the plan.
@@ -344,51 +382,9 @@ fn set_aside(folder: &Path) -> CliResult {
 }
 
 /// The last line that a run said.
-fn last_words(log: &Path) -> String {
+pub fn last_words(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let error = text.lines().rfind(|line| line.starts_with("error"));
     let last = error.or_else(|| text.lines().rfind(|line| !line.trim().is_empty()));
     last.unwrap_or("it said nothing").to_owned()
-}
-
-fn table(runs: &[PlannedRun]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    let summaries: Vec<Option<Summary>> = runs
-        .iter()
-        .map(|run| read_json(&run.folder.join("summary.json")).ok())
-        .collect();
-    let mut tasks: Vec<TaskId> = Vec::new();
-    for task in summaries
-        .iter()
-        .flatten()
-        .flat_map(|it| it.dev.tasks.keys())
-    {
-        if !tasks.contains(task) {
-            tasks.push(*task);
-        }
-    }
-    let tasks = TaskId::in_order(tasks);
-    let names = tasks.iter().map(|task| task.name());
-    table.set_header(["run", "seed"].into_iter().chain(names).chain(["overall"]));
-    for (run, summary) in runs.iter().zip(&summaries) {
-        let score = |task: &TaskId| {
-            let scores = summary.as_ref()?.dev.tasks.get(task)?;
-            Some(format!("{:.3}", scores.primary()))
-        };
-        let cells = tasks
-            .iter()
-            .map(|task| score(task).unwrap_or_else(|| "-".into()));
-        let overall = summary.as_ref().map_or("not done".into(), |summary| {
-            format!("{:.3}", summary.dev.overall)
-        });
-        let start = [run.name.clone(), run.seed.to_string()];
-        table.add_row(start.into_iter().chain(cells).chain([overall]));
-    }
-    for column in 1..tasks.len() + 3 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
 }

@@ -1,7 +1,9 @@
-//! `bertram-cli experiments`: the experiments of Table 1 and ablations, as many runs as they take.
+//! `bertram-cli experiments`: the experiments of Table 1, ablations and searches, as many runs as they take.
 
 mod execute;
+mod list;
 mod plan;
+mod search;
 mod slurm;
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -16,14 +18,15 @@ use crate::recipe::Recipe;
 /// Runs the command.
 pub fn run(args: &ExperimentsArgs) -> CliResult {
     match &args.command {
-        ExperimentsCommand::List(args) => list(args),
+        ExperimentsCommand::List(args) => show(args),
         ExperimentsCommand::Run(args) => run_all(args),
         ExperimentsCommand::Ablate(args) => ablate(args),
+        ExperimentsCommand::Search(args) => search::run(args),
         ExperimentsCommand::Report(args) => super::report::run(args),
     }
 }
 
-fn list(args: &ExperimentsListArgs) -> CliResult {
+fn show(args: &ExperimentsListArgs) -> CliResult {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["", "what", "sst", "para", "sts", "overall", "file"]);
@@ -59,12 +62,12 @@ fn run_all(args: &ExperimentsRunArgs) -> CliResult {
     if args.emit.is_some() {
         return slurm::emit(args, &runs);
     }
-    execute::all(&runs, &args.common)
+    list::make(&runs, &args.common)
 }
 
 fn ablate(args: &AblateArgs) -> CliResult {
     let runs = plan::ablation(args)?;
-    execute::all(&runs, &args.common)
+    list::make(&runs, &args.common)
 }
 
 /// The name of a run's folder.

@@ -175,7 +175,7 @@ fn seeds(args: &RunsArgs, settings: &Settings) -> Vec<u64> {
 }
 
 /// A config with what all runs share set over it, and what that is.
-fn load(config: &Recipe, args: &RunsArgs) -> CliResult<(Vec<String>, Settings)> {
+pub fn load(config: &Recipe, args: &RunsArgs) -> CliResult<(Vec<String>, Settings)> {
     let mut sets = common_sets(args);
     let settings = config.settings(&sets).map_err(input)?;
     let Some(scale) = args.epochs_scale else {
