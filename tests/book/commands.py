@@ -154,6 +154,7 @@ class Stage:
         (folder / "reviews").mkdir()
         for split in ("train", "dev"):
             shutil.copy(self.folder / f"own/reviews/{split}.jsonl", folder / "reviews")
+        shutil.copytree(ROOT / "examples/spaces", folder / "examples/spaces")
         (folder / "sentences.txt").write_text("a lovely film\nnot a good one\n")
         # A run that a page goes on with: one that was begun.
         begun = folder / "runs/2026-11-23-minilm-cpu"
