@@ -386,7 +386,7 @@ fn what_cannot_be_is_said_before_anything_is_trained() {
     insta::assert_snapshot!(
         "search_drawn",
         refused(
-            "metric = \"nli\"\n[space]\ntrain.warmup = { min = 0.5, max = 1.5 }\ntrain.learning-rat = { values = [1, 2] }\nmodel.random.heads = { values = [3] }\n",
+            "metric = \"nli\"\n[space]\ntrain.warmup = { min = 0.5, max = 1.5 }\ntrain.learning-rat = { values = [1, 2] }\ntrain.order = { values = [\"fixed\", \"rotating\"] }\n",
             4,
             &[],
         )

@@ -30,7 +30,5 @@ pub mod regulariser;
 pub mod run_folder;
 pub mod schedule;
 pub mod search;
-pub mod selection;
-pub mod soup;
 pub mod step;
 pub mod weighting;

@@ -6,7 +6,6 @@ mod mistakes;
 mod predictions;
 mod scores;
 mod search;
-mod selection;
 mod settings;
 mod training;
 

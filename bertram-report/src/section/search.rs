@@ -34,7 +34,7 @@ fn of_one(search: &Search, is_named: bool) -> Result<Vec<Block>, ReportError> {
     let mut blocks = vec![Block::text(about(search, is_named))];
     if record.ranked().iter().any(|trial| trial.score.is_some()) {
         blocks.push(Block::text(format!(
-            "The best score of {} is higher than the same model would have on rows that chose nothing: it is the largest of many \
+            "The best score of {} is probably higher than the same model would have on rows that chose nothing: it is the largest of many \
              numbers, each with its share of luck (Cawley & Talbot, On Over-fitting in Model Selection and Subsequent Selection \
              Bias in Performance Evaluation, JMLR 2010). Report it on other rows.",
             number::of(record.trials.len(), "trial")
@@ -277,7 +277,7 @@ fn importance(search: &Search) -> Vec<Block> {
     let when = match (search.record.method, search.record.rungs.first()) {
         (SearchMethod::Asha, Some(epochs)) => {
             format!(
-                " after {}, where all can be compared",
+                " (after {}, where all can be compared)",
                 number::of(*epochs, "epoch")
             )
         }

@@ -94,7 +94,7 @@ fn all(plan: &Plan, args: &SearchArgs) -> CliResult {
         values(&record, best)
     ))?;
     out::line(&format!(
-        "Its {} on dev is the highest of {}, and so higher than it would be on rows that chose nothing.",
+        "Its {} on dev is the highest of {}, and so probably higher than it would be on rows that chose nothing.",
         record.metric,
         record.trials.len()
     ))?;
