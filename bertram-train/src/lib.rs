@@ -30,5 +30,7 @@ pub mod regulariser;
 pub mod run_folder;
 pub mod schedule;
 pub mod search;
+pub mod selection;
+pub mod soup;
 pub mod step;
 pub mod weighting;

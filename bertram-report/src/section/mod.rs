@@ -6,6 +6,7 @@ mod mistakes;
 mod predictions;
 mod scores;
 mod search;
+mod selection;
 mod settings;
 mod training;
 

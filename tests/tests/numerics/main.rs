@@ -8,6 +8,7 @@ mod golden_aggregators;
 mod golden_averages;
 mod golden_effects;
 mod golden_encoder;
+mod golden_ensembles;
 mod golden_importance;
 mod golden_losses;
 mod golden_parquet;
