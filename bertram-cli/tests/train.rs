@@ -386,7 +386,7 @@ fn swapped_weighted_rows_in_batches_of_tokens_resume_to_the_same_bits() {
         assert_eq!(line["updates"].as_u64(), Some(last), "{line}");
     }
     let rate = of_kind("train")
-        .last()
+        .next_back()
         .and_then(|line| line["learning_rate"].as_f64());
     assert!(
         rate.is_some_and(|rate| rate > 0.0 && rate < 2e-3 / last as f64),
