@@ -350,14 +350,8 @@ fn several_dropout_masks_give_the_mean_of_their_losses() {
             "masks differ: {at_once:?}"
         );
     }
-    // Without dropout all masks are alike.
-    let alike = losses_of_samples(0.0, 4)
-        .into_iter()
-        .zip(losses_of_samples(0.0, 1));
-    for ((four, of_four), (one, of_one)) in alike {
-        close("loss", &[four], &[one], 1e-5);
-        close("gradient", &of_four, &of_one, 1e-5);
-    }
+    // Without dropout nothing is computed again, bit for bit.
+    assert_eq!(losses_of_samples(0.0, 4), losses_of_samples(0.0, 1));
 }
 
 /// Parameters after an update of all tasks, with dropout: a term that draws a random number too many shows.
