@@ -12,7 +12,7 @@ use bertram_train::config::{
 pub const FOLDER: &str = "configs";
 
 /// Folders of recipes in it, each with the one that it is.
-const FOLDERS: [&str; 2] = ["", "experiments"];
+const FOLDERS: [&str; 3] = ["", "experiments", "ladder"];
 
 /// Most bytes of a recipe that is read to be shown: 16 MiB, as of any config.
 const MOST_BYTES: u64 = 16 << 20;
@@ -51,6 +51,20 @@ pub const BUILT_IN: &[BuiltIn] = &[
     built_in!("experiments/e12.toml"),
     built_in!("experiments/e13.toml"),
     built_in!("experiments/e14.toml"),
+    built_in!("ladder/l00.toml"),
+    built_in!("ladder/l01.toml"),
+    built_in!("ladder/l02.toml"),
+    built_in!("ladder/l03.toml"),
+    built_in!("ladder/l04.toml"),
+    built_in!("ladder/l05.toml"),
+    built_in!("ladder/l06.toml"),
+    built_in!("ladder/l07.toml"),
+    built_in!("ladder/l08.toml"),
+    built_in!("ladder/l09.toml"),
+    built_in!("ladder/l10.toml"),
+    built_in!("ladder/l11.toml"),
+    built_in!("ladder/l12.toml"),
+    built_in!("ladder/l13.toml"),
 ];
 
 /// Where a config comes from.
