@@ -166,7 +166,8 @@ fn a_single_good_run_is_chosen_and_choices_are_scored_where_they_were_not_made()
     let dir = tempfile::tempdir().expect("temp dir");
     let at = |name: &str| dir.path().join(name);
     let wrong = Run {
-        para: &[0.9, 0.1, 0.1, 0.9],
+        // Surer than the right one: the plain mean of both is wrong, too.
+        para: &[0.95, 0.05, 0.05, 0.95],
         sts: &[5.0, 3.0, 0.0, 1.0],
         ..Run::PLAIN
     };
