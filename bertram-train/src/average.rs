@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 pub enum AverageKind {
     /// Exponential moving average: `a <- d a + (1 - d) w` (Polyak & Juditsky 1992 average all iterates alike; the
-    /// exponential form as in Tarvainen & Valpola 2017, <https://arxiv.org/abs/1703.01780>, section 2).
+    /// exponential form as in Tarvainen & Valpola 2017, <https://arxiv.org/abs/1703.01780>, section 2). While it is of `n`
+    /// updates, `d` is at most `(1 + n) / (10 + n)`, as in TensorFlow's `ExponentialMovingAverage`: else a run of fewer than
+    /// some `1 / (1 - d)` updates would keep the weights that it began with.
     Ema,
     /// Stochastic weight averaging: the plain mean of the weights since the start (Izmailov et al. 2018,
     /// <https://arxiv.org/abs/1803.05407>, algorithm 1, with a model taken after every update).
@@ -28,7 +30,8 @@ pub enum AverageKind {
 pub struct AverageConfig {
     /// Which average.
     pub kind: AverageKind,
-    /// Decay `d` of the exponential average, from 0 to below 1. It looks back over some `1 / (1 - d)` updates.
+    /// Decay `d` of the exponential average, from 0 to below 1. It looks back over some `1 / (1 - d)` updates, of a short run
+    /// over the last tenth.
     pub decay: f64,
     /// Share of all updates after which averaging begins, from 0 to below 1.
     pub start: f64,
@@ -52,7 +55,10 @@ impl AverageConfig {
     fn weight_of_average(&self, averaged: u32) -> f64 {
         match self.kind {
             _ if averaged == 0 => 0.0,
-            AverageKind::Ema => self.decay,
+            AverageKind::Ema => {
+                let averaged = f64::from(averaged);
+                self.decay.min((1.0 + averaged) / (10.0 + averaged))
+            }
             AverageKind::Swa => f64::from(averaged) / f64::from(averaged + 1),
         }
     }
@@ -224,7 +230,15 @@ mod tests {
     fn swa_is_the_mean_and_ema_begins_with_the_first() {
         let numbers = [3.0, -1.0, 4.0, 1.5];
         assert!((average(config(AverageKind::Swa), &numbers) - 1.875).abs() < 1e-12);
-        let expected = 0.9 * (0.9 * (0.9 * 3.0 - 0.1) + 0.4) + 0.15;
+        // The decays are 2/11, 3/12 and 4/13 here, and would be .9 after 81 updates.
+        let after =
+            |average: f64, decay: f64, number: f64| decay * average + (1.0 - decay) * number;
+        let expected = after(
+            after(after(3.0, 2.0 / 11.0, -1.0), 0.25, 4.0),
+            4.0 / 13.0,
+            1.5,
+        );
         assert!((average(config(AverageKind::Ema), &numbers) - expected).abs() < 1e-12);
+        assert_eq!(config(AverageKind::Ema).weight_of_average(81), 0.9);
     }
 }

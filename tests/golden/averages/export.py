@@ -3,9 +3,9 @@
     pip install torch
     python tests/golden/averages/export.py
 
-Made with python 3.11, torch 2.9.1, in f64: `torch.optim.swa_utils.AveragedModel`, whose exponential average is
-`get_ema_multi_avg_fn(decay)` and whose plain mean is its default, over the weights of an SGD run. `start` is the first update
-that is averaged, counted from 1.
+Made with python 3.11, torch 2.9.1, in f64: `torch.optim.swa_utils.AveragedModel` over the weights of an SGD run. Its plain mean
+is its default; its exponential average is given the decay min(d, (1 + n) / (10 + n)) of n averaged models, which is checked to
+be `get_ema_multi_avg_fn(d)` where d is the smaller. `start` is the first update that is averaged, counted from 1.
 """
 
 import json
@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 HERE = Path(__file__).resolve().parent
 torch.set_default_dtype(torch.float64)
-UPDATES, WIDTH = 12, 3
+UPDATES, WIDTH = 40, 3
 
 
 def run(start, **how):
@@ -37,9 +37,22 @@ def run(start, **how):
     return {"start": start, "weights": weights, "averages": averages}
 
 
+def ema(decay):
+    def follow(average, weight, averaged):
+        d = min(decay, (1 + averaged) / (10 + averaged))
+        return d * average + (1 - d) * weight
+
+    return follow
+
+
 cases = {
-    "ema": {"decay": 0.9, **run(1, multi_avg_fn=get_ema_multi_avg_fn(0.9))},
-    "ema-late": {"decay": 0.75, **run(6, multi_avg_fn=get_ema_multi_avg_fn(0.75))},
-    "swa": run(9),
+    "ema": {"decay": 0.9, **run(1, avg_fn=ema(0.9))},
+    # From 26 averaged models on the decay is .75.
+    "ema-late": {"decay": 0.75, **run(6, avg_fn=ema(0.75))},
+    "swa": run(30),
 }
+# (1 + n) / (10 + n) is above .1 from the first on.
+plain, ours = run(1, multi_avg_fn=get_ema_multi_avg_fn(0.1)), run(1, avg_fn=ema(0.1))
+for one, other in zip(plain["averages"], ours["averages"]):
+    assert all(abs(a - b) < 1e-12 for a, b in zip(one, other))
 (HERE / "averages.json").write_text(json.dumps(cases) + "\n")
