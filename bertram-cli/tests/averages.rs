@@ -162,6 +162,16 @@ fn a_finished_run_goes_on_to_more_updates() {
     };
     let refused = resume(None).output().expect("bertram-cli starts");
     assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert!(
+        stderr(&refused).contains("--set train.max-updates=N"),
+        "{}",
+        stderr(&refused)
+    );
+    let fewer = resume(Some("train.max-updates=40")).output();
+    let fewer = fewer.expect("bertram-cli starts");
+    assert_eq!(fewer.status.code(), Some(2), "{}", stderr(&fewer));
+    let said = "train.max-updates = 40 is less than the 50 updates";
+    assert!(stderr(&fewer).contains(said), "{}", stderr(&fewer));
     finish(resume(Some("train.max-updates=70")));
     assert_eq!(summary(&run)["updates"], 70);
     let dev: Vec<Value> = lines(&run, "dev")
@@ -185,6 +195,30 @@ fn early_stopping_goes_by_evaluations_within_epochs() {
         .collect();
     assert_eq!(dev, [10, 20, 30]);
     assert_eq!(summary(&run)["best_update"], 10);
+}
+
+#[test]
+fn a_card_does_not_speak_of_an_average_that_never_began() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let more = "early-stopping = 1\nevaluate-every = 10\naverage = \"swa\"\n";
+    let card = |name: &str, sets: &[&str]| {
+        finish(train(dir.path(), name, more, sets));
+        let run = dir.path().join(name);
+        let card = std::fs::read_to_string(run.join("model/README.md")).expect("a card");
+        (summary(&run)["averaged"] == true, card)
+    };
+    // Nothing changes, so the second evaluation is no better, and averaging begins with the last quarter.
+    let (averaged, stopped) = card("stopped", &["train.learning-rate=1e-12"]);
+    assert!(
+        !averaged && stopped.contains("Its weights are those in epoch 1"),
+        "{stopped}"
+    );
+    let sets = ["train.learning-rate=1e-12", "train.average-start=0"];
+    let (averaged, of_all) = card("of-all", &sets);
+    assert!(
+        averaged && of_all.contains("the mean of those of many updates"),
+        "{of_all}"
+    );
 }
 
 #[test]

@@ -145,6 +145,7 @@ pub fn average<B: Kernels>(
             scores: &scores,
             best_epoch: 0,
             last_weights: false,
+            averaged: false,
             unchosen: None,
             made_of: Some(&made_of),
         },

@@ -58,7 +58,10 @@ pub fn report(summary: &Summary, run: &RunFolder) -> CliResult {
 /// Overall scores on dev beside that of the exported model on all rows: on rows that did not choose it, and of other weights.
 fn other_overalls(summary: &Summary) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(parts) = &summary.parts {
+    if let Some(parts) = &summary.parts
+        && !parts.held_out.tasks.is_empty()
+        && summary.exported == ExportedWeights::Best
+    {
         lines.push(format!(
             "on the dev rows that did not choose the epoch: overall {:.3}",
             parts.held_out.overall
@@ -66,6 +69,7 @@ fn other_overalls(summary: &Summary) -> Vec<String> {
     }
     if let Some(selected) = &summary.cross_selected
         && selected.evaluations > 1
+        && !selected.tasks.is_empty()
     {
         lines.push(format!(
             "where one half of dev chooses the epoch and the other scores it: overall {:.3}",

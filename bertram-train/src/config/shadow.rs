@@ -173,6 +173,22 @@ fn switched_off(s: &Source, settings: &Settings) -> Vec<(&'static str, &'static 
             !(settings.model.freeze && own_head_rate),
             "model.freeze",
         ),
+        ("train.layer-decay", !settings.model.freeze, "model.freeze"),
+        (
+            "train.embeddings-learning-rate",
+            !settings.model.freeze,
+            "model.freeze",
+        ),
+        (
+            "optimizer.weight-decay-on",
+            settings.optimizer.weight_decay > 0.0,
+            "optimizer.weight-decay",
+        ),
+        (
+            "data.select-share",
+            train.export == super::ExportedWeights::Best || train.early_stopping > 0,
+            "train.export",
+        ),
         (
             "model.frozen-dropout",
             settings.model.freeze,

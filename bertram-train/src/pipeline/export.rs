@@ -40,6 +40,8 @@ pub struct TrainedModel<'a, B: Backend> {
     pub best_epoch: usize,
     /// Whether these are the last weights of a run that exports an average of them.
     pub last_weights: bool,
+    /// Whether they are an average of the weights of a run.
+    pub averaged: bool,
     /// The overall score on dev rows that did not choose the weights, where others did.
     pub unchosen: Option<f64>,
     /// Of which runs it is the mean, where it is a soup.
@@ -79,6 +81,7 @@ pub fn export_model<B: Backend>(
         scores: trained.scores,
         best_epoch: trained.best_epoch,
         last_weights: trained.last_weights,
+        averaged: trained.averaged,
         unchosen: trained.unchosen,
         made_of: trained.made_of,
     });
@@ -161,6 +164,7 @@ pub fn export_run<B: Backend>(
             scores: &summary.dev,
             best_epoch: summary.best_epoch,
             last_weights: false,
+            averaged: summary.averaged,
             unchosen: summary.unchosen_overall(),
             made_of: summary.made_of.as_ref(),
         },

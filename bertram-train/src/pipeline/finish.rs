@@ -52,6 +52,9 @@ pub struct Summary {
     /// Whether that was chosen on dev.
     #[serde(default, skip_serializing_if = "ExportedWeights::is_best")]
     pub exported: ExportedWeights,
+    /// Whether it is an average of weights that is exported.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub averaged: bool,
     /// Updates that its model had made; unknown of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_update: Option<usize>,
@@ -126,6 +129,7 @@ impl Summary {
             dev,
             best_epoch: 0,
             exported: ExportedWeights::Best,
+            averaged: false,
             best_update: None,
             parts: None,
             cross_selected: None,
@@ -164,8 +168,11 @@ fn unchosen_overall(
     parts: Option<&ScoredParts>,
     cross_selected: Option<&CrossSelected>,
 ) -> Option<f64> {
-    let held_out = parts.map(|parts| parts.held_out.overall);
-    let crosswise = cross_selected.filter(|it| it.evaluations > 1);
+    // With a dev row or two a part has no score.
+    let held_out = parts.map(|parts| &parts.held_out);
+    let held_out = held_out.filter(|scores| !scores.tasks.is_empty());
+    let held_out = held_out.map(|scores| scores.overall);
+    let crosswise = cross_selected.filter(|it| it.evaluations > 1 && !it.tasks.is_empty());
     held_out.or(crosswise.map(|it| it.overall))
 }
 
@@ -241,6 +248,7 @@ pub fn finish<B: Kernels>(
             scores: &scores,
             best_epoch: state.best.as_ref().map_or(0, |best| best.epoch),
             last_weights: false,
+            averaged: is_averaged(state),
             unchosen: unchosen_overall(parts.as_ref(), cross_selected.as_ref()),
             made_of: None,
         },
@@ -260,6 +268,7 @@ pub fn finish<B: Kernels>(
                 scores: state.last_weights.as_ref().unwrap_or(&scores),
                 best_epoch: state.parts.last().map_or(0, |last| last.epoch),
                 last_weights: true,
+                averaged: false,
                 unchosen: None,
                 made_of: None,
             },
@@ -293,6 +302,7 @@ pub fn finish<B: Kernels>(
         dev: scores,
         best_epoch: state.best.as_ref().map_or(0, |best| best.epoch),
         exported: settings.train.export,
+        averaged: is_averaged(state),
         best_update: state.best.as_ref().and_then(|best| best.update),
         parts,
         cross_selected,
@@ -339,6 +349,11 @@ fn scored_parts(settings: &Settings, state: &CheckpointState) -> Option<ScoredPa
         chosen_on,
         held_out,
     })
+}
+
+/// Whether the best model is an average: it may be of a time before there was one.
+fn is_averaged(state: &CheckpointState) -> bool {
+    state.best.as_ref().is_some_and(|best| best.averaged)
 }
 
 /// What a run without parts of its own scores by halves.

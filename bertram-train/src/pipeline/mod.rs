@@ -183,6 +183,24 @@ pub enum PipelineError {
         /// Epochs that are done or begun.
         begun: usize,
     },
+    /// Fewer updates than the run has made.
+    #[error("train.max-updates = {asked} is less than the {made} updates that the run has made")]
+    TooFewUpdates {
+        /// What was asked for.
+        asked: usize,
+        /// Updates that are made.
+        made: usize,
+    },
+    /// A finished run that its bound on updates has ended.
+    #[error(
+        "{run} is finished: it has made the {updates} updates of train.max-updates; to go on longer, add --set train.max-updates=N with more"
+    )]
+    AllUpdatesMade {
+        /// Folder of the run.
+        run: PathBuf,
+        /// Updates that are made.
+        updates: usize,
+    },
     /// A config that somebody edited.
     #[error(
         "{config} was edited since {checkpoint}: {key} is {is} and was {was}, which cannot change when a run goes on; put it back"

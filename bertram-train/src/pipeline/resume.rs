@@ -87,10 +87,27 @@ pub fn resume<B: AutodiffBackend>(
             evaluations: state.evaluations_since_best,
         });
     }
-    let all_made = |most: usize| state.updates >= most;
-    if finished
-        && (state.epoch > settings.train.epochs || settings.train.max_updates.is_some_and(all_made))
+    if let Some(asked) = settings.train.max_updates
+        && asked < state.updates
+        && settings.train.max_updates != before.train.max_updates
     {
+        return Err(PipelineError::TooFewUpdates {
+            asked,
+            made: state.updates,
+        });
+    }
+    if finished
+        && settings
+            .train
+            .max_updates
+            .is_some_and(|most| state.updates >= most)
+    {
+        return Err(PipelineError::AllUpdatesMade {
+            run: run.path().to_owned(),
+            updates: state.updates,
+        });
+    }
+    if finished && state.epoch > settings.train.epochs {
         return Err(PipelineError::Finished(run.path().to_owned()));
     }
     if state.best.is_some() {

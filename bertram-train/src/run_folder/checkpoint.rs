@@ -28,6 +28,9 @@ pub struct BestSoFar {
     /// Updates made by then; unknown of older versions.
     #[serde(default)]
     pub update: Option<usize>,
+    /// Whether it was of an average of the weights, and not of the weights before there was one.
+    #[serde(default)]
+    pub averaged: bool,
     /// Its scores on dev.
     pub scores: SplitScores,
 }
@@ -713,6 +716,7 @@ mod tests {
                 best: (updates > 0).then(|| BestSoFar {
                     epoch: 1,
                     update: Some(updates),
+                    averaged: false,
                     scores: scores.clone(),
                 }),
                 ..CheckpointState::default()
@@ -801,6 +805,7 @@ mod tests {
                 best: Some(BestSoFar {
                     epoch: 1,
                     update: None,
+                    averaged: false,
                     scores: SplitScores { tasks: TaskMap::new(), overall: score, mean: score },
                 }),
                 seconds,

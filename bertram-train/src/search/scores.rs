@@ -5,7 +5,7 @@ use bertram_core::metric::TaskScores;
 use bertram_core::task::TaskId;
 use serde_json::Value;
 
-use crate::config::BestMetric;
+use crate::config::{BestMetric, ExportedWeights, Settings};
 use crate::run_folder::{CheckpointStore, RunError, RunFolder};
 
 /// A run's scores on dev so far, by the metric that chooses its best epoch.
@@ -17,6 +17,8 @@ pub struct EpochScores {
     pub is_between: bool,
     /// Whether the run is finished.
     pub is_finished: bool,
+    /// Whether it exports its last weights, whatever they score.
+    exports_last: bool,
     /// Epoch and score of each evaluation, in their order.
     evaluations: Vec<(usize, f64)>,
 }
@@ -44,6 +46,8 @@ impl EpochScores {
         });
         let mut scores = Self {
             evaluations: evaluations.collect(),
+            exports_last: Settings::load(&run.config(), &[])
+                .is_ok_and(|settings| settings.train.export == ExportedWeights::Last),
             is_finished: run.summary().is_file(),
             ..Self::default()
         };
@@ -58,12 +62,16 @@ impl EpochScores {
         Ok(scores)
     }
 
-    /// The best score of the first `epochs` epochs; `None` of none.
+    /// The score of what the run would export after its first `epochs` epochs: the best of them, or the last; `None` of none.
     pub fn best_until(&self, epochs: usize) -> Option<f64> {
         let until = epochs.min(self.epochs);
         let evaluations = self.evaluations.iter();
         let scores = evaluations.filter(|(epoch, _)| *epoch <= until);
-        scores.map(|(_, score)| *score).max_by(f64::total_cmp)
+        let mut scores = scores.map(|(_, score)| *score);
+        match self.exports_last {
+            true => scores.next_back(),
+            false => scores.max_by(f64::total_cmp),
+        }
     }
 
     /// The best score of all epochs that are made.
@@ -74,6 +82,10 @@ impl EpochScores {
 
 /// The score that an evaluation says; `None` where it has no rows to be of, or is no number.
 fn score(line: &Value, metric: BestMetric) -> Option<f64> {
+    // Of a part of the rows, where the others are not to choose.
+    if let Some(score) = line["chosen_by"].as_f64() {
+        return Some(score);
+    }
     let of_task = |scores: &Value| serde_json::from_value::<TaskScores>(scores.clone()).ok();
     let score = match metric {
         BestMetric::Task(task) => of_task(&line[task.name()])?.primary(),
@@ -145,5 +157,20 @@ mod tests {
         std::fs::write(run.summary(), "{}").expect("summary");
         let scores = EpochScores::read(&run, BestMetric::Overall).expect("reads");
         assert_eq!((scores.epochs, scores.best()), (4, Some(0.9)));
+    }
+    #[test]
+    fn a_run_counts_by_what_it_exports() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        // A part of the rows has chosen: the score of all of them is not looked at.
+        let chosen_by = dev(2, 0.9).replace("\"kind\"", "\"chosen_by\":0.6,\"kind\"");
+        let run = run(dir.path(), &[dev(1, 0.7), chosen_by]);
+        std::fs::write(run.summary(), "{}").expect("summary");
+        let best = |run: &RunFolder| {
+            let scores = EpochScores::read(run, BestMetric::Overall).expect("reads");
+            scores.best()
+        };
+        assert_eq!(best(&run), Some(0.7));
+        std::fs::write(run.config(), "[train]\nexport = \"last\"\n").expect("config");
+        assert_eq!(best(&run), Some(0.6));
     }
 }

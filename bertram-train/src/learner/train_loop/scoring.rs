@@ -176,7 +176,8 @@ impl<B: TrainBackend> TrainLoop<B> {
             .collect();
         let place = self.place();
         let total: usize = self.tasks.iter().map(|task| task.dev.len()).sum();
-        if average.is_some() {
+        let averaged = average.is_some();
+        if averaged {
             let (scores, _) = self.scores(&last, &sets, events, Rows::Dev);
             let line = self.dev_line("dev_last_weights", &scores);
             self.log(&line)?;
@@ -195,8 +196,6 @@ impl<B: TrainBackend> TrainLoop<B> {
         self.last_evaluation_seconds = begun.elapsed().as_secs_f64();
         self.state.seconds = self.seconds();
 
-        let line = self.dev_line("dev", &scores);
-        self.log(&line)?;
         let share = self.settings.data.select_share;
         let of_parts = scores_of_parts(&sets, &logits, share.unwrap_or(HALF));
         // Of a run with two parts of dev, one chooses.
@@ -204,6 +203,11 @@ impl<B: TrainBackend> TrainLoop<B> {
             Some(_) => &of_parts[0],
             None => &scores,
         });
+        let mut line = self.dev_line("dev", &scores);
+        if share.is_some() {
+            line["chosen_by"] = json!(chosen_by);
+        }
+        self.log(&line)?;
         if let Some(tensorboard) = &mut self.tensorboard {
             for set in &sets {
                 let task = set.config.task;
@@ -235,6 +239,7 @@ impl<B: TrainBackend> TrainLoop<B> {
             self.state.best = Some(BestSoFar {
                 epoch: self.state.epoch,
                 update: Some(self.state.updates),
+                averaged,
                 scores,
             });
         }

@@ -33,6 +33,8 @@ pub(super) struct CardFacts<'a> {
     pub(super) best_epoch: usize,
     /// Whether these are the last weights of a run that exports an average of them.
     pub(super) last_weights: bool,
+    /// Whether they are an average of the weights of a run.
+    pub(super) averaged: bool,
     /// The overall score on dev rows that did not choose the weights, where others did.
     pub(super) unchosen: Option<f64>,
     pub(super) made_of: Option<&'a MadeOf>,
@@ -226,8 +228,8 @@ fn front_matter(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
 fn weights(facts: &CardFacts<'_>, epoch: usize) -> String {
     let train = &facts.settings.train;
     let what = match train.average {
-        Some(AverageKind::Ema) if !facts.last_weights => "an exponential moving average of those",
-        Some(AverageKind::Swa) if !facts.last_weights => "the mean of those of many updates, taken",
+        Some(AverageKind::Ema) if facts.averaged => "an exponential moving average of those",
+        Some(AverageKind::Swa) if facts.averaged => "the mean of those of many updates, taken",
         _ => "those",
     };
     let place = match train.evaluate_every {

@@ -85,6 +85,7 @@ fn card(config: &str) -> String {
         scores: &scores(),
         best_epoch: 2,
         last_weights: false,
+        averaged: false,
         unchosen: None,
         made_of: None,
     });
