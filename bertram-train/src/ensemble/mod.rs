@@ -8,7 +8,7 @@
 //!
 //! where `p_r` is run `r`'s softmax (classes), sigmoid (yes or no, several labels), or score before it is put into the label's
 //! range. Weights are the same for all runs, or chosen on dev for each task ([`select_greedily`]). A choice is scored on
-//! rows that did not make it, too: [`Select`](crate::made_of::Select).
+//! rows that did not make it, too: [`Select`].
 
 mod error;
 mod folder;
