@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{bertram, stderr};
+use common::{bertram, finish, stderr, summary};
 use serde_json::Value;
 
 /// 45 updates an epoch, of which the last epoch makes some.
@@ -40,16 +40,6 @@ fn train(dir: &Path, name: &str, more: &str, sets: &[&str]) -> Command {
         command.args(["--set", set]);
     }
     command
-}
-
-fn finish(mut command: Command) {
-    let output = command.output().expect("bertram-cli starts");
-    assert!(output.status.success(), "{}", stderr(&output));
-}
-
-fn summary(run: &Path) -> Value {
-    let text = std::fs::read_to_string(run.join("summary.json")).expect("summary");
-    serde_json::from_str(&text).expect("JSON")
 }
 
 /// The lines of a kind in `metrics.jsonl`, without what clocks say.

@@ -4,27 +4,12 @@ mod common;
 
 use std::path::Path;
 
-use common::{refused, run_in, said, shown};
+use common::{refused, run_in, said, shown, train_small};
 use serde_json::Value;
 
 /// Trains a run on the generated corpus; the same numbers on any machine are not asked of it.
 fn train(dir: &Path, out: &str, sets: &[&str]) {
-    let mut args = vec!["train", "--dashboard", "none", "--no-test", "--out", out];
-    let small = [
-        "data.demo.sst=60",
-        "data.demo.para=60",
-        "data.demo.sts=60",
-        "data.demo.dev=40",
-        "model.random.hidden-size=16",
-        "model.random.heads=2",
-        "model.random.layers=1",
-        "model.random.intermediate-size=32",
-        "train.epochs=2",
-    ];
-    for set in small.iter().chain(sets) {
-        args.extend(["--set", set]);
-    }
-    said(dir, &args);
+    train_small(dir, out, &[&["train.epochs=2"], sets].concat());
 }
 
 /// Writes what a run has predicted of a task anew, with every `wrong`th row wrong: the same on any machine.

@@ -3,10 +3,10 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{bertram, stderr, stdout};
+use common::{bertram, finish, stderr, stdout, summary};
 
 /// A model and a corpus of a few seconds.
 const TINY: &[&str] = &[
@@ -45,22 +45,6 @@ fn run(out: &Path) -> Command {
     let mut command = experiments("run", out);
     command.arg("--configs").arg(configs().join("experiments"));
     command
-}
-
-fn finish(mut command: Command) -> Output {
-    let output = command.output().expect("bertram-cli starts");
-    assert!(
-        output.status.success(),
-        "{command:?} failed:\n{}\n{}",
-        stdout(&output),
-        stderr(&output)
-    );
-    output
-}
-
-fn summary(run: &Path) -> serde_json::Value {
-    let text = std::fs::read_to_string(run.join("summary.json")).expect("summary");
-    serde_json::from_str(&text).expect("JSON")
 }
 
 #[test]

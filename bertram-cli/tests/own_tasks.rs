@@ -5,21 +5,10 @@ mod common;
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use common::{bertram, stderr, stdout};
+use common::{bertram, finish, stderr, stdout};
 use serde_json::Value;
-
-fn finish(command: &mut Command) -> Output {
-    let output = command.output().expect("bertram-cli starts");
-    assert!(
-        output.status.success(),
-        "{command:?} failed:\n{}\n{}",
-        stdout(&output),
-        stderr(&output)
-    );
-    output
-}
 
 fn refused(command: &mut Command) -> String {
     let output = command.output().expect("bertram-cli starts");

@@ -3,10 +3,10 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{bertram, shown, stderr, stdout};
+use common::{bertram, finish, shown, stderr, stdout};
 
 /// A model and a corpus of a few seconds.
 const TINY: &[&str] = &[
@@ -57,17 +57,6 @@ fn search(dir: &Path, trials: usize) -> Command {
     ]);
     command.args(TINY);
     command
-}
-
-fn finish(mut command: Command) -> Output {
-    let output = command.output().expect("bertram-cli starts");
-    assert!(
-        output.status.success(),
-        "{command:?} failed:\n{}\n{}",
-        stdout(&output),
-        stderr(&output)
-    );
-    output
 }
 
 /// `trials.json`.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{bertram, stderr, stdout};
+use common::{bertram, finish, stderr, stdout, summary};
 
 /// A demo corpus and a model small enough for a test; checkpoints in the middle of epochs.
 const TINY: &[&str] = &[
@@ -72,16 +72,6 @@ const EVERYTHING: &[&str] = &[
     "regulariser.bregman.mu=1",
 ];
 
-fn finish(mut command: Command) -> std::process::Output {
-    let output = command.output().expect("bertram-cli starts");
-    assert!(
-        output.status.success(),
-        "{command:?} failed:\n{}",
-        stderr(&output)
-    );
-    output
-}
-
 /// Waits until `metrics.jsonl` tells of at least `update` updates.
 fn wait_for_update(child: &mut Child, run: &Path, update: u64) {
     let begun = Instant::now();
@@ -106,8 +96,7 @@ fn wait_for_update(child: &mut Child, run: &Path, update: u64) {
 }
 
 fn scores(run: &Path) -> serde_json::Value {
-    let text = std::fs::read_to_string(run.join("summary.json")).expect("summary");
-    serde_json::from_str::<serde_json::Value>(&text).expect("JSON")["dev"].clone()
+    summary(run)["dev"].clone()
 }
 
 fn assert_same_result(one: &Path, other: &Path) {

@@ -66,9 +66,9 @@ impl Epoch {
         }
     }
 
-    /// Updates of a whole run: of its epochs, or `train.max-updates`, those of surgery counted. (The order of tasks, which may follow from
-    /// their scores, changes no number.) With `train.batch-tokens` each epoch has a number of its own; beyond a thousand epochs
-    /// it is taken to be the mean of these.
+    /// Updates of a whole run: of its epochs, or `train.max-updates`, those of surgery counted. (The order of tasks, which may
+    /// follow from their scores, changes no number.) With `train.batch-tokens` each epoch has a number of its own; beyond a
+    /// thousand epochs it is taken to be the mean of these.
     pub fn updates_of_run(
         schedule: &dyn Schedule,
         settings: &Settings,

@@ -403,11 +403,8 @@ impl<B: Kernels> Kitchen<'_, B> {
         let all = |task: &TaskData| (0..task.dev.len()).collect::<Vec<usize>>();
         let chosen = choose_greedily(runs, |soup| self.score(soup, all).map(|it| it.overall))?;
         let mut ways = Vec::new();
+        let rows = |task: &TaskData, half: usize| halves(task.dev.len(), seed)[half].clone();
         for half in [0, 1] {
-            let rows = |task: &TaskData, half: usize| {
-                let [first, second] = halves(task.dev.len(), seed);
-                if half == 0 { first } else { second }
-            };
             let chosen = choose_greedily(runs, |soup| {
                 let scores = self.score(soup, |task| rows(task, half));
                 scores.map(|it| it.overall)

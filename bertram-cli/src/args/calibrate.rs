@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bertram_core::data::PARTS_SEED;
 use clap::Args;
 
 use super::BackendArgs;
@@ -19,7 +20,7 @@ pub struct CalibrateArgs {
     #[arg(long, value_name = "RUN")]
     pub run: PathBuf,
     /// Seed of the two halves of dev, of which one fits and the other is scored.
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = PARTS_SEED, value_name = "N")]
     pub seed: u64,
     /// Print a JSON object.
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bertram_core::data::PARTS_SEED;
 use bertram_train::ensemble::Weights;
 use bertram_train::soup::SoupMethod;
 use clap::{Args, ValueEnum};
@@ -33,7 +34,7 @@ pub struct EnsembleArgs {
     #[arg(long, value_enum, default_value = "dev")]
     pub split: SplitArg,
     /// Seed of the two halves of dev, of which one chooses and the other is scored.
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = PARTS_SEED, value_name = "N")]
     pub seed: u64,
     /// Where to compute.
     #[command(flatten)]
@@ -78,7 +79,7 @@ pub struct AverageArgs {
     #[arg(long, value_enum, default_value = "uniform")]
     pub method: MethodArg,
     /// Seed of the two halves of dev, of which one chooses and the other is scored.
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = PARTS_SEED, value_name = "N")]
     pub seed: u64,
     /// Where to compute.
     #[command(flatten)]

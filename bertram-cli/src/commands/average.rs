@@ -11,7 +11,6 @@ use super::train::{command_line, options_of_run};
 use crate::args::AverageArgs;
 use crate::backend::{BackendJob, device_of, dispatch_with};
 use crate::error::{CliResult, pipeline_error};
-use crate::out;
 use crate::progress::PhaseDisplay;
 use crate::version::commit;
 
@@ -64,11 +63,6 @@ impl BackendJob for Average<'_> {
         )
         .map_err(mixture_error)?;
         report(&summary, run)?;
-        let task = summary.dev.tasks.keys().next().map(|task| task.name());
-        let has_test = summary.data.iter().any(|file| file.split == "test");
-        out::line("next:")?;
-        finished::commands(run.path(), task, has_test)
-            .iter()
-            .try_for_each(|step| out::line(&format!("  {step}")))
+        finished::next_steps(&summary, run)
     }
 }

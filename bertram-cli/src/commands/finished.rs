@@ -86,7 +86,7 @@ fn other_overalls(summary: &Summary) -> Vec<String> {
 }
 
 /// What there is to do with a finished run. A baseline has no model to do it with.
-fn next_steps(summary: &Summary, run: &RunFolder) -> CliResult {
+pub fn next_steps(summary: &Summary, run: &RunFolder) -> CliResult {
     if summary.parameters == 0 {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 // Each test file is a crate of its own and uses its part.
 #![allow(dead_code, reason = "no test file uses all of it")]
 
+use std::borrow::BorrowMut;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -97,4 +98,43 @@ pub fn refused(dir: &Path, args: &[&str]) -> String {
         stdout(&output)
     );
     stderr(&output)
+}
+
+/// What a command says that must succeed.
+#[track_caller]
+pub fn finish(mut command: impl BorrowMut<Command>) -> Output {
+    let command = command.borrow_mut();
+    let output = command.output().expect("bertram-cli starts");
+    assert!(
+        output.status.success(),
+        "{command:?} failed:\n{}\n{}",
+        stdout(&output),
+        stderr(&output)
+    );
+    output
+}
+
+/// `summary.json` of a run.
+pub fn summary(run: &Path) -> serde_json::Value {
+    let text = std::fs::read_to_string(run.join("summary.json")).expect("summary");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// Trains a run on a small generated corpus, with a smaller model.
+pub fn train_small(dir: &Path, out: &str, sets: &[&str]) {
+    let mut args = vec!["train", "--dashboard", "none", "--no-test", "--out", out];
+    let small = [
+        "data.demo.sst=60",
+        "data.demo.para=60",
+        "data.demo.sts=60",
+        "data.demo.dev=40",
+        "model.random.hidden-size=16",
+        "model.random.heads=2",
+        "model.random.layers=1",
+        "model.random.intermediate-size=32",
+    ];
+    for set in small.iter().chain(sets) {
+        args.extend(["--set", set]);
+    }
+    said(dir, &args);
 }

@@ -39,6 +39,28 @@ impl Step {
             shrink: step.shrink as f32,
         }
     }
+
+    /// An element's step, by its gradient times the factor.
+    #[inline(always)]
+    fn apply(self, parameter: &mut f32, gradient: f32, first: &mut f32, second: &mut f32) {
+        let m = *first * self.beta1 + gradient * self.rest1;
+        let v = *second * self.beta2 + gradient * gradient * self.rest2;
+        // The first moment of a row that is no longer used would decay into the denormal numbers, where some processors take
+        // a hundred times as long, and stay there.
+        *first = if m.abs() < f32::MIN_POSITIVE { 0.0 } else { m };
+        *second = if v < f32::MIN_POSITIVE { 0.0 } else { v };
+        *parameter = (*parameter - m / (v.sqrt() + self.eps) * self.rate) * self.shrink;
+    }
+
+    /// The step of a row that has seen nothing: weight decay.
+    #[inline(always)]
+    fn decay(self, row: &mut [f32]) {
+        if self.shrink != 1.0 {
+            for parameter in row {
+                *parameter *= self.shrink;
+            }
+        }
+    }
 }
 
 vectorised! {
@@ -53,19 +75,12 @@ fn update_without_gradient(
     let moments = first.chunks_mut(width).zip(second.chunks_mut(width));
     for (parameter, (first, second)) in parameter.chunks_mut(width).zip(moments) {
         if zero(first) && zero(second) {
-            if step.shrink != 1.0 {
-                for parameter in parameter {
-                    *parameter *= step.shrink;
-                }
-            }
+            step.decay(parameter);
             continue;
         }
         let moments = first.iter_mut().zip(second);
         for (parameter, (first, second)) in parameter.iter_mut().zip(moments) {
-            let (m, v) = (*first * step.beta1, *second * step.beta2);
-            *first = if m.abs() < f32::MIN_POSITIVE { 0.0 } else { m };
-            *second = if v < f32::MIN_POSITIVE { 0.0 } else { v };
-            *parameter = (*parameter - m / (v.sqrt() + step.eps) * step.rate) * step.shrink;
+            step.apply(parameter, 0.0, first, second);
         }
     }
 }
@@ -86,23 +101,12 @@ fn update(
     let moments = first.chunks_mut(width).zip(second.chunks_mut(width));
     for ((parameter, gradient), (first, second)) in parameter.chunks_mut(width).zip(gradient).zip(moments) {
         if zero(gradient) && zero(first) && zero(second) {
-            if step.shrink != 1.0 {
-                for parameter in parameter {
-                    *parameter *= step.shrink;
-                }
-            }
+            step.decay(parameter);
             continue;
         }
         let moments = first.iter_mut().zip(second);
         for ((parameter, gradient), (first, second)) in parameter.iter_mut().zip(gradient).zip(moments) {
-            let gradient = gradient * step.factor;
-            let m = *first * step.beta1 + gradient * step.rest1;
-            let v = *second * step.beta2 + gradient * gradient * step.rest2;
-            // The first moment of a row that is no longer used would decay into the denormal numbers, where some
-            // processors take a hundred times as long, and stay there.
-            *first = if m.abs() < f32::MIN_POSITIVE { 0.0 } else { m };
-            *second = if v < f32::MIN_POSITIVE { 0.0 } else { v };
-            *parameter = (*parameter - m / (v.sqrt() + step.eps) * step.rate) * step.shrink;
+            step.apply(parameter, gradient * step.factor, first, second);
         }
     }
 }

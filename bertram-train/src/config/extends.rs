@@ -4,7 +4,7 @@
 //! names them. `[experiment]` is what a file is, not what it does: it is never taken over. Configs that are part of a program
 //! extend one another alike.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use bertram_core::fs::read_text;
 use toml_edit::{Document, Item};
@@ -158,6 +158,20 @@ pub(super) fn chain(name: &str, text: &str, origin: Origin<'_>) -> Result<Vec<Fi
     Ok(files)
 }
 
+/// A path in which `..` takes the folder before it away. Configs of a program lie in no file system, which could have links.
+fn without_parents(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
 /// As [`chain`], among the configs of a program.
 fn chain_of_built_in(this: &BuiltIn, all: &[BuiltIn]) -> Result<Vec<File>, ConfigError> {
     let mut files = vec![File::built_in(this)?];
@@ -165,6 +179,7 @@ fn chain_of_built_in(this: &BuiltIn, all: &[BuiltIn]) -> Result<Vec<File>, Confi
         let Some((path, line)) = last.extends()? else {
             break;
         };
+        let path = without_parents(&path);
         if files.iter().any(|file| file.path == path) {
             return Err(last.extends_itself(line, &path));
         }

@@ -1,7 +1,7 @@
 //! Keys that are said and change nothing, because another goes over them: each gets a warning that names the winner.
 
 use super::source::{Place, Source};
-use super::{Settings, TaskSettings, loss, rows};
+use super::{ExportedWeights, Settings, TaskSettings, loss, rows};
 use crate::schedule::{Order, ScheduleKind};
 use crate::weighting::LossWeighting;
 
@@ -186,7 +186,7 @@ fn switched_off(s: &Source, settings: &Settings) -> Vec<(&'static str, &'static 
         ),
         (
             "data.select-share",
-            train.export == super::ExportedWeights::Best || train.early_stopping > 0,
+            train.export == ExportedWeights::Best || train.early_stopping > 0,
             "train.export",
         ),
         (

@@ -203,11 +203,8 @@ impl Mixer<'_> {
         }
         let all = |task: &RowsOfTask| (0..task.rows()).collect::<Vec<usize>>();
         let weights = self.best(all);
+        let rows = |task: &RowsOfTask, half: usize| halves(task.rows(), seed)[half].clone();
         let ways = [0, 1].map(|half: usize| {
-            let rows = |task: &RowsOfTask, half: usize| {
-                let [first, second] = halves(task.rows(), seed);
-                if half == 0 { first } else { second }
-            };
             let weights = self.best(|task| rows(task, half));
             Half {
                 scores: self.scores(&weights, |task| rows(task, 1 - half)),

@@ -236,43 +236,34 @@ pub fn finish<B: Kernels>(
     let cross_selected = cross_selected(&settings, state);
     // A run that went on after its end has another model than the one that was calibrated.
     Calibration::remove(&run.model())?;
-    export_model(
-        &run.model(),
-        &TrainedModel {
-            settings: &settings,
-            info: &info,
-            run: &run.name(),
-            config: &config,
-            tokenizer: &tokenizer,
-            model: &model,
-            scores: &scores,
-            best_epoch: state.best.as_ref().map_or(0, |best| best.epoch),
-            last_weights: false,
-            averaged: is_averaged(state),
-            unchosen: unchosen_overall(parts.as_ref(), cross_selected.as_ref()),
-            made_of: None,
-        },
-    )?;
-    if state.last_weights.is_some() {
+    let name = run.name();
+    let best = TrainedModel {
+        settings: &settings,
+        info: &info,
+        run: &name,
+        config: &config,
+        tokenizer: &tokenizer,
+        model: &model,
+        scores: &scores,
+        best_epoch: state.best.as_ref().map_or(0, |best| best.epoch),
+        last_weights: false,
+        averaged: is_averaged(state),
+        unchosen: unchosen_overall(parts.as_ref(), cross_selected.as_ref()),
+        made_of: None,
+    };
+    export_model(&run.model(), &best)?;
+    if let Some(scores) = &state.last_weights {
         let fresh = build_model(&settings, &config, config.init::<B>(device), device);
-        let last = store.load_last(fresh, device)?;
-        export_model(
-            &run.last_model(),
-            &TrainedModel {
-                settings: &settings,
-                info: &info,
-                run: &run.name(),
-                config: &config,
-                tokenizer: &tokenizer,
-                model: &last,
-                scores: state.last_weights.as_ref().unwrap_or(&scores),
-                best_epoch: state.parts.last().map_or(0, |last| last.epoch),
-                last_weights: true,
-                averaged: false,
-                unchosen: None,
-                made_of: None,
-            },
-        )?;
+        let last = TrainedModel {
+            model: &store.load_last(fresh, device)?,
+            scores,
+            best_epoch: state.parts.last().map_or(0, |last| last.epoch),
+            last_weights: true,
+            averaged: false,
+            unchosen: None,
+            ..best
+        };
+        export_model(&run.last_model(), &last)?;
     }
     write_json(&run.analysis(), &analysis)?;
     if settings.data.test_limit != Some(0) {

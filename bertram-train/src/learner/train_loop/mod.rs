@@ -217,7 +217,9 @@ impl<B: TrainBackend> TrainLoop<B> {
             }
             events.process_train(LearnerEvent::EndEpoch(self.state.epoch));
             self.clock.enter(Phase::Evaluating);
-            self.evaluate_once(model, events)?;
+            if !self.is_evaluated() {
+                self.evaluate(model, events)?;
+            }
             self.watch.look();
             if paused == Some(Pause::MaxUpdates) {
                 // In the middle of an epoch: with more updates the run goes on from here.
@@ -239,7 +241,12 @@ impl<B: TrainBackend> TrainLoop<B> {
 
     /// Whether all updates are made and the model after them is evaluated.
     fn is_done(&self) -> bool {
-        self.state.updates >= self.updates && self.state.evaluated_at == Some(self.state.updates)
+        self.state.updates >= self.updates && self.is_evaluated()
+    }
+
+    /// Whether there was no update since the last evaluation.
+    fn is_evaluated(&self) -> bool {
+        self.state.evaluated_at == Some(self.state.updates)
     }
 
     fn early_stop(&self) -> bool {
@@ -286,11 +293,9 @@ impl<B: TrainBackend> TrainLoop<B> {
             if self.evaluation_is_due() {
                 self.state.training_seconds = seconds_before + begun.elapsed().as_secs_f64();
                 let evaluating = Instant::now();
-                self.state.window = window.state();
                 self.clock.enter(Phase::Evaluating);
-                self.evaluate_once(model, events)?;
-                self.checkpoint(model)?;
-                self.state.window = None;
+                self.evaluate(model, events)?;
+                self.checkpoint_within(model, &window)?;
                 self.clock.enter(Phase::Training);
                 if self.early_stop() {
                     return Ok(Some(Pause::NoBetter));
@@ -386,7 +391,7 @@ impl<B: TrainBackend> TrainLoop<B> {
         every.is_some_and(|every| {
             self.state.updates_in_epoch > 0
                 && self.state.updates.is_multiple_of(every)
-                && self.state.evaluated_at != Some(self.state.updates)
+                && !self.is_evaluated()
         })
     }
 
@@ -504,6 +509,15 @@ impl<B: TrainBackend> TrainLoop<B> {
                 what: NotFiniteValue::Predictions(task),
             }));
         }
+        self.checkpoint_within(model, window)
+    }
+
+    /// A checkpoint in the middle of an epoch, of a model that was just found finite.
+    fn checkpoint_within(
+        &mut self,
+        model: &Option<MultitaskModel<B>>,
+        window: &Window<B::InnerBackend>,
+    ) -> Result<(), TrainError> {
         self.state.window = window.state();
         let saved = self.checkpoint(model);
         // It is the window's own; at an epoch's end there is none.

@@ -141,18 +141,6 @@ impl<B: TrainBackend> TrainLoop<B> {
         false
     }
 
-    /// [`evaluate`](Self::evaluate), where that was not done since the last update.
-    pub(super) fn evaluate_once(
-        &mut self,
-        model: &Option<MultitaskModel<B>>,
-        events: &mut Events<B>,
-    ) -> Result<(), TrainError> {
-        match self.state.evaluated_at == Some(self.state.updates) && self.state.best.is_some() {
-            true => Ok(()),
-            false => self.evaluate(model, events),
-        }
-    }
-
     /// Scores the whole dev split of every task; keeps the model if it is the best so far. Where the weights are averaged, it
     /// is their average that counts, and the weights themselves are scored beside it.
     pub(super) fn evaluate(
