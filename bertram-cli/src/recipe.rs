@@ -34,6 +34,7 @@ const RECOMMENDED: BuiltIn = built_in!("recommended.toml");
 pub const BUILT_IN: &[BuiltIn] = &[
     QUICK_START,
     RECOMMENDED,
+    built_in!("best.toml"),
     built_in!("minilm-cpu.toml"),
     built_in!("ablation-demo.toml"),
     built_in!("experiments/base.toml"),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{bertram, finish, stderr, summary};
+use common::{bertram, finish, stderr, stdout, summary};
 use serde_json::Value;
 
 /// 45 updates an epoch, of which the last epoch makes some.
@@ -177,7 +177,11 @@ fn early_stopping_goes_by_evaluations_within_epochs() {
     // A rate at which nothing changes: no evaluation is better than the first.
     let more = "early-stopping = 2\nevaluate-every = 10\nlr-schedule = \"constant\"\n";
     let sets = ["train.learning-rate=1e-12"];
-    finish(train(dir.path(), "run", more, &sets));
+    let text = stdout(&finish(train(dir.path(), "run", more, &sets)));
+    assert!(
+        text.contains("early stopping ended it: no better score in 2 evaluation(s)"),
+        "{text}"
+    );
     let run = dir.path().join("run");
     let dev: Vec<Value> = lines(&run, "dev")
         .into_iter()
@@ -185,6 +189,7 @@ fn early_stopping_goes_by_evaluations_within_epochs() {
         .collect();
     assert_eq!(dev, [10, 20, 30]);
     assert_eq!(summary(&run)["best_update"], 10);
+    assert_eq!(summary(&run)["ended_early"], 2);
 }
 
 #[test]

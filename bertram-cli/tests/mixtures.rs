@@ -130,9 +130,20 @@ fn an_ensemble_is_the_mean_of_what_its_runs_say() {
     assert_eq!(report, "report.html: 4 runs, 3 settings\n");
     let page = std::fs::read_to_string(dir.join("report.html")).expect("a page");
     assert!(page.contains("ensemble of 2 runs, weights dev"));
-    let message = refused(dir, &["evaluate", "--run", "uniform"]);
+    for args in [
+        &["evaluate", "--run", "uniform"][..],
+        &["export", "--run", "uniform", "--to", "none"],
+    ] {
+        let message = refused(dir, args);
+        assert!(
+            message.contains("is a baseline or an ensemble"),
+            "{message}"
+        );
+    }
+    assert!(!dir.join("none").exists());
+    let message = refused(dir, &["train", "--resume", "uniform"]);
     assert!(
-        message.contains("is a baseline or an ensemble"),
+        message.contains("made of runs (ensemble of 2 runs, weights uniform)"),
         "{message}"
     );
 }
@@ -211,6 +222,11 @@ fn a_soup_is_a_model_like_any_other() {
     said(dir, &["export", "--run", "soup", "--to", "exported"]);
     let card = std::fs::read_to_string(dir.join("exported/README.md")).expect("a card");
     assert!(card.contains("a model soup"), "{card}");
+    let message = refused(dir, &["train", "--resume", "soup"]);
+    assert!(
+        message.contains("made of runs (soup of 3 runs, method greedy)"),
+        "{message}"
+    );
     // A soup can be an ingredient; an ensemble has no weights.
     said(dir, &["average", "a", "soup", "--out", "deeper"]);
     said(dir, &["ensemble", "a", "soup", "--out", "ensemble"]);

@@ -77,6 +77,22 @@ fn trained_runs_have_a_report() {
     ] {
         assert!(page.contains(part), "no {part:?}");
     }
+    // Texts of the data are in it, and in no page that is made without.
+    let mistakes = std::fs::read_to_string(dir.join("runs/a/predictions/sst-dev-mistakes.csv"));
+    let mistakes = mistakes.expect("mistakes");
+    assert!(mistakes.lines().count() > 1, "{mistakes}");
+    assert!(page.contains("most surely wrong about"));
+    let pages = ["report", "runs", "--no-texts", "--format", "pages", "--out"];
+    assert!(
+        run_in(dir, &[&pages[..], &["pages"]].concat())
+            .status
+            .success()
+    );
+    for page in std::fs::read_dir(dir.join("pages")).expect("pages") {
+        let page = page.expect("a page").path();
+        let text = std::fs::read_to_string(&page).expect("text");
+        assert!(!text.contains("most surely wrong about"), "{page:?}");
+    }
     // A report that is made again takes the place of the old one.
     assert!(run_in(dir, &report).status.success());
 

@@ -150,6 +150,23 @@ fn random_search_trains_each_trial_and_more_of_them_later() {
     );
 }
 
+#[test]
+fn a_search_goes_on_by_another_method_and_says_so() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let go = |method: &str| {
+        space(dir.path(), &format!("{method}{KEYS}"));
+        let mut command = search(dir.path(), 1);
+        command.args(["--epochs", "2"]);
+        stderr(&finish(command))
+    };
+    let begun = go("");
+    assert!(!begun.contains("was begun as"), "{begun}");
+    let other = go(ASHA);
+    let part = "was begun as random search, and goes on as successive halving (asha) with reduction-factor = 2";
+    assert!(other.contains(part), "{other}");
+    assert!(other.contains("1 of 1 runs are done already"), "{other}");
+}
+
 const ASHA: &str = "method = \"asha\"\nreduction-factor = 2\n";
 
 /// Weights, predictions and scores of two runs are the same bits.

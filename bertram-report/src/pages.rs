@@ -21,7 +21,7 @@ pub(super) fn pages(report: &Report, made: &str) -> Result<Vec<(String, String)>
     for group in &report.groups {
         for run in group.runs.iter().chain(&group.repeats) {
             let name = names.of(&run.name);
-            pages.push((name.clone(), of_one(run).html(made)?));
+            pages.push((name.clone(), of_one(run, report.with_texts).html(made)?));
             finished.push((name, group, run));
         }
     }
@@ -59,7 +59,7 @@ impl Names {
 }
 
 /// The report of one run.
-fn of_one(run: &RunRecord) -> Report {
+fn of_one(run: &RunRecord, with_texts: bool) -> Report {
     Report {
         groups: vec![Group {
             label: run.name.clone(),
@@ -71,6 +71,7 @@ fn of_one(run: &RunRecord) -> Report {
         unfinished: Vec::new(),
         unreadable: Vec::new(),
         searches: Vec::new(),
+        with_texts,
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Report {
     pub unreadable: Vec<Unreadable>,
     /// Searches that the runs are trials of.
     pub searches: Vec<Search>,
+    /// Whether texts of the data are shown: rows that a model is wrong about.
+    pub with_texts: bool,
 }
 
 impl Report {
@@ -78,6 +80,7 @@ impl Report {
             unfinished,
             unreadable,
             searches,
+            with_texts: true,
         })
     }
 

@@ -39,7 +39,8 @@ pub struct Calibration {
 /// How a task is calibrated, and what it is worth.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskCalibration {
-    /// What logits are divided by, fitted on all dev rows.
+    /// What logits are divided by: fitted on all dev rows, and 1 where one that is fitted on half of them makes the other half
+    /// no better ([`after`](Self::after)).
     pub temperature: f64,
     /// Dev rows.
     pub rows: usize,
@@ -176,15 +177,21 @@ pub fn calibrate_task(logits: &[Vec<f32>], labels: &[f32], seed: u64) -> TaskCal
         quality(&some(scored), temperature)
     });
     let mean = |of: fn(&Quality) -> f64| ways.iter().map(of).sum::<f64>() / ways.len() as f64;
+    let before = quality(&rows, 1.0);
+    let after = Quality {
+        nll: mean(|way| way.nll),
+        ece: mean(|way| way.ece),
+    };
     TaskCalibration {
-        temperature: fit_temperature(&rows),
+        temperature: if after.nll < before.nll {
+            fit_temperature(&rows)
+        } else {
+            1.0
+        },
         rows: rows.len(),
         seed,
-        before: quality(&rows, 1.0),
-        after: Quality {
-            nll: mean(|way| way.nll),
-            ece: mean(|way| way.ece),
-        },
+        before,
+        after,
     }
 }
 
@@ -289,6 +296,21 @@ mod tests {
         // Rows that are all right, and none at all.
         assert!((fit_temperature(&rows[1..2]) - RANGE.0).abs() < 1e-9);
         assert_eq!(fit_temperature(&[]), 1.0);
+    }
+
+    #[test]
+    fn a_temperature_that_does_not_help_is_none() {
+        // Three quarters are right where logits say so, in each half: the temperature stays.
+        let sure = |rows: usize| vec![vec![7.0_f32]; rows];
+        let labels: Vec<f32> = (0..400).map(|row| f32::from(row % 4 != 0)).collect();
+        let sure = calibrate_task(&sure(400), &labels, 0);
+        assert!(sure.temperature > 1.0 && sure.after.nll < sure.before.nll);
+        // Four rows whose halves say the opposite of each other.
+        let [first, _] = halves(4, 0);
+        let labels: Vec<f32> = (0..4).map(|row| f32::from(first.contains(&row))).collect();
+        let split = calibrate_task(&vec![vec![0.5]; 4], &labels, 0);
+        assert!(split.after.nll > split.before.nll);
+        assert_eq!(split.temperature, 1.0);
     }
 
     #[test]

@@ -52,7 +52,8 @@ def main():
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
     run = Path(sys.argv[1]).resolve()
-    texts = [text for text in sentences(sys.argv[2] if len(sys.argv) == 3 else None) if "\t" not in text]
+    # `predict` refuses a row without a text.
+    texts = [text for text in sentences(sys.argv[2] if len(sys.argv) == 3 else None) if text and "\t" not in text]
     second = texts[1:] + texts[:1]
     model = run / "model"
     length = json.loads((model / "heads.json").read_text())["max-length"]

@@ -21,6 +21,8 @@ def main():
         sys.exit(__doc__)
     run = Path(sys.argv[1])
     folder = run / "model" if (run / "model").is_dir() and not (run / "modules.json").is_file() else run
+    if not (folder / "modules.json").is_file():
+        sys.exit(f"{folder} has no modules.json: sentence-transformers has no such pooling; the snippet of README.md has it, and classification.py runs snippets")
     texts = sentences(sys.argv[2] if len(sys.argv) == 3 else None)
     lines, note = bertram("encode", "--model", run, "--input", written(texts))
 

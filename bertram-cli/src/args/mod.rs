@@ -341,6 +341,9 @@ pub struct ReportArgs {
     /// What the others are compared with: a run, its folder, or an experiment id. Without it: the first.
     #[arg(long, value_name = "RUN|ID")]
     pub baseline: Option<String>,
+    /// Leave out the rows that a model is wrong about: a report without texts of the data can be published where they cannot.
+    #[arg(long)]
+    pub no_texts: bool,
 }
 
 /// Kind of report.

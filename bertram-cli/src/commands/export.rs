@@ -4,6 +4,7 @@ use bertram_kernels::TrainBackend;
 use bertram_train::pipeline::export_run;
 use bertram_train::run_folder::RunFolder;
 
+use super::train::check_exported;
 use crate::args::ExportArgs;
 use crate::backend::{BackendJob, BackendKind, dispatch};
 use crate::error::{CliResult, input, pipeline_error};
@@ -29,12 +30,7 @@ impl BackendJob for Export {
     fn run<B: TrainBackend>(self, device: B::Device) -> CliResult {
         let (run, to) = (&self.args.run, &self.args.to);
         let run = RunFolder::open(run).map_err(|error| pipeline_error(error.into()))?;
-        if !run.summary().is_file() {
-            return Err(input(anyhow::anyhow!(
-                "{0} is not finished, and has no model to export; finish it with: bertram-cli train --resume {0}",
-                run.path().display()
-            )));
-        }
+        check_exported(&run)?;
         let occupied = match std::fs::read_dir(to) {
             Ok(mut entries) => entries.next().is_some(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,

@@ -20,6 +20,11 @@ pub fn report(summary: &Summary, run: &RunFolder) -> CliResult {
     for line in other_overalls(summary) {
         out::line(&line)?;
     }
+    if let Some(evaluations) = summary.ended_early {
+        out::line(&format!(
+            "early stopping ended it: no better score in {evaluations} evaluation(s)"
+        ))?;
+    }
     let memory = summary.peak_memory_bytes.map_or(String::new(), |bytes| {
         format!(", {:.2} GiB peak memory", bytes as f64 / f64::from(1 << 30))
     });

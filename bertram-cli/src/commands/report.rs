@@ -60,7 +60,8 @@ fn pages(args: &ReportArgs) -> CliResult {
 }
 
 fn read(args: &ReportArgs) -> CliResult<Report> {
-    let report = Report::read(&args.runs, args.baseline.as_deref()).map_err(report_error)?;
+    let mut report = Report::read(&args.runs, args.baseline.as_deref()).map_err(report_error)?;
+    report.with_texts = !args.no_texts;
     for run in &report.unreadable {
         tracing::warn!("left out of the report: {}", run.reason);
     }

@@ -345,8 +345,12 @@ fn of_epochs(a: &Runs, b: &Runs) -> Option<String> {
     let sides = [("A", a), ("B", b)].into_iter();
     let chosen = sides.filter_map(|(name, runs)| {
         let epochs = runs.epochs_chosen_from()?;
-        let by = runs.0.first()?.settings.train.best_metric.name();
-        Some((format!("{name} (best of {epochs})"), by))
+        let settings = &runs.0.first()?.settings;
+        let share = settings.data.select_share.map_or(String::new(), |share| {
+            format!(", on {:.0} % of them", share * 100.0)
+        });
+        let by = settings.train.best_metric.name();
+        Some((format!("{name} (best of {epochs}{share})"), by))
     });
     let (sides, mut by): (Vec<String>, Vec<&str>) = chosen.unzip();
     by.dedup();

@@ -223,8 +223,9 @@ fn what_makes_scores_doubtful_is_said() {
         epochs: 3,
         ..Run::of(vec![classes(30, 3), scores(30, 0.1)])
     };
-    let config = "[tasks.para]\nmetric = \"f1\"\noverall-weight = 2.0\n[tasks.sts]\n";
+    let config = "[data]\nselect-share = 0.3\n[tasks.para]\nmetric = \"f1\"\noverall-weight = 2.0\n[tasks.sts]\n";
     let b = Run {
+        epochs: 2,
         config,
         ..Run::of(vec![classes(30, 5), scores(30, 0.1)])
     };
@@ -232,7 +233,7 @@ fn what_makes_scores_doubtful_is_said() {
     let b = b.write(&dir.path().join("b"));
     let found = compare(&a, &b);
     for part in [
-        "the epoch of A (best of 3) was chosen on the same dev rows, by the overall score",
+        "the epoch of A (best of 3) and of B (best of 2, on 30 % of them) was chosen on the same dev rows, by the overall score",
         "para is judged by accuracy in",
         "para weighs 1 in the overall score here, and 2 in",
     ] {

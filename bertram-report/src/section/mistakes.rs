@@ -48,7 +48,9 @@ pub(super) fn mistakes(report: &Report) -> Option<Section> {
             }
             blocks.push(Block::table(table));
         }
-        if let Some((header, rows)) = file("mistakes") {
+        if report.with_texts
+            && let Some((header, rows)) = file("mistakes")
+        {
             let caption = format!(
                 "{title}: the {} that it is most surely wrong about.",
                 match rows.len().min(SHOWN) {

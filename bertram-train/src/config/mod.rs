@@ -290,9 +290,9 @@ pub struct TaskSettings {
     pub limit: Option<Limit>,
     /// When they are drawn; `data.limit-draw` where absent.
     pub limit_draw: Option<LimitDraw>,
-    /// What is done to training rows, anew in each epoch; nothing where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub augment: Option<Augment>,
+    /// What is done to training rows, anew in each epoch.
+    #[serde(skip_serializing_if = "Augment::is_none")]
+    pub augment: Augment,
     /// How many rows of each label an epoch takes, before its limit; all where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_shares: Option<LabelShares>,
@@ -327,7 +327,7 @@ impl TaskSettings {
 
     /// Whether sentences of training pairs change places. With a head for which both orders are the same they need not.
     pub fn swaps(&self) -> bool {
-        self.augment == Some(Augment::Swap) && !rows::is_symmetric(self.head, self.loss)
+        self.augment == Augment::Swap && !rows::is_symmetric(self.head, self.loss)
     }
 
     /// How the task is modelled.

@@ -11,9 +11,12 @@ use super::source::Source;
 pub(super) const KEYS: [&str; 2] = ["augment", "label-shares"];
 
 /// `tasks.X.augment`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Augment {
+    /// Rows stay what they are.
+    #[default]
+    None,
     /// The sentences of a training pair change places with probability 1/2, drawn from seed, task, epoch and row alone.
     Swap,
 }
@@ -25,6 +28,13 @@ pub enum LabelShares {
     Balanced,
     /// A share above 0 and up to 1 of each label's rows, in the order of the labels.
     Each(Vec<f64>),
+}
+
+impl Augment {
+    /// Whether rows stay what they are.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 impl LabelShares {
@@ -72,9 +82,9 @@ pub(super) fn augment(
     spec: &TaskSpec,
     head: HeadKind,
     loss: LossKind,
-) -> Option<Augment> {
+) -> Augment {
     let key = format!("tasks.{task}.augment");
-    let augment = s.choice(&key)?;
+    let augment = s.choice(&key).unwrap_or_default();
     match augment {
         Augment::Swap if spec.inputs == Inputs::Single => s.problem(
             &key,
@@ -89,9 +99,9 @@ pub(super) fn augment(
                 "{key}{place} has no effect: a cosine is the same for both orders of a pair; heads \"cross-encoder\" and \"concat\" learn from it"
             ));
         }
-        Augment::Swap => {}
+        Augment::Swap | Augment::None => {}
     }
-    Some(augment)
+    augment
 }
 
 /// `tasks.X.label-shares`.

@@ -1050,6 +1050,8 @@ batch-tokens = 512
     }
     let off = parse(text, &["train.batch-tokens=0"]).expect("valid");
     assert_eq!(off.train.batch_tokens, None);
+    let off = parse(text, &["tasks.para.augment=none"]).expect("valid");
+    assert!(!off.tasks[1].swaps() && !off.to_toml().contains("augment"));
 
     let swap = |more: &str| format!("[tasks.sts]\naugment = \"swap\"\n{more}");
     assert_eq!(
@@ -1093,7 +1095,7 @@ fn what_may_not_be_done_to_training_rows() {
         ),
         (
             "[tasks.para]\naugment = \"mixup\"\n",
-            "x.toml:2: tasks.para.augment: unknown variant `mixup`, expected `swap`",
+            "x.toml:2: tasks.para.augment: unknown variant `mixup`, expected `none` or `swap`",
         ),
         (
             "[tasks.sts]\nlabel-shares = \"balanced\"\n",

@@ -21,7 +21,7 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::mistakes::Answers;
-use super::resume::check_unchanged;
+use super::resume::{check_unchanged, ended_early};
 use super::start::{build_model, compute_as_trained, warn_of_preprocessing};
 use super::{PipelineError, TrainedModel, export_model, peak_memory_bytes};
 use crate::analysis::{Analysis, TaskAnalysis};
@@ -73,6 +73,9 @@ pub struct Summary {
     pub further: FurtherScores,
     /// Epochs asked for.
     pub epochs: usize,
+    /// Evaluations without a better score that ended the training before that, where early stopping did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_early: Option<usize>,
     /// Updates made.
     pub updates: usize,
     /// Seconds of training and evaluation, over all sittings.
@@ -136,6 +139,7 @@ impl Summary {
             last_weights: None,
             further: FurtherScores::new(),
             epochs: 0,
+            ended_early: None,
             updates: 0,
             seconds: 0.0,
             training_seconds: 0.0,
@@ -300,6 +304,7 @@ pub fn finish<B: Kernels>(
         last_weights: state.last_weights.clone(),
         further,
         epochs: settings.train.epochs,
+        ended_early: ended_early(state, &settings),
         updates: state.updates,
         seconds: state.seconds,
         training_seconds: state.training_seconds,

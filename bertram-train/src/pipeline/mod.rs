@@ -165,6 +165,16 @@ pub enum PipelineError {
         "{0} is finished, and its training state is gone: it can be evaluated, exported and predicted with, and not trained longer; a run that is to go on after its end needs train.keep-training-state = true before it ends"
     )]
     Cleaned(PathBuf),
+    /// An ensemble or a soup, which has no training to go on with.
+    #[error(
+        "{run} was not trained, but made of runs ({made_of}): train these longer, and make it of them again under another name"
+    )]
+    NotTrained {
+        /// Folder of the ensemble or the soup.
+        run: PathBuf,
+        /// What it is, in words.
+        made_of: String,
+    },
     /// A run that early stopping ended.
     #[error(
         "{run} was ended by early stopping, after {evaluations} evaluation(s) without a better score; to go on, raise it with --set train.early-stopping=N, or switch it off with 0"

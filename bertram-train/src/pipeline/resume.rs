@@ -9,7 +9,7 @@ use toml::Value;
 
 use super::fit::check_fit;
 use super::start::{build_model, check_precision, methods, update_state, warn_of_preprocessing};
-use super::{BURN_VERSION, PipelineError, Place, write_text};
+use super::{BURN_VERSION, PipelineError, Place, Summary, write_text};
 use crate::config::{Override, Settings};
 use crate::corpus::{TaskCorpus, changed_file, data_files, read_corpus, tokenize_for_training};
 use crate::device::DeviceWatch;
@@ -17,7 +17,8 @@ use crate::epoch::schedule;
 use crate::learner::{StopFlag, TrainingSession};
 use crate::phase::Phase;
 use crate::run_folder::{
-    ChangedSetting, CheckpointState, CheckpointStore, RunFolder, RunInfo, write_json,
+    ChangedSetting, CheckpointState, CheckpointStore, RunError, RunFolder, RunInfo, read_json,
+    write_json,
 };
 use crate::weighting::LossWeighting;
 
@@ -65,10 +66,7 @@ pub fn resume<B: AutodiffBackend>(
     let newest = store.newest()?;
     let finished = run.summary().is_file();
     let Some(newest) = newest else {
-        return Err(match finished {
-            true => PipelineError::Cleaned(run.path().to_owned()),
-            false => PipelineError::NoCheckpoint(run.path().to_owned()),
-        });
+        return Err(without_checkpoint(&run, finished)?);
     };
     CheckpointStore::check_files(&newest)?;
     let state = CheckpointStore::state(&newest)?;
@@ -220,6 +218,33 @@ fn warn_of_versions(info: &RunInfo) {
             );
         }
     }
+}
+
+/// The evaluations without a better score that ended a run before its last update, where early stopping did.
+pub(super) fn ended_early(state: &CheckpointState, settings: &Settings) -> Option<usize> {
+    let train = &settings.train;
+    let is_whole =
+        state.epoch > train.epochs || train.max_updates.is_some_and(|most| state.updates >= most);
+    (!is_whole && stopped_early(state, settings)).then_some(state.evaluations_since_best)
+}
+
+/// Why a run without checkpoints cannot go on.
+///
+/// # Errors
+/// Those of reading its summary.
+fn without_checkpoint(run: &RunFolder, finished: bool) -> Result<PipelineError, RunError> {
+    let path = run.path().to_owned();
+    if !finished {
+        return Ok(PipelineError::NoCheckpoint(path));
+    }
+    let summary: Summary = read_json(&run.summary())?;
+    Ok(match summary.made_of {
+        Some(made_of) => PipelineError::NotTrained {
+            run: path,
+            made_of: made_of.describe(),
+        },
+        None => PipelineError::Cleaned(path),
+    })
 }
 
 /// Whether a run at this place would make no other update because of early stopping.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bertram_core::fs::atomic_write;
+use bertram_train::config::SearchMethod;
 use bertram_train::run_folder::{RunFolder, RunState, read_json};
 use bertram_train::search::{
     Decision, EpochScores, Halving, SearchRecord, SearchedKey, TrialProgress, TrialRecord,
@@ -40,6 +41,17 @@ struct Trial {
     was_interrupted: bool,
 }
 
+/// How a search chooses its trials, in words.
+fn how(record: &SearchRecord) -> String {
+    match (record.method, record.reduction_factor) {
+        (SearchMethod::Asha, Some(factor)) => {
+            format!("successive halving (asha) with reduction-factor = {factor}")
+        }
+        (SearchMethod::Asha, None) => "successive halving (asha) with one rung".to_owned(),
+        (SearchMethod::Random, _) => "random search".to_owned(),
+    }
+}
+
 impl<'a> Trials<'a> {
     /// Looks at what there is of the trials.
     pub fn new(plan: &'a Plan, args: &'a RunsArgs) -> CliResult<Self> {
@@ -59,6 +71,15 @@ impl<'a> Trials<'a> {
             true => Some(read_json(&file).map_err(input)?),
             false => None,
         };
+        if let Some(record) = &record {
+            let (before, now) = (how(record), how(&trials.record()));
+            if before != now {
+                tracing::warn!(
+                    "{}: the search was begun as {before}, and goes on as {now}; the scores of its trials stay",
+                    file.display()
+                );
+            }
+        }
         for index in 0..trials.trials.len() {
             trials.look(index)?;
             let noted = record.as_ref().and_then(|record| {
