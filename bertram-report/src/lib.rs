@@ -21,6 +21,7 @@ mod keys;
 mod markdown;
 mod number;
 mod pages;
+mod paired;
 mod read;
 mod report;
 mod search;

@@ -1,6 +1,7 @@
 //! A folder of pages: an index of runs, one page of all of them side by side, and one of each.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use crate::document::{Block, Document, Section, Table};
 use crate::group::Group;
@@ -72,6 +73,7 @@ fn of_one(run: &RunRecord, with_texts: bool) -> Report {
         unreadable: Vec::new(),
         searches: Vec::new(),
         with_texts,
+        found: OnceLock::new(),
     }
 }
 

@@ -1,11 +1,13 @@
 //! Runs side by side.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use bertram_core::task::{Metric, TaskId, TaskSpec};
 
 use crate::error::ReportError;
 use crate::group::{Group, Measure, gather};
+use crate::paired::Paired;
 use crate::read::{RunRecord, RunSet, Unfinished, Unreadable, read_runs};
 use crate::search::{Search, find_searches};
 
@@ -26,6 +28,8 @@ pub struct Report {
     pub searches: Vec<Search>,
     /// Whether texts of the data are shown: rows that a model is wrong about.
     pub with_texts: bool,
+    /// What [`paired`](Self::paired) has found, once it was asked.
+    pub(crate) found: OnceLock<Paired>,
 }
 
 impl Report {
@@ -81,6 +85,15 @@ impl Report {
             unreadable,
             searches,
             with_texts: true,
+            found: OnceLock::new(),
+        })
+    }
+
+    /// Settings beside each other, row by row; found when it is first asked for. Trials of a search are not compared.
+    pub(crate) fn paired(&self) -> &Paired {
+        self.found.get_or_init(|| match self.searches.is_empty() {
+            true => Paired::of(&self.groups, self.baseline),
+            false => Paired::default(),
         })
     }
 

@@ -179,7 +179,10 @@ fn batches(settings: &Settings, tasks: &[TaskData], epoch: usize) -> Vec<Vec<Vec
             };
             let lengths = of_rows(&|row| task.batcher.length(&task.train, row));
             let positions = match train.batch_tokens {
-                None => epoch_batches(&lengths, train.batch_size, seed, epoch, true, buckets),
+                None => {
+                    let size = settings.batch_size(task.config.task);
+                    epoch_batches(&lengths, size, seed, epoch, true, buckets)
+                }
                 Some(budget) => {
                     let tokens = of_rows(&|row| task.batcher.tokens(&task.train, row));
                     epoch_token_batches(&lengths, &tokens, budget, seed, epoch, true, buckets)

@@ -6,6 +6,8 @@ use bertram_core::metric::SplitScores;
 use bertram_core::task::TaskMap;
 use serde::{Deserialize, Serialize};
 
+use crate::selection::mean_of;
+
 /// An ensemble or a soup of finished runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MadeOf {
@@ -90,18 +92,13 @@ pub struct Half {
 impl Select {
     /// Puts both ways together; `chosen_on_all` is the score of what all rows chose, on all rows.
     pub fn new(chosen: &str, seed: u64, halves: Vec<Half>, chosen_on_all: &SplitScores) -> Self {
-        let ways = halves.len().max(1) as f64;
-        let overall = halves.iter().map(|half| half.scores.overall).sum::<f64>() / ways;
-        let tasks = chosen_on_all.tasks.keys().map(|task| {
-            let scores = halves.iter();
-            let scores = scores.filter_map(|half| Some(half.scores.tasks.get(task)?.primary()));
-            (*task, scores.sum::<f64>() / ways)
-        });
+        let ways: Vec<&SplitScores> = halves.iter().map(|half| &half.scores).collect();
+        let (overall, tasks) = mean_of(&ways);
         Self {
             chosen: chosen.to_owned(),
             seed,
             overall,
-            tasks: tasks.collect(),
+            tasks,
             overall_chosen_on_all: chosen_on_all.overall,
             halves,
         }

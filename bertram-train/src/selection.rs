@@ -64,6 +64,21 @@ pub fn scores_of_parts(
     scores.map(|scores| SplitScores::weighted(scores, weight))
 }
 
+/// The mean overall score of several, and the mean main score of each task that all of them have; 0 and none of none.
+pub(crate) fn mean_of(several: &[&SplitScores]) -> (f64, TaskMap<f64>) {
+    let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
+    let Some(first) = several.first() else {
+        return (0.0, TaskMap::new());
+    };
+    let tasks = first.tasks.keys().filter_map(|task| {
+        let scores = several.iter().map(|it| Some(it.tasks.get(task)?.primary()));
+        let scores: Option<Vec<f64>> = scores.collect();
+        Some((*task, mean(&scores?)))
+    });
+    let overall: Vec<f64> = several.iter().map(|it| it.overall).collect();
+    (mean(&overall), tasks.collect())
+}
+
 /// What a run scores where each half of dev chooses the evaluation that the other half scores, and the two are averaged:
 /// `summary.json`'s `cross_selected`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,14 +114,10 @@ impl CrossSelected {
 
     fn scored(chosen: [&EvaluatedParts; 2], evaluations: usize) -> Self {
         // Crosswise: what the first half chose is scored on the second.
-        let scores = [&chosen[0].scores[1], &chosen[1].scores[0]];
-        let tasks = scores[0].tasks.iter().filter_map(|(task, first)| {
-            let second = scores[1].tasks.get(task)?;
-            Some((*task, (first.primary() + second.primary()) / 2.0))
-        });
+        let (overall, tasks) = mean_of(&[&chosen[0].scores[1], &chosen[1].scores[0]]);
         Self {
-            overall: (scores[0].overall + scores[1].overall) / 2.0,
-            tasks: tasks.collect(),
+            overall,
+            tasks,
             evaluations,
             chosen: chosen.map(|it| it.update),
         }

@@ -241,13 +241,6 @@ impl<B: Kernels> Opened<B> {
         if here != there {
             return Some(format!("the tasks are {there} and {here}"));
         }
-        let mut sum = WeightSum::default();
-        let added = [&self.folder, &other.folder]
-            .into_iter()
-            .try_for_each(|folder| sum.add(&folder.model));
-        if let Err(difference) = added {
-            return Some(difference.to_string());
-        }
         let heads = self.folder.model.heads.iter().map(TaskHead::config);
         let mut heads = heads.zip(other.folder.model.heads.iter().map(TaskHead::config));
         if let Some(key) = heads.find_map(|(one, other)| other_head(one, other)) {
@@ -268,10 +261,15 @@ impl<B: Kernels> Opened<B> {
                 return Some(format!("{key} of model/config.json is {there} and {here}"));
             }
         }
-        (self.folder.encode != other.folder.encode).then(|| {
-            "texts are prepared in other ways (data.preprocess, data.max-length, model.pooling)"
-                .to_owned()
-        })
+        if self.folder.encode != other.folder.encode {
+            let keys = "data.preprocess, data.max-length, model.pooling";
+            return Some(format!("texts are prepared in other ways ({keys})"));
+        }
+        // What no key says.
+        let mut sum = WeightSum::default();
+        let mut folders = [&self.folder, &other.folder].into_iter();
+        let added = folders.try_for_each(|folder| sum.add(&folder.model));
+        added.err().map(|difference| difference.to_string())
     }
 }
 

@@ -192,7 +192,27 @@ impl Comparison {
         split: Split,
         resampling: &Resampling,
     ) -> Result<Self, CompareError> {
-        let (a, b) = (Runs::read(a)?, Runs::read(b)?);
+        Self::of(Runs::read(a)?, Runs::read(b)?, tasks, split, resampling)
+    }
+
+    /// As [`new`](Self::new), of runs that are read already: none of a side has the seed of another.
+    pub(crate) fn of_runs(
+        a: Vec<RunRecord>,
+        b: Vec<RunRecord>,
+        tasks: &[TaskId],
+        split: Split,
+        resampling: &Resampling,
+    ) -> Result<Self, CompareError> {
+        Self::of(Runs::of(a)?, Runs::of(b)?, tasks, split, resampling)
+    }
+
+    fn of(
+        a: Runs,
+        b: Runs,
+        tasks: &[TaskId],
+        split: Split,
+        resampling: &Resampling,
+    ) -> Result<Self, CompareError> {
         let sides = Sides {
             a: a.0.len(),
             b: b.0.len(),

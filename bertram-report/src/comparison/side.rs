@@ -17,15 +17,20 @@ pub(super) struct Runs(pub(super) Vec<RunRecord>);
 impl Runs {
     /// Reads the runs in `paths`: run folders, or folders that hold some.
     pub(super) fn read(paths: &[PathBuf]) -> Result<Self, CompareError> {
-        let mut set = read_runs(paths)?;
+        let set = read_runs(paths)?;
         if let Some(run) = set.unfinished.first() {
             return Err(CompareError::Unfinished(run.path.clone()));
         }
         if let Some(run) = set.unreadable.first() {
             return Err(CompareError::Unreadable(run.reason.clone()));
         }
-        set.runs.sort_by_key(|run| run.settings.train.seed);
-        let mut pairs = set.runs.windows(2);
+        Self::of(set.runs)
+    }
+
+    /// Runs that are read already.
+    pub(super) fn of(mut runs: Vec<RunRecord>) -> Result<Self, CompareError> {
+        runs.sort_by_key(|run| run.settings.train.seed);
+        let mut pairs = runs.windows(2);
         let same = pairs.find(|pair| pair[0].settings.train.seed == pair[1].settings.train.seed);
         match same {
             Some(pair) => Err(CompareError::SameSeed {
@@ -33,7 +38,7 @@ impl Runs {
                 second: pair[1].path.clone(),
                 seed: pair[0].settings.train.seed,
             }),
-            None => Ok(Self(set.runs)),
+            None => Ok(Self(runs)),
         }
     }
 

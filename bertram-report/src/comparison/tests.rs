@@ -478,3 +478,58 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_report_says_which_differences_may_be_chance() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let write = |name: &str, wrong: usize, hash: &'static str| {
+        let config = format!(
+            "[train]\nbatch-size = {wrong}\nepochs = {}\n[experiment]\nid = \"{name}\"\n",
+            name.len()
+        );
+        let run = Run {
+            config: &config,
+            hash,
+            ..Run::of(vec![classes(200, wrong), scores(60, 0.1)])
+        };
+        run.write(&dir.path().join(name));
+    };
+    let report = || crate::Report::read(&[dir.path().to_owned()], None).expect("a report");
+    for (name, wrong, hash) in [
+        ("a", 4, "5f0c"),
+        ("bb", 50, "5f0c"),
+        ("ccc", 4, "5f0c"),
+        ("dddd", 50, "0ther"),
+    ] {
+        write(name, wrong, hash);
+    }
+    let text = report().markdown().expect("a text");
+    let line = |start: &str, part: &str| {
+        let mut lines = text.lines();
+        let found = lines.any(|line| line.starts_with(start) && line.contains(part));
+        assert!(found, "{start} … {part} in\n{text}");
+    };
+    line("- ", "more than chance)");
+    // A quarter of the rows is wrong, and a fiftieth.
+    line("| bb |", r"+0.230 (+0.170 to +0.290) \*");
+    line("| ccc |", "0.000 (0.000 to 0.000) |");
+    line("dddd is not compared row by row: ", "other dev rows");
+    line("Each setting less the one before it.", "");
+    let section = text
+        .split("## More than chance?")
+        .nth(1)
+        .expect("the section");
+    assert_eq!(
+        section.matches(r" \*").count(),
+        6,
+        "para and overall of bb, and of it and ccc as steps: {section}"
+    );
+
+    // Where the best is no better than chance the first lines say so.
+    for name in ["bb", "dddd"] {
+        std::fs::remove_dir_all(dir.path().join(name)).expect("removed");
+    }
+    write("ccc", 5, "5f0c");
+    let text = report().markdown().expect("a text");
+    assert!(text.contains(": no difference shown)"), "{text}");
+}

@@ -3,6 +3,7 @@
 mod compare;
 mod effects;
 mod mistakes;
+mod paired;
 mod predictions;
 mod scores;
 mod search;
@@ -27,6 +28,7 @@ pub(super) fn document(report: &Report) -> Result<Document, ReportError> {
         search::search(report)?,
         compare::paper(report),
         compare::differences(report),
+        paired::paired(report),
         effects::effects(report)?,
         training::curves(report)?,
         training::losses(report)?,

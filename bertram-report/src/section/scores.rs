@@ -22,10 +22,11 @@ pub(crate) fn summary(report: &Report) -> Vec<Fact> {
         let baseline = report.baseline();
         if report.groups.len() > 1
             && best.label != baseline.label
-            && let (Some(best), Some(base)) = (score, baseline.statistic(Measure::Overall))
+            && let (Some(score), Some(base)) = (score, baseline.statistic(Measure::Overall))
         {
-            let difference = number::difference(best.mean - base.mean);
+            let difference = number::difference(score.mean - base.mean);
             text.push_str(&format!(", {difference} against {}", baseline.label));
+            text.push_str(&may_be_chance(report, &best.label));
         }
         facts.push(fact("Best overall", text));
     }
@@ -48,6 +49,33 @@ pub(crate) fn summary(report: &Report) -> Vec<Fact> {
         facts.push(fact("Unreadable", text));
     }
     facts
+}
+
+/// Whether a setting's overall score is apart from the baseline's by more than chance, where that can be told.
+fn may_be_chance(report: &Report, label: &str) -> String {
+    let found = &report.paired().to_baseline;
+    let setting = report.groups.iter().position(|group| group.label == label);
+    let cell = setting.and_then(|setting| {
+        let of_one_task = || match report.tasks()[..] {
+            [task] => found.cell(setting, Measure::Task(task)),
+            _ => None,
+        };
+        found.cell(setting, Measure::Overall).or_else(of_one_task)
+    });
+    let Some(cell) = cell else {
+        return String::new();
+    };
+    let interval = cell.interval();
+    format!(
+        " (95 % interval {} to {}: {})",
+        number::difference(interval.low),
+        number::difference(interval.high),
+        if cell.is_shown {
+            "more than chance"
+        } else {
+            "no difference shown"
+        }
+    )
 }
 
 fn fact(term: &str, text: String) -> Fact {

@@ -288,6 +288,9 @@ pub struct TaskSettings {
     pub train_on: bool,
     /// Training rows in an epoch; `data.limit` where absent.
     pub limit: Option<Limit>,
+    /// Examples of its batches; `train.batch-size` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<usize>,
     /// When they are drawn; `data.limit-draw` where absent.
     pub limit_draw: Option<LimitDraw>,
     /// What is done to training rows, anew in each epoch.
@@ -599,6 +602,14 @@ impl Settings {
             embeddings: self.train.embeddings_learning_rate,
             heads: heads.collect(),
         }
+    }
+
+    /// Examples of a task's batches, where `train.batch-tokens` does not say how many they are.
+    pub fn batch_size(&self, task: TaskId) -> usize {
+        let settings = self.tasks.iter().find(|settings| settings.task == task);
+        settings
+            .and_then(|settings| settings.batch_size)
+            .unwrap_or(self.train.batch_size)
     }
 
     /// Weight of a task's score in the overall one.

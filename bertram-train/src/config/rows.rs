@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::source::Source;
 
 /// The keys of this file: they are of training rows.
-pub(super) const KEYS: [&str; 2] = ["augment", "label-shares"];
+pub(super) const KEYS: [&str; 3] = ["augment", "label-shares", "batch-size"];
 
 /// `tasks.X.augment`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

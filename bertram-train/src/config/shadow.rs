@@ -6,9 +6,10 @@ use crate::schedule::{Order, ScheduleKind};
 use crate::weighting::LossWeighting;
 
 /// Settings of all tasks, and the key of a task's own section that goes over each.
-const PER_TASK: [(&str, &str); 5] = [
+const PER_TASK: [(&str, &str); 6] = [
     ("data.limit", "limit"),
     ("data.limit-draw", "limit-draw"),
+    ("train.batch-size", "batch-size"),
     ("data.format", "format"),
     ("model.pooling", "pooling"),
     ("model.head-dropout", "head-dropout"),
@@ -54,6 +55,10 @@ pub(super) fn warn(s: &mut Source, settings: &Settings, resolved: bool) {
         }
     }
     for task in &settings.tasks {
+        let key = format!("tasks.{}.batch-size", task.task);
+        if let Some(said) = said(s, &key).filter(|_| settings.train.batch_tokens.is_some()) {
+            without_use(s, &key, &said, "train.batch-tokens");
+        }
         let key = format!("tasks.{}.dropout-samples", task.task);
         let own = format!("tasks.{}.head-dropout", task.task);
         let several = task.loss_settings.dropout_samples > Some(1);

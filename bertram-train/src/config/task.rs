@@ -10,7 +10,7 @@ use bertram_core::task::{
 };
 
 use super::check::{PROBABILITY, is_probability, not_negative, positive};
-use super::source::Source;
+use super::source::{MOST, Source};
 use super::{DataSettings, ModelSettings, TaskSettings, loss as loss_keys, paths, rows};
 
 /// The tasks whose sections are there; the paper's where there is none.
@@ -304,6 +304,9 @@ fn task(
         ),
         train_on: s.flag(&key("train-on")).unwrap_or(true),
         limit: s.limit(&key("limit")),
+        batch_size: s
+            .count_up_to(&key("batch-size"), 1, MOST as u64)
+            .map(|count| count as usize),
         limit_draw: s.choice(&key("limit-draw")),
         augment,
         label_shares,

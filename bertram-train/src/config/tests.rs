@@ -1050,6 +1050,11 @@ batch-tokens = 512
     }
     let off = parse(text, &["train.batch-tokens=0"]).expect("valid");
     assert_eq!(off.train.batch_tokens, None);
+    let own = "[tasks.sst]\nbatch-size = 4\n[tasks.para]\n[train]\nbatch-size = 24\n";
+    let own = parse(own, &[]).expect("valid");
+    let sizes = [TaskId::SST, TaskId::PARA].map(|task| own.batch_size(task));
+    assert_eq!(sizes, [4, 24]);
+    assert_eq!(parse(&own.to_toml(), &[]).expect("reads back"), own);
     let off = parse(text, &["tasks.para.augment=none"]).expect("valid");
     assert!(!off.tasks[1].swaps() && !off.to_toml().contains("augment"));
 
@@ -1068,6 +1073,21 @@ batch-tokens = 512
         "its imaginary part has a sign"
     );
     assert!(parse(&angle, &[]).expect("valid").tasks[0].swaps());
+    let both = "[tasks.sst]\nbatch-size = 4\n[train]\nbatch-size = 16\n";
+    assert_eq!(
+        warnings(both, "", &[]),
+        ["train.batch-size (x.toml:4) has no effect: tasks.sst.batch-size goes over it"]
+    );
+    assert_eq!(
+        warnings(
+            "[tasks.sst]\nbatch-size = 4\n[train]\nbatch-tokens = 512\n",
+            "",
+            &[]
+        ),
+        [
+            "tasks.sst.batch-size (x.toml:2) has no effect: train.batch-tokens (x.toml:4) leaves no use for it"
+        ]
+    );
     assert_eq!(
         warnings("[train]\nbatch-size = 16\nbatch-tokens = 512\n", "", &[]),
         [

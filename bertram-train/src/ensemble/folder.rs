@@ -78,21 +78,50 @@ fn files(first: &Member, tasks: &[TaskId]) -> Vec<DataFile> {
 
 /// On which rows the runs' epochs were chosen, for people.
 pub(crate) fn epochs_chosen_on(members: &[Member]) -> String {
-    let chose = |member: &&Member| {
-        let summary = &member.summary;
+    let chose = members.iter().map(|member| ChosenOn::of(&member.summary));
+    chose.max().unwrap_or(ChosenOn::Nothing).name().to_owned()
+}
+
+/// The dev rows that have chosen something of a run, the fewest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum ChosenOn {
+    Nothing,
+    Part,
+    All,
+}
+
+impl ChosenOn {
+    const EACH: [Self; 3] = [Self::Nothing, Self::Part, Self::All];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "no rows",
+            Self::Part => "a part of dev (data.select-share)",
+            Self::All => "all of dev",
+        }
+    }
+
+    fn of(summary: &Summary) -> Self {
+        if let Some(made_of) = &summary.made_of {
+            // A mixture of mixtures has what these were chosen by.
+            let of_runs = Self::EACH
+                .into_iter()
+                .find(|it| it.name() == made_of.epochs_chosen_on);
+            return match made_of.select {
+                Some(_) => Self::All,
+                None => of_runs.unwrap_or(Self::All),
+            };
+        }
         let mut dev = (summary.data.iter()).filter(|file| file.split == Split::Dev.name());
-        summary.best_epoch > 0
+        let chose = summary.best_epoch > 0
             && summary.exported == ExportedWeights::Best
-            && dev.any(|file| file.rows > 0)
-    };
-    let chosen: Vec<&Member> = members.iter().filter(chose).collect();
-    let by_part = |member: &&Member| member.summary.parts.is_some();
-    let rows = match &chosen[..] {
-        [] => "no rows",
-        some if some.iter().all(by_part) => "a part of dev (data.select-share)",
-        _ => "all of dev",
-    };
-    rows.to_owned()
+            && dev.any(|file| file.rows > 0);
+        match (chose, &summary.parts) {
+            (false, _) => Self::Nothing,
+            (true, Some(_)) => Self::Part,
+            (true, None) => Self::All,
+        }
+    }
 }
 
 /// `summary.json`. Nothing was trained here: the runs' own summaries say what that took.

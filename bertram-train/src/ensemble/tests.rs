@@ -159,6 +159,13 @@ fn probabilities_and_scores_are_averaged_and_the_folder_is_read_like_a_run() {
             .expect("readable")
     );
     made(&nested, Weights::Uniform, &at("nested")).expect("made");
+    // What chose the runs of ensembles has chosen what is made of these.
+    made(&members, Weights::Uniform, &at("again")).expect("made");
+    let both = ["ensemble", "again"]
+        .map(|name| Member::open(RunFolder::open(&at(name)).expect("a run")).expect("finished"));
+    let deeper = made(&both, Weights::Uniform, &at("deeper")).expect("made");
+    let made_of = deeper.made_of.expect("said");
+    assert_eq!(made_of.epochs_chosen_on, "all of dev");
 }
 
 #[test]

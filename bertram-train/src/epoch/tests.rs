@@ -61,6 +61,24 @@ fn without_new_keys_a_plan_is_what_it_was() {
 }
 
 #[test]
+fn a_task_has_batches_of_its_own_size() {
+    let combined = ["train.schedule=combined", "train.combined-stop=cycle"];
+    let own = ["tasks.sst.batch-size=2", "train.batch-size=8"];
+    let (settings, tasks) = prepared(&[combined, own].concat());
+    let epoch = plan(&settings, &tasks, 1);
+    let update = &epoch.updates[0];
+    for part in epoch.parts(update, &tasks) {
+        let rows = if part.task == TaskId::SST { 2 } else { 8 };
+        assert!(part.batches.iter().all(|batch| batch.examples == rows));
+    }
+    let largest = tasks.iter().map(|task| {
+        let size = settings.batch_size(task.config.task);
+        task.train.len().div_ceil(size)
+    });
+    assert_eq!(epoch.updates.len(), largest.max().expect("tasks"));
+}
+
+#[test]
 fn half_of_the_pairs_change_places_whatever_the_batches_are() {
     let swap = "tasks.para.augment=swap";
     let (settings, tasks) = prepared(&[swap]);

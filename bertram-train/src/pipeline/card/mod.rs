@@ -406,6 +406,11 @@ fn training(card: &mut String, facts: &CardFacts<'_>) -> std::fmt::Result {
         Some(tokens) => row("tokens of a batch", format!("at most {tokens}"))?,
         None => row("batch size", train.batch_size.to_string())?,
     }
+    for task in &settings.tasks {
+        if let (Some(size), None) = (task.batch_size, train.batch_tokens) {
+            row(&format!("batch size of {}", task.task), size.to_string())?;
+        }
+    }
     row("learning rate", format!("{:e}", train.learning_rate))?;
     row(
         "learning rate of the heads",
