@@ -45,6 +45,11 @@ impl Cell {
         self.difference.difference
     }
 
+    /// Whether there is a test of it: one seed beside several does not tell how far seeds differ.
+    pub fn is_tested(&self) -> bool {
+        self.difference.p_value.is_some()
+    }
+
     /// Where the difference may lie, with 95 % probability.
     pub fn interval(&self) -> Interval {
         self.difference.interval

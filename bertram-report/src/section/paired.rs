@@ -20,7 +20,7 @@ pub(super) fn paired(report: &Report) -> Option<Section> {
         "On the same dev rows, with 95 % intervals: by the bootstrap over rows, and over seeds where there are several ({} \
          draws). A star: zero is not in the interval, and a test (exact McNemar of accuracies, approximate randomisation, or a t \
          test over seeds) has a p-value below .05 after Holm's correction for all tests of the table's tasks, or for all of its \
-         overall scores. Everything else is no difference shown: it may be chance.",
+         overall scores; one seed beside several is not tested. Everything else is no difference shown: it may be chance.",
         number::count(RESAMPLES as u64)
     ))];
     let baseline = &report.baseline().label;

@@ -70,10 +70,10 @@ fn may_be_chance(report: &Report, label: &str) -> String {
         " (95 % interval {} to {}: {})",
         number::difference(interval.low),
         number::difference(interval.high),
-        if cell.is_shown {
-            "more than chance"
-        } else {
-            "no difference shown"
+        match (cell.is_shown, cell.is_tested()) {
+            (true, _) => "more than chance",
+            (false, true) => "no difference shown",
+            (false, false) => "not tested, as one side has one seed",
         }
     )
 }
