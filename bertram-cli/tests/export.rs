@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use common::{bertram, copy_folder, stderr, stdout};
+use common::{bertram, copy_folder, finish, stderr, stdout, with_sets};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
@@ -30,11 +30,7 @@ fn train(out: &Path, sets: &[&str]) {
         "model.random.intermediate-size=64",
         "train.epochs=1",
     ];
-    for set in tiny.iter().chain(sets) {
-        command.args(["--set", set]);
-    }
-    let output = command.output().expect("starts");
-    assert!(output.status.success(), "{}", stderr(&output));
+    finish(with_sets(&mut command, tiny.iter().chain(sets)));
 }
 
 fn run(args: &[&str], input: &str) -> Output {

@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 use std::process::Output;
 
-use common::{bertram, stderr, stdout};
+use common::{bertram, finish, stderr, stdout, summary, with_sets};
 use serde_json::Value;
 
 fn train(dir: &Path, out: &str, args: &[&str], sets: &[&str]) -> Output {
@@ -22,17 +22,7 @@ fn train(dir: &Path, out: &str, args: &[&str], sets: &[&str]) -> Output {
         "train.epochs=2",
         "train.log-every=3",
     ];
-    for set in small.iter().chain(sets) {
-        command.args(["--set", set]);
-    }
-    let output = command.output().expect("bertram-cli starts");
-    assert!(output.status.success(), "{}", stderr(&output));
-    output
-}
-
-fn summary(run: &Path) -> Value {
-    let text = std::fs::read(run.join("summary.json")).expect("summary.json");
-    serde_json::from_slice(&text).expect("JSON")
+    finish(with_sets(&mut command, small.iter().chain(sets)))
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 use std::process::Output;
 
-use common::{bertram, stderr, stdout};
+use common::{bertram, finish, stderr, stdout, with_sets};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -28,12 +28,7 @@ fn train(out: &Path, sets: &[&str]) -> Output {
         "train.epochs=1",
         "train.learning-rate=1e-3",
     ];
-    for set in tiny.iter().chain(sets) {
-        command.args(["--set", set]);
-    }
-    let output = command.output().expect("starts");
-    assert!(output.status.success(), "{sets:?}: {}", stderr(&output));
-    output
+    finish(with_sets(&mut command, tiny.iter().chain(sets)))
 }
 
 fn run(args: &[&str], folder: &Path) -> Output {

@@ -3,17 +3,8 @@
 mod common;
 
 use std::path::Path;
-use std::process::Output;
 
-use common::{bertram, shown, stderr, stdout};
-
-fn run_in(dir: &Path, args: &[&str]) -> Output {
-    bertram()
-        .current_dir(dir)
-        .args(args)
-        .output()
-        .expect("bertram-cli starts")
-}
+use common::{bertram, finish, run_in, shown, stderr, stdout, with_sets};
 
 fn train(dir: &Path, out: &str, sets: &[&str]) {
     let small = [
@@ -30,11 +21,7 @@ fn train(dir: &Path, out: &str, sets: &[&str]) {
     command
         .current_dir(dir)
         .args(["train", "--dashboard", "none", "--out", out]);
-    for set in small.iter().chain(sets) {
-        command.args(["--set", set]);
-    }
-    let output = command.output().expect("bertram-cli starts");
-    assert!(output.status.success(), "{}", stderr(&output));
+    finish(with_sets(&mut command, small.iter().chain(sets)));
 }
 
 #[test]

@@ -96,9 +96,7 @@ impl Group {
 
     /// What a task of the runs is.
     pub fn task(&self, task: TaskId) -> Option<&TaskSpec> {
-        let mut tasks = self.runs.first()?.settings.tasks.iter();
-        let settings = tasks.find(|settings| settings.task == task)?;
-        Some(&settings.spec)
+        Some(&self.runs.first()?.settings.task(task)?.spec)
     }
 
     /// `experiment.id`.

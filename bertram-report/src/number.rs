@@ -1,6 +1,6 @@
 //! Numbers as text, with a true minus sign.
 
-use super::statistics::Statistic;
+use super::statistics::{Interval, Statistic};
 
 /// What stands where there is no number.
 pub(super) const NONE: &str = "–";
@@ -17,6 +17,15 @@ pub(super) fn decimals(number: f64, places: usize) -> String {
 /// With its sign.
 pub(super) fn difference(number: f64) -> String {
     minus(format!("{number:+.3}"))
+}
+
+/// `−0.003 to +0.027`, of a difference.
+pub(super) fn interval(interval: Interval) -> String {
+    format!(
+        "{} to {}",
+        difference(interval.low),
+        difference(interval.high)
+    )
 }
 
 pub(super) fn optional(number: Option<f64>) -> String {

@@ -2,9 +2,9 @@
 
 use bertram_core::data::Split;
 
-use crate::comparison::{Comparison, Difference};
+use crate::comparison::{Comparison, Difference, Verdict, correct};
 use crate::group::{Group, Measure};
-use crate::statistics::{Interval, Resampling, holm};
+use crate::statistics::{Interval, Resampling};
 
 /// Draws behind an interval: a fifth of those of `compare`, as a report has many.
 pub(crate) const RESAMPLES: usize = 2000;
@@ -35,14 +35,17 @@ pub(crate) struct Family {
 pub(crate) struct Cell {
     setting: usize,
     difference: Difference,
-    /// Whether it is more than chance: zero is not in the interval, and the corrected p-value is below the level.
-    pub is_shown: bool,
 }
 
 impl Cell {
     /// The setting's score less the other's.
     pub fn difference(&self) -> f64 {
         self.difference.difference
+    }
+
+    /// Whether it is more than chance: zero is not in the interval, and the corrected p-value is below the level.
+    pub fn is_shown(&self) -> bool {
+        self.difference.verdict != Verdict::NotShown
     }
 
     /// Whether there is a test of it: one seed beside several does not tell how far seeds differ.
@@ -92,30 +95,19 @@ impl Family {
                 Ok(found) => family.cells.extend(found.all().map(|difference| Cell {
                     setting,
                     difference: difference.clone(),
-                    is_shown: false,
                 })),
                 Err(error) => family.refused.push((setting, error.to_string())),
             }
         }
         // The overall scores are no tests of their own beside those of the tasks: two families.
         for overall in [false, true] {
-            family.correct(|difference| difference.metric.is_none() == overall);
+            let all = family.cells.iter_mut().map(|cell| &mut cell.difference);
+            correct(all.filter(|difference| difference.metric.is_none() == overall));
+        }
+        for cell in &mut family.cells {
+            cell.difference.judge(LEVEL);
         }
         family
-    }
-
-    fn correct(&mut self, is_of: impl Fn(&Difference) -> bool) {
-        let cells = self.cells.iter_mut().filter(|cell| is_of(&cell.difference));
-        let tested: Vec<(&mut Cell, f64)> = cells
-            .filter_map(|cell| {
-                let p = cell.difference.p_value?;
-                Some((cell, p))
-            })
-            .collect();
-        let corrected = holm(&tested.iter().map(|(_, p)| *p).collect::<Vec<f64>>());
-        for ((cell, _), p) in tested.into_iter().zip(corrected) {
-            cell.is_shown = p < LEVEL && !cell.interval().contains(0.0);
-        }
     }
 
     /// Whether anything could be compared.

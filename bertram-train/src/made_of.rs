@@ -19,13 +19,38 @@ pub struct MadeOf {
     pub runs: Vec<Ingredient>,
     /// On which rows the runs' own epochs were chosen: those that `dev` is scored on, too, unless a run kept some apart. No
     /// score here is free of that choice.
-    pub epochs_chosen_on: String,
+    pub epochs_chosen_on: ChosenOn,
     /// Scores of what was chosen on rows that did not choose it; none where nothing was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Select>,
     /// Scores on test rows, where they were asked for and have labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<SplitScores>,
+}
+
+/// The dev rows that have chosen something of a run, the fewest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ChosenOn {
+    /// None: the last weights are exported, or there are no rows.
+    #[serde(rename = "no rows")]
+    Nothing,
+    /// Those that `data.select-share` sets aside.
+    #[serde(rename = "a part of dev (data.select-share)")]
+    Part,
+    /// All of them.
+    #[serde(rename = "all of dev")]
+    All,
+}
+
+impl ChosenOn {
+    /// In words, as `summary.json` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "no rows",
+            Self::Part => "a part of dev (data.select-share)",
+            Self::All => "all of dev",
+        }
+    }
 }
 
 /// What is averaged over runs.

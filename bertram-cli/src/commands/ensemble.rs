@@ -178,7 +178,7 @@ pub(super) fn report(summary: &Summary, run: &RunFolder) -> CliResult {
     }
     out::line(&format!(
         "the epochs of the runs were chosen on {}",
-        made_of.epochs_chosen_on
+        made_of.epochs_chosen_on.name()
     ))?;
     if let Some(test) = &made_of.test {
         out::line("on test:")?;

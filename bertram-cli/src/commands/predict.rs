@@ -66,8 +66,7 @@ impl BackendJob for Predict {
         let calibration = calibration.map_err(pipeline_error)?;
         let temperature = calibration.map_or(1.0, |all| all.temperature(&config));
         let inputs = config.spec.inputs;
-        let own = settings.tasks.iter().find(|own| own.task == task);
-        let own = own.ok_or_else(|| {
+        let own = settings.task(task).ok_or_else(|| {
             input(anyhow::anyhow!(
                 "{}: there is no section tasks.{task}, and the model has the task",
                 run.config().display()

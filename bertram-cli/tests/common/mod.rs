@@ -122,7 +122,9 @@ pub fn summary(run: &Path) -> serde_json::Value {
 
 /// Trains a run on a small generated corpus, with a smaller model.
 pub fn train_small(dir: &Path, out: &str, sets: &[&str]) {
-    let mut args = vec!["train", "--dashboard", "none", "--no-test", "--out", out];
+    let mut command = bertram();
+    let train = ["train", "--dashboard", "none", "--no-test", "--out", out];
+    command.current_dir(dir).args(train);
     let small = [
         "data.demo.sst=60",
         "data.demo.para=60",
@@ -133,8 +135,16 @@ pub fn train_small(dir: &Path, out: &str, sets: &[&str]) {
         "model.random.layers=1",
         "model.random.intermediate-size=32",
     ];
-    for set in small.iter().chain(sets) {
-        args.extend(["--set", set]);
+    finish(with_sets(&mut command, small.iter().chain(sets)));
+}
+
+/// Adds `--set` with each of the keys.
+pub fn with_sets<'a>(
+    command: &'a mut Command,
+    sets: impl IntoIterator<Item = &'a &'a str>,
+) -> &'a mut Command {
+    for set in sets {
+        command.args(["--set", set]);
     }
-    said(dir, &args);
+    command
 }

@@ -106,6 +106,18 @@ pub struct Difference {
     pub verdict: Verdict,
 }
 
+impl Difference {
+    /// Says what may be said at a level. Nothing is shown by an interval alone, nor by a test alone.
+    pub(crate) fn judge(&mut self, level: f64) {
+        let p = self.p_holm.or(self.p_value);
+        self.verdict = match p.is_some_and(|p| p < level) && !self.interval.contains(0.0) {
+            false => Verdict::NotShown,
+            true if self.difference > 0.0 => Verdict::B,
+            true => Verdict::A,
+        };
+    }
+}
+
 /// A test of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -354,7 +366,7 @@ fn of_mixtures(a: &Runs, b: &Runs) -> Vec<String> {
         format!(
             "{name} is a mean of {} runs, whose epochs were chosen on {}{also}",
             made_of.runs.len(),
-            made_of.epochs_chosen_on
+            made_of.epochs_chosen_on.name()
         )
     })
     .collect()
@@ -599,29 +611,29 @@ fn differences(
             row(place, task.id.name(), metric, task.answers.rows(), scores)
         })
         .collect();
-    let tested: Vec<f64> = each.iter().filter_map(|row| row.p_value).collect();
-    let mut corrected = holm(&tested).into_iter();
-    for row in each.iter_mut().filter(|row| row.p_value.is_some()) {
-        row.p_holm = corrected.next();
-    }
+    correct(each.iter_mut());
     let scores: Option<Vec<f64>> = by_run.iter().map(|scores| overall(tasks, scores)).collect();
     let rows = tasks.iter().map(|task| task.answers.rows()).sum();
     let mut all = scores
         .filter(|_| tasks.len() > 1)
         .map(|scores| row(tasks.len(), "overall", None, rows, scores));
     for row in each.iter_mut().chain(&mut all) {
-        row.verdict = verdict(row, 1.0 - resampling.confidence);
+        row.judge(1.0 - resampling.confidence);
     }
     (each, all)
 }
 
-/// Nothing is shown by an interval alone, nor by a test alone.
-fn verdict(row: &Difference, level: f64) -> Verdict {
-    let p = row.p_holm.or(row.p_value);
-    match p.is_some_and(|p| p < level) && !row.interval.contains(0.0) {
-        false => Verdict::NotShown,
-        true if row.difference > 0.0 => Verdict::B,
-        true => Verdict::A,
+/// Corrects the p-values of differences that are read together, by Holm.
+pub(crate) fn correct<'a>(rows: impl Iterator<Item = &'a mut Difference>) {
+    let tested: Vec<(&mut Difference, f64)> = rows
+        .filter_map(|row| {
+            let p = row.p_value?;
+            Some((row, p))
+        })
+        .collect();
+    let corrected = holm(&tested.iter().map(|(_, p)| *p).collect::<Vec<f64>>());
+    for ((row, _), p) in tested.into_iter().zip(corrected) {
+        row.p_holm = Some(p);
     }
 }
 

@@ -83,9 +83,7 @@ impl Runs {
 
 /// What a task is in a run.
 pub(super) fn spec(run: &RunRecord, task: TaskId) -> Option<&TaskSpec> {
-    let mut tasks = run.settings.tasks.iter();
-    let settings = tasks.find(|settings| settings.task == task)?;
-    Some(&settings.spec)
+    Some(&run.settings.task(task)?.spec)
 }
 
 /// A task's file of a split, where the run has noted it.

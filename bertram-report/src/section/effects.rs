@@ -186,13 +186,9 @@ fn blocks(
             end(effect.high),
             number::optional(effect.p_value),
             number::optional(effect.p_holm),
-            effect.bootstrap.map_or_else(
-                || number::NONE.into(),
-                |ends| {
-                    let [low, high] = [ends.low, ends.high].map(number::difference);
-                    format!("{low} to {high}")
-                },
-            ),
+            effect
+                .bootstrap
+                .map_or_else(|| number::NONE.into(), number::interval),
             effect.seeds.to_string(),
             effect.contrast.clone(),
         ]);

@@ -29,13 +29,10 @@ pub(super) fn paired(report: &Report) -> Option<Section> {
         &found.to_baseline,
         format!("Each setting less {baseline}."),
     ));
-    if let Some(steps) = table(
-        report,
-        &found.steps,
-        "Each setting less the one before it.".to_owned(),
-    ) {
+    let caption = "Each setting less the one before it";
+    if let Some(steps) = table(report, &found.steps, format!("{caption}.")) {
         blocks.push(Block::Details {
-            summary: "Each setting less the one before it".to_owned(),
+            summary: caption.to_owned(),
             blocks: vec![steps],
         });
     }
@@ -90,13 +87,11 @@ fn table(report: &Report, family: &Family, caption: String) -> Option<Block> {
 }
 
 /// `+0.012 (−0.003 to +0.027)`, with a star where it is more than chance.
-pub(super) fn with_interval(cell: &Cell) -> String {
-    let interval = cell.interval();
+fn with_interval(cell: &Cell) -> String {
     format!(
-        "{} ({} to {}){}",
+        "{} ({}){}",
         number::difference(cell.difference()),
-        number::difference(interval.low),
-        number::difference(interval.high),
-        if cell.is_shown { " *" } else { "" }
+        number::interval(cell.interval()),
+        if cell.is_shown() { " *" } else { "" }
     )
 }

@@ -65,12 +65,10 @@ fn may_be_chance(report: &Report, label: &str) -> String {
     let Some(cell) = cell else {
         return String::new();
     };
-    let interval = cell.interval();
     format!(
-        " (95 % interval {} to {}: {})",
-        number::difference(interval.low),
-        number::difference(interval.high),
-        match (cell.is_shown, cell.is_tested()) {
+        " (95 % interval {}: {})",
+        number::interval(cell.interval()),
+        match (cell.is_shown(), cell.is_tested()) {
             (true, _) => "more than chance",
             (false, true) => "no difference shown",
             (false, false) => "not tested, as one side has one seed",

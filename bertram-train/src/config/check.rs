@@ -111,7 +111,8 @@ pub(super) fn size_up_to(s: &mut Source, key: &str, default: usize, most: usize)
         .map_or(default, |count| count as usize)
 }
 
-fn limit(s: &mut Source, key: &str) -> Option<usize> {
+/// A whole number from 1, where it is said.
+pub(super) fn optional_size(s: &mut Source, key: &str) -> Option<usize> {
     s.count_up_to(key, 1, MOST as u64)
         .map(|count| count as usize)
 }
@@ -181,11 +182,11 @@ fn data(s: &mut Source) -> DataSettings {
         max_length: s
             .count_up_to("data.max-length", 4, BertConfig::MOST_ROWS as u64)
             .map_or(128, |count| count as usize),
-        limit: limit(s, "data.limit"),
+        limit: optional_size(s, "data.limit"),
         rows_scale: s.number("data.rows-scale", "a share above 0, up to 1", |share| {
             share > 0.0 && share <= 1.0
         }),
-        dev_limit: limit(s, "data.dev-limit"),
+        dev_limit: optional_size(s, "data.dev-limit"),
         test_limit: s
             .count_up_to("data.test-limit", 0, MOST as u64)
             .map(|count| count as usize),
@@ -309,12 +310,8 @@ fn train(s: &mut Source, tasks: &[TaskSettings]) -> TrainSettings {
             .count_up_to("train.early-stopping", 0, MOST as u64)
             .map_or(0, |count| count as usize),
         export: s.choice("train.export").unwrap_or_default(),
-        max_updates: s
-            .count_up_to("train.max-updates", 1, MOST as u64)
-            .map(|count| count as usize),
-        evaluate_every: s
-            .count_up_to("train.evaluate-every", 1, MOST as u64)
-            .map(|count| count as usize),
+        max_updates: optional_size(s, "train.max-updates"),
+        evaluate_every: optional_size(s, "train.evaluate-every"),
         average,
         average_decay,
         average_start,

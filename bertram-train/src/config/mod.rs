@@ -604,20 +604,21 @@ impl Settings {
         }
     }
 
+    /// A task's section; `None` where there is none.
+    pub fn task(&self, task: TaskId) -> Option<&TaskSettings> {
+        self.tasks.iter().find(|settings| settings.task == task)
+    }
+
     /// Examples of a task's batches, where `train.batch-tokens` does not say how many they are.
     pub fn batch_size(&self, task: TaskId) -> usize {
-        let settings = self.tasks.iter().find(|settings| settings.task == task);
-        settings
-            .and_then(|settings| settings.batch_size)
-            .unwrap_or(self.train.batch_size)
+        let own = self.task(task).and_then(|settings| settings.batch_size);
+        own.unwrap_or(self.train.batch_size)
     }
 
     /// Weight of a task's score in the overall one.
     pub fn overall_weight(&self, task: TaskId) -> f64 {
-        let settings = self.tasks.iter().find(|settings| settings.task == task);
-        settings
-            .and_then(|settings| settings.overall_weight)
-            .unwrap_or(1.0)
+        let own = self.task(task).and_then(|settings| settings.overall_weight);
+        own.unwrap_or(1.0)
     }
 
     /// The settings as TOML, which [`from_text`](Self::from_text) reads back to the same settings.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::source::Source;
 
-/// The keys of this file: they are of training rows.
+/// Keys of training rows: without training they mean nothing.
 pub(super) const KEYS: [&str; 3] = ["augment", "label-shares", "batch-size"];
 
 /// `tasks.X.augment`.

@@ -9,8 +9,8 @@ use bertram_core::task::{
     Inputs, LABEL_SEPARATOR, LabelKind, Legal, Metric, Preset, TaskId, TaskSpec, names,
 };
 
-use super::check::{PROBABILITY, is_probability, not_negative, positive};
-use super::source::{MOST, Source};
+use super::check::{PROBABILITY, is_probability, not_negative, optional_size, positive};
+use super::source::Source;
 use super::{DataSettings, ModelSettings, TaskSettings, loss as loss_keys, paths, rows};
 
 /// The tasks whose sections are there; the paper's where there is none.
@@ -304,9 +304,7 @@ fn task(
         ),
         train_on: s.flag(&key("train-on")).unwrap_or(true),
         limit: s.limit(&key("limit")),
-        batch_size: s
-            .count_up_to(&key("batch-size"), 1, MOST as u64)
-            .map(|count| count as usize),
+        batch_size: optional_size(s, &key("batch-size")),
         limit_draw: s.choice(&key("limit-draw")),
         augment,
         label_shares,

@@ -8,7 +8,7 @@ use super::{Member, MixtureError};
 use crate::config::{ExportedWeights, Settings};
 use crate::corpus::DataFile;
 use crate::device::DeviceName;
-use crate::made_of::MadeOf;
+use crate::made_of::{ChosenOn, MadeOf};
 use crate::pipeline::{BURN_VERSION, Summary, write_text};
 use crate::run_folder::{Machine, RunFolder, RunInfo, write_json};
 
@@ -76,51 +76,28 @@ fn files(first: &Member, tasks: &[TaskId]) -> Vec<DataFile> {
         .collect()
 }
 
-/// On which rows the runs' epochs were chosen, for people.
-pub(crate) fn epochs_chosen_on(members: &[Member]) -> String {
-    let chose = members.iter().map(|member| ChosenOn::of(&member.summary));
-    chose.max().unwrap_or(ChosenOn::Nothing).name().to_owned()
+/// On which rows the runs' epochs were chosen.
+pub(crate) fn epochs_chosen_on(members: &[Member]) -> ChosenOn {
+    let chose = members.iter().map(|member| chosen_on(&member.summary));
+    chose.max().unwrap_or(ChosenOn::Nothing)
 }
 
-/// The dev rows that have chosen something of a run, the fewest first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum ChosenOn {
-    Nothing,
-    Part,
-    All,
-}
-
-impl ChosenOn {
-    const EACH: [Self; 3] = [Self::Nothing, Self::Part, Self::All];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Nothing => "no rows",
-            Self::Part => "a part of dev (data.select-share)",
-            Self::All => "all of dev",
-        }
+fn chosen_on(summary: &Summary) -> ChosenOn {
+    if let Some(made_of) = &summary.made_of {
+        // A mixture of mixtures has what these were chosen by.
+        return match made_of.select {
+            Some(_) => ChosenOn::All,
+            None => made_of.epochs_chosen_on,
+        };
     }
-
-    fn of(summary: &Summary) -> Self {
-        if let Some(made_of) = &summary.made_of {
-            // A mixture of mixtures has what these were chosen by.
-            let of_runs = Self::EACH
-                .into_iter()
-                .find(|it| it.name() == made_of.epochs_chosen_on);
-            return match made_of.select {
-                Some(_) => Self::All,
-                None => of_runs.unwrap_or(Self::All),
-            };
-        }
-        let mut dev = (summary.data.iter()).filter(|file| file.split == Split::Dev.name());
-        let chose = summary.best_epoch > 0
-            && summary.exported == ExportedWeights::Best
-            && dev.any(|file| file.rows > 0);
-        match (chose, &summary.parts) {
-            (false, _) => Self::Nothing,
-            (true, Some(_)) => Self::Part,
-            (true, None) => Self::All,
-        }
+    let mut dev = (summary.data.iter()).filter(|file| file.split == Split::Dev.name());
+    let chose = summary.best_epoch > 0
+        && summary.exported == ExportedWeights::Best
+        && dev.any(|file| file.rows > 0);
+    match (chose, &summary.parts) {
+        (false, _) => ChosenOn::Nothing,
+        (true, Some(_)) => ChosenOn::Part,
+        (true, None) => ChosenOn::All,
     }
 }
 

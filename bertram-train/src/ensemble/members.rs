@@ -47,9 +47,7 @@ impl Member {
     }
 
     pub(crate) fn spec(&self, task: TaskId) -> Option<&Arc<TaskSpec>> {
-        let mut tasks = self.settings.tasks.iter();
-        let settings = tasks.find(|settings| settings.task == task)?;
-        Some(&settings.spec)
+        Some(&self.settings.task(task)?.spec)
     }
 
     pub(crate) fn file(&self, task: TaskId, split: Split) -> Option<&DataFile> {

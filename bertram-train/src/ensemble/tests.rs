@@ -148,7 +148,7 @@ fn probabilities_and_scores_are_averaged_and_the_folder_is_read_like_a_run() {
     // What was made is a finished run, from which another can be made.
     let made_of = summary.made_of.clone().expect("said");
     assert_eq!((made_of.kind, made_of.runs.len()), (Mixture::Ensemble, 2));
-    assert_eq!(made_of.epochs_chosen_on, "all of dev");
+    assert_eq!(made_of.epochs_chosen_on.name(), "all of dev");
     let read = Member::open(RunFolder::open(&at("ensemble")).expect("a run")).expect("finished");
     assert_eq!(read.summary.made_of, summary.made_of);
     assert!(read.settings.experiment.is_none());
@@ -165,7 +165,7 @@ fn probabilities_and_scores_are_averaged_and_the_folder_is_read_like_a_run() {
         .map(|name| Member::open(RunFolder::open(&at(name)).expect("a run")).expect("finished"));
     let deeper = made(&both, Weights::Uniform, &at("deeper")).expect("made");
     let made_of = deeper.made_of.expect("said");
-    assert_eq!(made_of.epochs_chosen_on, "all of dev");
+    assert_eq!(made_of.epochs_chosen_on.name(), "all of dev");
 }
 
 #[test]

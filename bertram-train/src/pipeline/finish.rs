@@ -293,7 +293,7 @@ pub fn finish<B: Kernels>(
         }
     }
     let summary = Summary {
-        run: run.name(),
+        run: name,
         dev: scores,
         best_epoch: state.best.as_ref().map_or(0, |best| best.epoch),
         exported: settings.train.export,

@@ -94,12 +94,7 @@ pub fn resume<B: AutodiffBackend>(
             made: state.updates,
         });
     }
-    if finished
-        && settings
-            .train
-            .max_updates
-            .is_some_and(|most| state.updates >= most)
-    {
+    if finished && has_made_all(&state, &settings) {
         return Err(PipelineError::AllUpdatesMade {
             run: run.path().to_owned(),
             updates: state.updates,
@@ -220,11 +215,15 @@ fn warn_of_versions(info: &RunInfo) {
     }
 }
 
+/// Whether `train.max-updates` leaves nothing to do.
+fn has_made_all(state: &CheckpointState, settings: &Settings) -> bool {
+    let most = settings.train.max_updates;
+    most.is_some_and(|most| state.updates >= most)
+}
+
 /// The evaluations without a better score that ended a run before its last update, where early stopping did.
 pub(super) fn ended_early(state: &CheckpointState, settings: &Settings) -> Option<usize> {
-    let train = &settings.train;
-    let is_whole =
-        state.epoch > train.epochs || train.max_updates.is_some_and(|most| state.updates >= most);
+    let is_whole = state.epoch > settings.train.epochs || has_made_all(state, settings);
     (!is_whole && stopped_early(state, settings)).then_some(state.evaluations_since_best)
 }
 

@@ -32,6 +32,11 @@ pub struct PlannedTrial {
 }
 
 impl Plan {
+    /// Of so many trials at a rung one goes on; none in random search.
+    pub fn reduction_factor(&self) -> Option<usize> {
+        (!self.rungs.is_empty()).then_some(self.space.reduction_factor)
+    }
+
     /// Draws the trials, and checks the config of each.
     pub fn new(args: &SearchArgs) -> CliResult<Self> {
         if args.common.seeds != 1 {

@@ -42,8 +42,8 @@ struct Trial {
 }
 
 /// How a search chooses its trials, in words.
-fn how(record: &SearchRecord) -> String {
-    match (record.method, record.reduction_factor) {
+fn how(method: SearchMethod, reduction_factor: Option<usize>) -> String {
+    match (method, reduction_factor) {
         (SearchMethod::Asha, Some(factor)) => {
             format!("successive halving (asha) with reduction-factor = {factor}")
         }
@@ -72,7 +72,8 @@ impl<'a> Trials<'a> {
             false => None,
         };
         if let Some(record) = &record {
-            let (before, now) = (how(record), how(&trials.record()));
+            let before = how(record.method, record.reduction_factor);
+            let now = how(plan.space.method, plan.reduction_factor());
             if before != now {
                 tracing::warn!(
                     "{}: the search was begun as {before}, and goes on as {now}; the scores of its trials stay",
@@ -191,7 +192,6 @@ impl<'a> Trials<'a> {
     pub fn record(&self) -> SearchRecord {
         let space = &self.plan.space;
         let keys: Vec<SearchedKey> = space.keys.iter().map(SearchedKey::of).collect();
-        let halves = !self.plan.rungs.is_empty();
         let progress = self.progress();
         let trials = self.trials.iter().enumerate().map(|(index, trial)| {
             let planned = &self.plan.trials[index];
@@ -227,7 +227,7 @@ impl<'a> Trials<'a> {
             method: space.method,
             metric: self.plan.metric.name().to_owned(),
             seed: space.seed,
-            reduction_factor: halves.then_some(space.reduction_factor),
+            reduction_factor: self.plan.reduction_factor(),
             rungs: self.plan.rungs.clone(),
             trials: trials.collect(),
             keys,
